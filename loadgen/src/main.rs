@@ -1,0 +1,2 @@
+//! Load generator for WebSocket gateways.
+fn main() {}

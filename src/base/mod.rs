@@ -1,0 +1,12 @@
+//! What every layer shares: ids, names, time as a value, bounds, and a few containers.
+//! Owns no policy and knows no message.
+
+pub mod ids;
+pub mod names;
+pub mod now;
+pub mod wire_bytes;
+
+pub use ids::{ConnId, NodeId, RoomId, ShardId};
+pub use names::{NameError, RoomKey, RoomName, TenantName, UserName};
+pub use now::Now;
+pub use wire_bytes::WireBytes;

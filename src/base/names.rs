@@ -1,0 +1,143 @@
+//! Names, parsed once and then valid by type. They are shared between shards, so a clone is a counter.
+
+use std::{fmt, sync::Arc};
+
+use super::ids::RoomId;
+
+/// The longest name of a room, tenant or user, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Why a string is no name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NameError {
+    /// Nothing in it.
+    #[error("a name must not be empty")]
+    Empty,
+    /// More than [`NAME_BYTES_MAX`] bytes.
+    #[error("a name may have {NAME_BYTES_MAX} bytes at most")]
+    TooLong,
+    /// U+0000–U+001F or U+007F–U+009F.
+    #[error("a name may not contain control characters")]
+    Control,
+}
+
+fn parse(text: &str) -> Result<Arc<str>, NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > NAME_BYTES_MAX {
+        return Err(NameError::TooLong);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(NameError::Control);
+    }
+    Ok(Arc::from(text))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks length and characters: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8, no control characters.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                parse(text).map(Self)
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// A room inside a tenant.
+    RoomName
+);
+name!(
+    /// A tenant: nothing crosses from one to another.
+    TenantName
+);
+name!(
+    /// A user inside a tenant (the token's `sub`).
+    UserName
+);
+
+impl TenantName {
+    /// The tenant of tokens that name none: `default`.
+    pub fn default_tenant() -> Self {
+        Self(Arc::from("default"))
+    }
+}
+
+/// What identifies a room: its tenant and its name.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RoomKey {
+    pub tenant: TenantName,
+    pub room: RoomName,
+}
+
+impl RoomKey {
+    /// The room's id on the wire: FNV-1a over tenant, a separator that no name contains, and room,
+    /// finished with the mixer of SplitMix64. The same on every node and in every version.
+    pub fn id(&self) -> RoomId {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let bytes = self.tenant.as_str().bytes().chain([0]).chain(self.room.as_str().bytes());
+        let fnv = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+        let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        RoomId(mixed ^ (mixed >> 31))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_once() {
+        let long = "x".repeat(256);
+        let too_long = "x".repeat(257);
+        let rows: [(&str, Option<NameError>); 8] = [
+            ("a", None),
+            ("räume/1:ü", None),
+            (&long, None),
+            (&too_long, Some(NameError::TooLong)),
+            ("", Some(NameError::Empty)),
+            ("a\nb", Some(NameError::Control)),
+            ("a\u{7f}", Some(NameError::Control)),
+            ("a\u{85}", Some(NameError::Control)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(RoomName::parse(text).err(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn room_ids_differ_by_tenant_and_room_and_never_change() {
+        let key = |tenant: &str, room: &str| RoomKey {
+            tenant: TenantName::parse(tenant).unwrap(),
+            room: RoomName::parse(room).unwrap(),
+        };
+        assert_ne!(key("a", "bc").id(), key("ab", "c").id());
+        assert_ne!(key("a", "x").id(), key("b", "x").id());
+        assert_eq!(key("default", "lobby").id(), key("default", "lobby").id());
+    }
+}

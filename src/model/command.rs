@@ -1,0 +1,107 @@
+//! What clients ask, in whichever dialect they ask it.
+
+use std::fmt;
+
+use super::json::Json;
+use crate::base::{RoomName, TenantName};
+
+/// A command with the client's own name for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Call {
+    /// With it the client gets exactly one ack; without it success is silent.
+    pub id: Option<CorrelationId>,
+    pub command: Command,
+}
+
+/// A client's name for one of its calls, kept as the JSON text that the client wrote
+/// (a string of at most 64 bytes with its quotes, or an integer).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CorrelationId(Box<str>);
+
+impl CorrelationId {
+    /// Takes JSON text that the caller has checked to be a short string or an integer.
+    pub fn from_checked(json: &str) -> Self {
+        Self(Box::from(json))
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Everything a client can ask.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    Authenticate(Authenticate),
+    Ping,
+    Join(Join),
+    Leave {
+        room: RoomName,
+    },
+    /// Join of a channel whose short name may stand for a template's expansion.
+    Subscribe {
+        channel: RoomName,
+    },
+    Unsubscribe {
+        channel: RoomName,
+    },
+    Send(Send),
+    /// The rooms that this connection has joined.
+    Rooms,
+}
+
+/// Who the client says it is; also replaces the token of an open connection.
+#[derive(Clone, PartialEq)]
+pub struct Authenticate {
+    pub token: Box<str>,
+    /// Must equal the token's tenant when given.
+    pub tenant: Option<TenantName>,
+}
+
+impl fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticate").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+/// Become a member of a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Join {
+    pub room: RoomName,
+    pub metadata: Option<Json>,
+    /// Whether the client asked to recover from an earlier position.
+    pub recover: bool,
+}
+
+/// A publication's idempotency key, 1 to 128 bytes of UTF-8 without control characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MessageId(Box<str>);
+
+impl MessageId {
+    /// The longest key, in bytes.
+    pub const BYTES_MAX: usize = 128;
+
+    /// `None` when `text` is empty, too long or holds control characters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX && !text.chars().any(char::is_control);
+        fits.then(|| Self(Box::from(text)))
+    }
+
+    /// The key as text (not JSON-escaped).
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Publish to a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Send {
+    pub room: RoomName,
+    pub payload: Json,
+    /// Keep it in the room's history.
+    pub persistent: bool,
+    pub message_id: Option<MessageId>,
+    /// Deliver it to the sending connection too.
+    pub echo: bool,
+}

@@ -1,0 +1,106 @@
+//! What clients are told, in whichever dialect they are told it.
+
+use super::{
+    command::{CorrelationId, MessageId},
+    fault::Fault,
+    json::Json,
+};
+use crate::base::{RoomId, RoomName, TenantName, UserName};
+
+/// Everything a client can be told.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// The one answer to a call that carried an id.
+    Ack {
+        id: CorrelationId,
+        result: Result<Reply, Fault>,
+    },
+    Established(Box<Established>),
+    RoomJoined {
+        room: RoomName,
+        metadata: Option<Json>,
+    },
+    RoomLeft {
+        room: RoomName,
+    },
+    Message(Message),
+    /// The token ends soon. Milliseconds.
+    TokenExpiring {
+        expires_in_ms: u64,
+    },
+    /// The node restarts. Milliseconds, spread so that clients do not return all at once.
+    Restart {
+        reason: &'static str,
+        reconnect_in_ms: u64,
+    },
+    /// A failure that belongs to no call with an id.
+    Error(Fault),
+    /// Answer to `ping`. Unix milliseconds.
+    Pong {
+        timestamp: u64,
+    },
+}
+
+/// What an ack carries beside success.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    Authenticated(Box<Authenticated>),
+    Joined(Box<Joined>),
+    Left,
+    Sent { message_id: Box<str> },
+    Rooms { rooms: Vec<RoomName> },
+}
+
+/// The connection has an identity, or a new token for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Authenticated {
+    pub connection_id: String,
+    pub user: UserName,
+    pub tenant: TenantName,
+    /// Unix milliseconds; `None` for a token without `exp`.
+    pub expires_at: Option<u64>,
+}
+
+/// First message of an authenticated connection.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Established {
+    pub connection_id: String,
+    pub user: UserName,
+    pub tenant: TenantName,
+    pub heartbeat_interval_ms: u64,
+    pub heartbeat_timeout_ms: u64,
+    /// The largest message that the gateway takes, in bytes.
+    pub message_bytes_max: usize,
+    /// The most rooms that one connection may be in.
+    pub rooms_max: usize,
+    /// The node's id as text.
+    pub node: String,
+}
+
+/// The connection is a member; live messages follow without a gap.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Joined {
+    pub room: RoomName,
+    pub room_id: RoomId,
+    /// The room's position at the join.
+    pub offset: u64,
+    pub epoch: u64,
+    pub recovered: bool,
+}
+
+/// A publication as members get it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    pub id: Box<str>,
+    pub room: RoomName,
+    pub from: UserName,
+    pub payload: Json,
+    /// Unix milliseconds when the home shard accepted it.
+    pub timestamp: u64,
+}
+
+impl From<MessageId> for Box<str> {
+    fn from(id: MessageId) -> Self {
+        Box::from(id.as_str())
+    }
+}

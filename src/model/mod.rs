@@ -1,0 +1,12 @@
+//! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
+//! are told ([`Event`]), and what they did wrong ([`Fault`]). Knows no bytes.
+
+pub mod command;
+pub mod event;
+pub mod fault;
+pub mod json;
+
+pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
+pub use event::{Authenticated, Established, Event, Joined, Message, Reply};
+pub use fault::{Fault, FaultCode};
+pub use json::Json;
