@@ -1,12 +1,20 @@
 //! What every layer shares: ids, names, time as a value, bounds, and a few containers.
 //! Owns no policy and knows no message.
 
+pub mod hash;
 pub mod ids;
 pub mod names;
 pub mod now;
+pub mod prng;
+pub mod slab;
+pub mod wheel;
 pub mod wire_bytes;
 
+pub use hash::{HashSeed, Map, map_with_seed};
 pub use ids::{ConnId, NodeId, RoomId, ShardId};
 pub use names::{NameError, RoomKey, RoomName, TenantName, UserName};
 pub use now::Now;
+pub use prng::Prng;
+pub use slab::Slab;
+pub use wheel::Wheel;
 pub use wire_bytes::WireBytes;
