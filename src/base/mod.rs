@@ -7,6 +7,6 @@ pub mod now;
 pub mod wire_bytes;
 
 pub use ids::{ConnId, NodeId, RoomId, ShardId};
-pub use names::{NameError, RoomKey, RoomName, TenantName, UserName};
+pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use wire_bytes::WireBytes;
