@@ -12,7 +12,7 @@ pub mod wire_bytes;
 
 pub use hash::{HashSeed, Map, map_with_seed};
 pub use ids::{ConnId, NodeId, RoomId, ShardId};
-pub use names::{NameError, RoomKey, RoomName, TenantName, UserName};
+pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use prng::Prng;
 pub use slab::Slab;

@@ -1,6 +1,10 @@
 //! Names, parsed once and then valid by type. They are shared between shards, so a clone is a counter.
 
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    sync::Arc,
+};
 
 use super::ids::RoomId;
 
@@ -21,7 +25,7 @@ pub enum NameError {
     Control,
 }
 
-fn parse(text: &str) -> Result<Arc<str>, NameError> {
+fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
@@ -31,7 +35,7 @@ fn parse(text: &str) -> Result<Arc<str>, NameError> {
     if text.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
-    Ok(Arc::from(text))
+    Ok(())
 }
 
 macro_rules! name {
@@ -43,7 +47,7 @@ macro_rules! name {
         impl $name {
             /// Checks length and characters: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8, no control characters.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                parse(text).map(Self)
+                check(text).map(|()| Self(Arc::from(text)))
             }
 
             /// The name as text.
@@ -78,6 +82,36 @@ name!(
     /// A user inside a tenant (the token's `sub`).
     UserName
 );
+
+impl Borrow<str> for RoomName {
+    /// Lets a map keyed by room names be searched with a [`RoomRef`]'s text.
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A room's name as it stands in a message: checked like a [`RoomName`], but not yet shared,
+/// so that naming a room costs no allocation until something keeps the name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomRef<'a>(Cow<'a, str>);
+
+impl<'a> RoomRef<'a> {
+    /// The same rules as [`RoomName::parse`].
+    pub fn parse(text: impl Into<Cow<'a, str>>) -> Result<Self, NameError> {
+        let text = text.into();
+        check(&text).map(|()| Self(text))
+    }
+
+    /// The name as text; finds a [`RoomName`] among the keys of a map.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name to keep and share.
+    pub fn to_name(&self) -> RoomName {
+        RoomName(Arc::from(&*self.0))
+    }
+}
 
 impl TenantName {
     /// The tenant of tokens that name none: `default`.
@@ -127,7 +161,16 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(RoomName::parse(text).err(), expected, "{text:?}");
+            assert_eq!(RoomRef::parse(text).err(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_reference_finds_the_name_that_it_becomes() {
+        let lobby = RoomRef::parse("lobby").unwrap();
+        let joined = std::collections::HashSet::from([lobby.to_name()]);
+        assert_eq!(joined.get(lobby.as_str()).map(RoomName::as_str), Some("lobby"));
+        assert!(!joined.contains("other"));
     }
 
     #[test]

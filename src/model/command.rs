@@ -1,20 +1,21 @@
-//! What clients ask, in whichever dialect they ask it.
+//! What clients ask, in whichever dialect they ask it. Names and tokens borrow from the message where its
+//! spelling allows, so that a command that is refused, or that names a room already joined, allocates no name.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::json::Json;
-use crate::base::{RoomName, TenantName};
+use crate::base::{RoomRef, TenantName};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Call {
+pub struct Call<'a> {
     /// With it the client gets exactly one ack; without it success is silent.
     pub id: Option<CorrelationId>,
-    pub command: Command,
+    pub command: Command<'a>,
 }
 
 /// A client's name for one of its calls, kept as the JSON text that the client wrote
-/// (a string of at most 64 bytes with its quotes, or an integer).
+/// (a string that says at most 64 bytes, or an integer).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CorrelationId(Box<str>);
 
@@ -32,34 +33,34 @@ impl CorrelationId {
 
 /// Everything a client can ask.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Command {
-    Authenticate(Authenticate),
+pub enum Command<'a> {
+    Authenticate(Authenticate<'a>),
     Ping,
-    Join(Join),
+    Join(Join<'a>),
     Leave {
-        room: RoomName,
+        room: RoomRef<'a>,
     },
     /// Join of a channel whose short name may stand for a template's expansion.
     Subscribe {
-        channel: RoomName,
+        channel: RoomRef<'a>,
     },
     Unsubscribe {
-        channel: RoomName,
+        channel: RoomRef<'a>,
     },
-    Send(Send),
+    Send(Send<'a>),
     /// The rooms that this connection has joined.
     Rooms,
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
 #[derive(Clone, PartialEq)]
-pub struct Authenticate {
-    pub token: Box<str>,
+pub struct Authenticate<'a> {
+    pub token: Cow<'a, str>,
     /// Must equal the token's tenant when given.
     pub tenant: Option<TenantName>,
 }
 
-impl fmt::Debug for Authenticate {
+impl fmt::Debug for Authenticate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticate").field("tenant", &self.tenant).finish_non_exhaustive()
     }
@@ -67,8 +68,8 @@ impl fmt::Debug for Authenticate {
 
 /// Become a member of a room.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Join {
-    pub room: RoomName,
+pub struct Join<'a> {
+    pub room: RoomRef<'a>,
     pub metadata: Option<Json>,
     /// Whether the client asked to recover from an earlier position.
     pub recover: bool,
@@ -96,8 +97,8 @@ impl MessageId {
 
 /// Publish to a room.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Send {
-    pub room: RoomName,
+pub struct Send<'a> {
+    pub room: RoomRef<'a>,
     pub payload: Json,
     /// Keep it in the room's history.
     pub persistent: bool,

@@ -1,0 +1,257 @@
+//! From a client's message to a command.
+//!
+//! The table is `spec/wire-protocol.md`. A field that occurs twice is refused however it is spelled, known or not:
+//! two readers of one message must see one command. Fields that a type does not use are ignored, whatever
+//! they hold; `null` is a value like any other and does not stand for a field left out.
+
+use std::{borrow::Cow, fmt::Display};
+
+use bytes::Bytes;
+
+use super::scan::{self, Kind, Value};
+use crate::{
+    base::{RoomRef, TenantName},
+    model::{Authenticate, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId, Send},
+};
+
+/// The longest correlation id, in bytes of what the string says.
+const ID_BYTES_MAX: usize = 64;
+/// Digits of an epoch.
+const EPOCH_DIGITS: usize = 16;
+
+/// Why a message is no call, and whom to tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// With it the refusal is the call's ack; without it, a `system:error`.
+    pub id: Option<CorrelationId>,
+    pub fault: Fault,
+}
+
+/// Reads one message. The call borrows from `text` what it need not keep.
+///
+/// `text` must be one JSON object, valid to the last byte, nested no deeper than [`DEPTH_MAX`](super::DEPTH_MAX).
+pub fn decode(text: &str) -> Result<Call<'_>, Refusal> {
+    let nameless = |fault| Refusal { id: None, fault };
+    let fields = Fields::read(text).map_err(nameless)?;
+    let id = fields.id().map_err(nameless)?;
+    match fields.command() {
+        Ok(command) => Ok(Call { id, command }),
+        Err(fault) => Err(Refusal { id, fault }),
+    }
+}
+
+/// The fields that JSON v1 gives a meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    Type,
+    Id,
+    Token,
+    TenantId,
+    Channel,
+    Room,
+    Payload,
+    Metadata,
+    Persistent,
+    MessageId,
+    Echo,
+    Since,
+    Presence,
+}
+
+impl Field {
+    const COUNT: usize = Self::Presence as usize + 1;
+
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "type" => Self::Type,
+            "id" => Self::Id,
+            "token" => Self::Token,
+            "tenantId" => Self::TenantId,
+            "channel" => Self::Channel,
+            "room" => Self::Room,
+            "payload" => Self::Payload,
+            "metadata" => Self::Metadata,
+            "persistent" => Self::Persistent,
+            "messageId" => Self::MessageId,
+            "echo" => Self::Echo,
+            "since" => Self::Since,
+            "presence" => Self::Presence,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Id => "id",
+            Self::Token => "token",
+            Self::TenantId => "tenantId",
+            Self::Channel => "channel",
+            Self::Room => "room",
+            Self::Payload => "payload",
+            Self::Metadata => "metadata",
+            Self::Persistent => "persistent",
+            Self::MessageId => "messageId",
+            Self::Echo => "echo",
+            Self::Since => "since",
+            Self::Presence => "presence",
+        }
+    }
+
+    /// The fault of a field that is not what it must be.
+    fn bad(self, what: impl Display) -> Fault {
+        bad_request(format!("{}: {what}", self.name()))
+    }
+}
+
+fn bad_request(message: impl Into<Cow<'static, str>>) -> Fault {
+    Fault::new(FaultCode::BadRequest, message)
+}
+
+/// A message's fields, before its type gives them a meaning.
+#[derive(Default)]
+struct Fields<'a> {
+    known: [Option<Value<'a>>; Field::COUNT],
+    /// Names of the others, as they read without escapes.
+    others: Vec<Cow<'a, str>>,
+    is_repeated: bool,
+    is_id_repeated: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Result<Self, Fault> {
+        let mut fields = Self::default();
+        scan::members(text, |name, value| fields.add(name, value))
+            .map_err(|malformed| bad_request(malformed.to_string()))?;
+        fields.others.sort_unstable();
+        fields.is_repeated |= fields.others.windows(2).any(|pair| pair[0] == pair[1]);
+        Ok(fields)
+    }
+
+    fn add(&mut self, name: Value<'a>, value: Value<'a>) {
+        let name = name.text().unwrap_or_default();
+        let Some(field) = Field::from_name(&name) else {
+            self.others.push(name);
+            return;
+        };
+        let earlier = self.known[field as usize].replace(value);
+        self.is_repeated |= earlier.is_some();
+        self.is_id_repeated |= earlier.is_some() && field == Field::Id;
+    }
+
+    fn id(&self) -> Result<Option<CorrelationId>, Fault> {
+        let Some(value) = self.get(Field::Id) else { return Ok(None) };
+        let fits = match value.kind {
+            Kind::String { .. } => value.text().is_some_and(|text| text.len() <= ID_BYTES_MAX),
+            Kind::Number => value.raw.parse::<i64>().is_ok() || value.raw.parse::<u64>().is_ok(),
+            Kind::Bool(_) | Kind::Null | Kind::Array | Kind::Object => false,
+        };
+        if !fits || self.is_id_repeated {
+            return Err(Field::Id.bad("expected once, a string of at most 64 bytes or a 64-bit integer"));
+        }
+        Ok(Some(CorrelationId::from_checked(value.raw)))
+    }
+
+    fn command(&self) -> Result<Command<'a>, Fault> {
+        if self.is_repeated {
+            return Err(bad_request("a field occurs twice"));
+        }
+        Ok(match &*self.string(Field::Type)? {
+            "room:send" => Command::Send(self.send()?),
+            "room:join" => Command::Join(self.join()?),
+            "room:leave" => Command::Leave { room: self.room(Field::Room)? },
+            "subscribe" => Command::Subscribe { channel: self.room(Field::Channel)? },
+            "unsubscribe" => Command::Unsubscribe { channel: self.room(Field::Channel)? },
+            "ping" => Command::Ping,
+            "query:rooms" => Command::Rooms,
+            "authenticate" => Command::Authenticate(self.authenticate()?),
+            _ => {
+                let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
+                               unsubscribe, query:rooms";
+                return Err(Fault::new(FaultCode::UnknownType, message));
+            }
+        })
+    }
+
+    fn authenticate(&self) -> Result<Authenticate<'a>, Fault> {
+        let tenant = self.optional_string(Field::TenantId)?;
+        let tenant = tenant.map(|text| TenantName::parse(&text).map_err(|error| Field::TenantId.bad(error)));
+        Ok(Authenticate { token: self.string(Field::Token)?, tenant: tenant.transpose()? })
+    }
+
+    fn join(&self) -> Result<Join<'a>, Fault> {
+        // Whether presence events are wanted; there are none yet.
+        self.bool(Field::Presence)?;
+        let recover = match self.get(Field::Since) {
+            Some(value) if is_position(value) => true,
+            Some(_) => {
+                return Err(
+                    Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits")
+                );
+            }
+            None => false,
+        };
+        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), recover })
+    }
+
+    fn send(&self) -> Result<Send<'a>, Fault> {
+        let room = self.room(Field::Room)?;
+        let payload = self.get(Field::Payload).ok_or_else(|| Field::Payload.bad("expected a value"))?;
+        let message_id =
+            match self.optional_string(Field::MessageId)? {
+                Some(text) => Some(MessageId::parse(&text).ok_or_else(|| {
+                    Field::MessageId.bad("expected 1 to 128 bytes without control characters")
+                })?),
+                None => None,
+            };
+        let persistent = self.bool(Field::Persistent)?.unwrap_or(false);
+        let echo = self.bool(Field::Echo)?.unwrap_or(false);
+        Ok(Send { room, payload: json(payload), persistent, message_id, echo })
+    }
+
+    fn room(&self, field: Field) -> Result<RoomRef<'a>, Fault> {
+        RoomRef::parse(self.string(field)?).map_err(|error| field.bad(error))
+    }
+
+    fn string(&self, field: Field) -> Result<Cow<'a, str>, Fault> {
+        self.optional_string(field)?.ok_or_else(|| field.bad("expected a string"))
+    }
+
+    fn optional_string(&self, field: Field) -> Result<Option<Cow<'a, str>>, Fault> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        value.text().map(Some).ok_or_else(|| field.bad("expected a string"))
+    }
+
+    fn bool(&self, field: Field) -> Result<Option<bool>, Fault> {
+        match self.get(field).map(|value| value.kind) {
+            None => Ok(None),
+            Some(Kind::Bool(value)) => Ok(Some(value)),
+            Some(Kind::String { .. } | Kind::Number | Kind::Null | Kind::Array | Kind::Object) => {
+                Err(field.bad("expected true or false"))
+            }
+        }
+    }
+
+    fn get(&self, field: Field) -> Option<Value<'a>> {
+        self.known[field as usize]
+    }
+}
+
+fn json(value: Value<'_>) -> Json {
+    Json::from_checked(Bytes::copy_from_slice(value.raw.as_bytes()))
+}
+
+/// Whether a value is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
+fn is_position(value: Value<'_>) -> bool {
+    let (mut offsets, mut epochs) = (Vec::new(), Vec::new());
+    let read = scan::members(value.raw, |name, value| match name.text().as_deref() {
+        Some("offset") => offsets.push(value),
+        Some("epoch") => epochs.push(value),
+        _ => {}
+    });
+    let (Ok(()), [offset], [epoch]) = (read, &*offsets, &*epochs) else { return false };
+    let is_epoch = |text: &str| text.len() == EPOCH_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
+    offset.kind == Kind::Number
+        && offset.raw.parse::<u64>().is_ok()
+        && epoch.text().is_some_and(|text| is_epoch(&text))
+}

@@ -1,0 +1,182 @@
+//! From an event to the text that clients get. Fields and their order are `spec/wire-protocol.md`'s; 64-bit ids and
+//! epochs are strings, since JavaScript's integers end at 2^53.
+
+use super::text::{put_hex, put_number, put_string};
+use crate::model::{Authenticated, Established, Event, Fault, Joined, Json, Message, Reply};
+
+/// Appends the event as one JSON object without space.
+pub fn encode(event: &Event, out: &mut Vec<u8>) {
+    match event {
+        Event::Ack { id, result } => {
+            put(out, r#"{"type":"ack","id":"#);
+            put(out, id.as_json());
+            match result {
+                Ok(reply) => success(out, reply),
+                Err(fault) => failure(out, fault),
+            }
+        }
+        Event::Established(established) => self::established(out, established),
+        Event::RoomJoined { room, metadata } => {
+            put(out, r#"{"type":"room:joined","room":"#);
+            put_string(out, room.as_str());
+            if let Some(metadata) = metadata {
+                put(out, r#","metadata":"#);
+                put_json(out, metadata);
+            }
+        }
+        Event::RoomLeft { room } => {
+            put(out, r#"{"type":"room:left","room":"#);
+            put_string(out, room.as_str());
+        }
+        Event::Message(message) => self::message(out, message),
+        Event::TokenExpiring { expires_in_ms } => {
+            put(out, r#"{"type":"token:expiring","expiresIn":"#);
+            put_number(out, *expires_in_ms);
+        }
+        Event::Restart { reason, reconnect_in_ms } => {
+            put(out, r#"{"type":"system:restart","reason":"#);
+            put_string(out, reason);
+            put(out, r#","reconnectIn":"#);
+            put_number(out, *reconnect_in_ms);
+        }
+        Event::Error(fault) => {
+            put(out, r#"{"type":"system:error","#);
+            code_and_message(out, fault);
+            retry_after(out, fault);
+        }
+        Event::Pong { timestamp } => {
+            put(out, r#"{"type":"pong","timestamp":"#);
+            put_number(out, *timestamp);
+        }
+    }
+    out.push(b'}');
+}
+
+/// The one that is written per publication: room for all of it at once.
+fn message(out: &mut Vec<u8>, message: &Message) {
+    const AROUND: usize = 128;
+    let Message { id, room, from, payload, timestamp } = message;
+    let names = id.len() + room.as_str().len() + from.as_str().len();
+    out.reserve(AROUND + names + payload.as_bytes().len());
+    put(out, r#"{"type":"room:message","id":"#);
+    put_string(out, id);
+    put(out, r#","room":"#);
+    put_string(out, room.as_str());
+    put(out, r#","from":"#);
+    put_string(out, from.as_str());
+    put(out, r#","payload":"#);
+    put_json(out, payload);
+    put(out, r#","timestamp":"#);
+    put_number(out, *timestamp);
+}
+
+fn success(out: &mut Vec<u8>, reply: &Reply) {
+    put(out, r#","success":true"#);
+    match reply {
+        Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
+        Reply::Joined(joined) => self::joined(out, joined),
+        Reply::Left => {}
+        Reply::Sent { message_id } => {
+            put(out, r#","messageId":"#);
+            put_string(out, message_id);
+        }
+        Reply::Rooms { rooms } => {
+            put(out, r#","rooms":["#);
+            for (index, room) in rooms.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                put_string(out, room.as_str());
+            }
+            out.push(b']');
+        }
+    }
+}
+
+fn failure(out: &mut Vec<u8>, fault: &Fault) {
+    put(out, r#","success":false,"error":{"#);
+    code_and_message(out, fault);
+    put(out, r#","status":"#);
+    put_number(out, u64::from(fault.code.status()));
+    retry_after(out, fault);
+    out.push(b'}');
+}
+
+fn code_and_message(out: &mut Vec<u8>, fault: &Fault) {
+    put(out, r#""code":"#);
+    put_string(out, fault.code.as_str());
+    put(out, r#","message":"#);
+    put_string(out, &fault.message);
+}
+
+fn retry_after(out: &mut Vec<u8>, fault: &Fault) {
+    if let Some(retry_after_ms) = fault.retry_after_ms {
+        put(out, r#","retryAfterMs":"#);
+        put_number(out, retry_after_ms);
+    }
+}
+
+fn authenticated(out: &mut Vec<u8>, authenticated: &Authenticated) {
+    let Authenticated { connection_id, user, tenant, expires_at } = authenticated;
+    put(out, r#","connectionId":"#);
+    put_string(out, connection_id);
+    put(out, r#","userId":"#);
+    put_string(out, user.as_str());
+    put(out, r#","tenantId":"#);
+    put_string(out, tenant.as_str());
+    put(out, r#","expiresAt":"#);
+    match expires_at {
+        Some(unix_ms) => put_number(out, *unix_ms),
+        None => put(out, "null"),
+    }
+}
+
+fn joined(out: &mut Vec<u8>, joined: &Joined) {
+    let Joined { room, room_id, offset, epoch, recovered } = joined;
+    put(out, r#","room":"#);
+    put_string(out, room.as_str());
+    put(out, r#","roomId":""#);
+    put_number(out, room_id.0);
+    put(out, r#"","offset":"#);
+    put_number(out, *offset);
+    put(out, r#","epoch":"#);
+    put_hex(out, *epoch);
+    put(out, if *recovered { r#","recovered":true"# } else { r#","recovered":false"# });
+}
+
+fn established(out: &mut Vec<u8>, established: &Established) {
+    let Established {
+        connection_id,
+        user,
+        tenant,
+        heartbeat_interval_ms,
+        heartbeat_timeout_ms,
+        message_bytes_max,
+        rooms_max,
+        node,
+    } = established;
+    put(out, r#"{"type":"connection:established","connectionId":"#);
+    put_string(out, connection_id);
+    put(out, r#","tenantId":"#);
+    put_string(out, tenant.as_str());
+    put(out, r#","userId":"#);
+    put_string(out, user.as_str());
+    put(out, r#","heartbeat":{"intervalMs":"#);
+    put_number(out, *heartbeat_interval_ms);
+    put(out, r#","timeoutMs":"#);
+    put_number(out, *heartbeat_timeout_ms);
+    put(out, r#"},"limits":{"messageBytes":"#);
+    put_number(out, *message_bytes_max as u64);
+    put(out, r#","rooms":"#);
+    put_number(out, *rooms_max as u64);
+    put(out, r#"},"node":"#);
+    put_string(out, node);
+}
+
+fn put(out: &mut Vec<u8>, json: &str) {
+    out.extend_from_slice(json.as_bytes());
+}
+
+fn put_json(out: &mut Vec<u8>, json: &Json) {
+    out.extend_from_slice(json.as_bytes());
+}

@@ -1,0 +1,151 @@
+//! Golden texts of every event.
+
+use super::encode;
+use crate::{
+    base::{RoomId, RoomName, TenantName, UserName},
+    model::{
+        Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json, Message, Reply,
+    },
+};
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).unwrap()
+}
+
+fn user(name: &str) -> UserName {
+    UserName::parse(name).unwrap()
+}
+
+fn tenant(name: &str) -> TenantName {
+    TenantName::parse(name).unwrap()
+}
+
+fn json(text: &str) -> Json {
+    Json::from_checked(text.to_owned().into())
+}
+
+fn check(rows: impl IntoIterator<Item = (Event, &'static str)>) {
+    for (event, expected) in rows {
+        // What stands in the buffer before stays.
+        let mut out = b"before".to_vec();
+        encode(&event, &mut out);
+        assert_eq!(str::from_utf8(&out).unwrap().strip_prefix("before"), Some(expected));
+        assert!(serde_json::from_str::<serde_json::Value>(expected).unwrap().is_object(), "{expected}");
+    }
+}
+
+#[test]
+fn every_event() {
+    let limited = || Fault {
+        retry_after_ms: Some(250),
+        ..Fault::new(FaultCode::RateLimited, "too many messages")
+    };
+    check([
+        (
+            Event::Established(Box::new(Established {
+                connection_id: "0000002a0100000700000003".into(),
+                user: user("ada"),
+                tenant: tenant("acme"),
+                heartbeat_interval_ms: 30_000,
+                heartbeat_timeout_ms: 60_000,
+                message_bytes_max: 65_536,
+                rooms_max: 100,
+                node: "0000002a".into(),
+            })),
+            r#"{"type":"connection:established","connectionId":"0000002a0100000700000003","tenantId":"acme","userId":"ada","heartbeat":{"intervalMs":30000,"timeoutMs":60000},"limits":{"messageBytes":65536,"rooms":100},"node":"0000002a"}"#,
+        ),
+        (Event::RoomJoined { room: room("lobby"), metadata: None }, r#"{"type":"room:joined","room":"lobby"}"#),
+        (
+            Event::RoomJoined { room: room(r#"a"b\c"#), metadata: Some(json(r#"{ "a" : 1 }"#)) },
+            r#"{"type":"room:joined","room":"a\"b\\c","metadata":{ "a" : 1 }}"#,
+        ),
+        (Event::RoomLeft { room: room("räume/1") }, r#"{"type":"room:left","room":"räume/1"}"#),
+        (
+            Event::Message(Message {
+                id: "m\n1".into(),
+                room: room("lobby"),
+                from: user("ada \"the first\""),
+                payload: json("[1,  \"\\u00e9\"]"),
+                timestamp: 1_795_000_000_123,
+            }),
+            r#"{"type":"room:message","id":"m\n1","room":"lobby","from":"ada \"the first\"","payload":[1,  "\u00e9"],"timestamp":1795000000123}"#,
+        ),
+        (Event::TokenExpiring { expires_in_ms: 60_000 }, r#"{"type":"token:expiring","expiresIn":60000}"#),
+        (
+            Event::Restart { reason: "drain", reconnect_in_ms: 1_500 },
+            r#"{"type":"system:restart","reason":"drain","reconnectIn":1500}"#,
+        ),
+        (
+            Event::Error(Fault::new(FaultCode::BadRequest, "say \"type\"")),
+            r#"{"type":"system:error","code":"bad_request","message":"say \"type\""}"#,
+        ),
+        (
+            Event::Error(limited()),
+            r#"{"type":"system:error","code":"rate_limited","message":"too many messages","retryAfterMs":250}"#,
+        ),
+        (Event::Pong { timestamp: 0 }, r#"{"type":"pong","timestamp":0}"#),
+        (
+            Event::Ack { id: CorrelationId::from_checked("7"), result: Err(limited()) },
+            r#"{"type":"ack","id":7,"success":false,"error":{"code":"rate_limited","message":"too many messages","status":429,"retryAfterMs":250}}"#,
+        ),
+    ]);
+}
+
+#[test]
+fn every_ack() {
+    let ack = |id, reply| Event::Ack { id: CorrelationId::from_checked(id), result: Ok(reply) };
+    let authenticated = |expires_at| {
+        Reply::Authenticated(Box::new(Authenticated {
+            connection_id: "0000002a0100000700000003".into(),
+            user: user("ada"),
+            tenant: tenant("acme"),
+            expires_at,
+        }))
+    };
+    let joined = |room_id, epoch, recovered| {
+        Reply::Joined(Box::new(Joined { room: room("lobby"), room_id: RoomId(room_id), offset: 7, epoch, recovered }))
+    };
+    check([
+        (
+            ack("\"a\\u0062\"", authenticated(Some(1_795_000_000_000))),
+            r#"{"type":"ack","id":"a\u0062","success":true,"connectionId":"0000002a0100000700000003","userId":"ada","tenantId":"acme","expiresAt":1795000000000}"#,
+        ),
+        (
+            ack("1", authenticated(None)),
+            r#"{"type":"ack","id":1,"success":true,"connectionId":"0000002a0100000700000003","userId":"ada","tenantId":"acme","expiresAt":null}"#,
+        ),
+        (
+            ack("-2", joined(u64::MAX, 0xabc, false)),
+            r#"{"type":"ack","id":-2,"success":true,"room":"lobby","roomId":"18446744073709551615","offset":7,"epoch":"0000000000000abc","recovered":false}"#,
+        ),
+        (
+            ack("3", joined(0, u64::MAX, true)),
+            r#"{"type":"ack","id":3,"success":true,"room":"lobby","roomId":"0","offset":7,"epoch":"ffffffffffffffff","recovered":true}"#,
+        ),
+        (ack("4", Reply::Left), r#"{"type":"ack","id":4,"success":true}"#),
+        (
+            ack("5", Reply::Sent { message_id: "m\"1".into() }),
+            r#"{"type":"ack","id":5,"success":true,"messageId":"m\"1"}"#,
+        ),
+        (ack("6", Reply::Rooms { rooms: vec![] }), r#"{"type":"ack","id":6,"success":true,"rooms":[]}"#),
+        (
+            ack("7", Reply::Rooms { rooms: vec![room("a"), room("b\\"), room("c")] }),
+            r#"{"type":"ack","id":7,"success":true,"rooms":["a","b\\","c"]}"#,
+        ),
+    ]);
+}
+
+#[test]
+fn every_fault_has_its_code_and_status() {
+    for code in FaultCode::ALL {
+        let event = Event::Ack { id: CorrelationId::from_checked("1"), result: Err(Fault::new(code, "no")) };
+        let mut out = Vec::new();
+        encode(&event, &mut out);
+        let expected = format!(
+            r#"{{"type":"ack","id":1,"success":false,"error":{{"code":"{}","message":"no","status":{}}}}}"#,
+            code.as_str(),
+            code.status()
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
