@@ -37,7 +37,10 @@ fn every_command() {
             Command::Authenticate(Authenticate { token: "a/b".into(), tenant: Some(acme) }),
         ),
         (r#"{"type":"subscribe","channel":"dashboard"}"#, Command::Subscribe { channel: room("dashboard") }),
-        (r#"{"type":"unsubscribe","channel":"dashboard"}"#, Command::Unsubscribe { channel: room("dashboard") }),
+        (
+            r#"{"type":"unsubscribe","channel":"dashboard"}"#,
+            Command::Unsubscribe { channel: room("dashboard") },
+        ),
         (r#"{"type":"room:leave","room":"lobby"}"#, Command::Leave { room: room("lobby") }),
         (
             r#"{"type":"room:join","room":"lobby"}"#,
@@ -45,7 +48,11 @@ fn every_command() {
         ),
         (
             r#"{"type":"room:join","room":"lobby","presence":false,"metadata":{ "a" : 1 },"since":{"epoch":"00000000000000aF","offset":7,"more":[]}}"#,
-            Command::Join(Join { room: room("lobby"), metadata: Some(json(r#"{ "a" : 1 }"#)), recover: true }),
+            Command::Join(Join {
+                room: room("lobby"),
+                metadata: Some(json(r#"{ "a" : 1 }"#)),
+                recover: true,
+            }),
         ),
         (r#"{"type":"room:send","room":"lobby","payload":1}"#, Command::Send(plain_send("lobby", "1"))),
         (r#"{"type":"room:send","room":"lobby","payload":null}"#, Command::Send(plain_send("lobby", "null"))),
@@ -75,11 +82,20 @@ fn ids_come_back_as_they_were_written() {
     let escaped = format!(r#""{}""#, r"\u0041".repeat(64));
     let longest = format!(r#""{}""#, "x".repeat(64));
     let rows = [
-        r#""""#, r#""a""#, r#""\u00e9\n""#, &longest, &escaped, "0", "-0", "7", "-9223372036854775808", "18446744073709551615",
+        r#""""#,
+        r#""a""#,
+        r#""\u00e9\n""#,
+        &longest,
+        &escaped,
+        "0",
+        "-0",
+        "7",
+        "-9223372036854775808",
+        "18446744073709551615",
     ];
     for id in rows {
-        let call = decode(&format!(r#"{{"type":"ping","id": {id} }}"#)).expect(id);
-        assert_eq!(call.id, Some(CorrelationId::from_checked(id)));
+        let text = format!(r#"{{"type":"ping","id": {id} }}"#);
+        assert_eq!(decode(&text).expect(id).id, Some(CorrelationId::from_checked(id)));
     }
     let too_long = format!(r#""{}""#, "x".repeat(65));
     let many_bytes = format!(r#""{}""#, "é".repeat(33));
@@ -95,7 +111,8 @@ fn ids_come_back_as_they_were_written() {
 fn refusals_name_the_field_and_what_it_should_be() {
     let long = "x".repeat(257);
     let long_room = format!(r#""type":"room:leave","room":"{long}""#);
-    let long_message_id = format!(r#""type":"room:send","room":"a","payload":1,"messageId":"{}""#, &long[..129]);
+    let long_message_id =
+        format!(r#""type":"room:send","room":"a","payload":1,"messageId":"{}""#, &long[..129]);
     let since = "since: expected {offset, epoch}: an integer and 16 hexadecimal digits";
     let message_id = "messageId: expected 1 to 128 bytes without control characters";
     let rows = [
@@ -121,12 +138,18 @@ fn refusals_name_the_field_and_what_it_should_be() {
         (r#""type":"room:join","room":"a","since":{"offset":1.5,"epoch":"0123456789abcdef"}"#, since),
         (r#""type":"room:join","room":"a","since":{"offset":1,"epoch":81985529216486895}"#, since),
         (r#""type":"room:join","room":"a","since":{"offset":1,"epoch":"0123456789abcdeg"}"#, since),
-        (r#""type":"room:join","room":"a","since":{"offset":1,"offset":2,"epoch":"0123456789abcdef"}"#, since),
+        (
+            r#""type":"room:join","room":"a","since":{"offset":1,"offset":2,"epoch":"0123456789abcdef"}"#,
+            since,
+        ),
         (r#""type":"room:leave""#, "room: expected a string"),
         (&long_room, "room: a name may have 256 bytes at most"),
         (r#""type":"room:send","payload":1"#, "room: expected a string"),
         (r#""type":"room:send","room":"a""#, "payload: expected a value"),
-        (r#""type":"room:send","room":"a","payload":1,"persistent":"yes""#, "persistent: expected true or false"),
+        (
+            r#""type":"room:send","room":"a","payload":1,"persistent":"yes""#,
+            "persistent: expected true or false",
+        ),
         (r#""type":"room:send","room":"a","payload":1,"echo":null"#, "echo: expected true or false"),
         (r#""type":"room:send","room":"a","payload":1,"messageId":5"#, "messageId: expected a string"),
         (r#""type":"room:send","room":"a","payload":1,"messageId":"""#, message_id),
@@ -177,8 +200,15 @@ fn a_field_that_occurs_twice_is_refused_however_it_is_spelled() {
 #[test]
 fn a_broken_message_is_refused_without_its_id() {
     for text in [
-        "", "null", "[]", "ping", r#"{"id":1,"type":"ping""#, r#"{"id":1,"type":"ping"}}"#, r#"{"id":1,"type":"ping"} {}"#,
-        r#"{"id":1,"type":"room:send","room":"a","payload":[1,]}"#, r#"{"id":1,"type":"room:send","room":"a","payload":"\ud800"}"#,
+        "",
+        "null",
+        "[]",
+        "ping",
+        r#"{"id":1,"type":"ping""#,
+        r#"{"id":1,"type":"ping"}}"#,
+        r#"{"id":1,"type":"ping"} {}"#,
+        r#"{"id":1,"type":"room:send","room":"a","payload":[1,]}"#,
+        r#"{"id":1,"type":"room:send","room":"a","payload":"\ud800"}"#,
         r#"{"id":1,"type":"ping","later":"\x"}"#,
     ] {
         let Refusal { id, fault } = decode(text).expect_err(text);
@@ -192,8 +222,23 @@ fn value() -> impl Strategy<Value = String> {
     let space = || "[ \t\r\n]{0,2}";
     let text = || {
         const PIECES: &[&str] = &[
-            "a", "é", "😀", " ", "\u{7f}", "\u{2028}", "0123456789", "[", "}", ":", "\\\"", "\\\\", "\\/", "\\n", "\\u0000",
-            "\\u00e9", "\\ud83d\\ude00",
+            "a",
+            "é",
+            "😀",
+            " ",
+            "\u{7f}",
+            "\u{2028}",
+            "0123456789",
+            "[",
+            "}",
+            ":",
+            "\\\"",
+            "\\\\",
+            "\\/",
+            "\\n",
+            "\\u0000",
+            "\\u00e9",
+            "\\ud83d\\ude00",
         ];
         prop::collection::vec(prop::sample::select(PIECES), 0..6).prop_map(|p| format!("\"{}\"", p.concat()))
     };

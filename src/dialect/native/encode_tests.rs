@@ -36,10 +36,8 @@ fn check(rows: impl IntoIterator<Item = (Event, &'static str)>) {
 
 #[test]
 fn every_event() {
-    let limited = || Fault {
-        retry_after_ms: Some(250),
-        ..Fault::new(FaultCode::RateLimited, "too many messages")
-    };
+    let limited =
+        || Fault { retry_after_ms: Some(250), ..Fault::new(FaultCode::RateLimited, "too many messages") };
     check([
         (
             Event::Established(Box::new(Established {
@@ -54,7 +52,10 @@ fn every_event() {
             })),
             r#"{"type":"connection:established","connectionId":"0000002a0100000700000003","tenantId":"acme","userId":"ada","heartbeat":{"intervalMs":30000,"timeoutMs":60000},"limits":{"messageBytes":65536,"rooms":100},"node":"0000002a"}"#,
         ),
-        (Event::RoomJoined { room: room("lobby"), metadata: None }, r#"{"type":"room:joined","room":"lobby"}"#),
+        (
+            Event::RoomJoined { room: room("lobby"), metadata: None },
+            r#"{"type":"room:joined","room":"lobby"}"#,
+        ),
         (
             Event::RoomJoined { room: room(r#"a"b\c"#), metadata: Some(json(r#"{ "a" : 1 }"#)) },
             r#"{"type":"room:joined","room":"a\"b\\c","metadata":{ "a" : 1 }}"#,
@@ -103,7 +104,13 @@ fn every_ack() {
         }))
     };
     let joined = |room_id, epoch, recovered| {
-        Reply::Joined(Box::new(Joined { room: room("lobby"), room_id: RoomId(room_id), offset: 7, epoch, recovered }))
+        Reply::Joined(Box::new(Joined {
+            room: room("lobby"),
+            room_id: RoomId(room_id),
+            offset: 7,
+            epoch,
+            recovered,
+        }))
     };
     check([
         (
