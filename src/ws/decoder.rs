@@ -310,3 +310,13 @@ fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, DecodeError> {
         Opcode::Close => Item::Close(close::parse(payload)?),
     })
 }
+
+#[cfg(test)]
+impl Decoder {
+    /// What this decoder owns on the heap.
+    pub(super) fn held_bytes(&self) -> usize {
+        let Some(partial) = &self.partial else { return 0 };
+        let message = partial.message.as_ref().map_or(0, Message::capacity);
+        size_of::<Partial>() + partial.control.capacity() + message
+    }
+}

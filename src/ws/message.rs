@@ -16,6 +16,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Message {
     body: Body,
+    /// Frames so far that were not the last.
     fragments: u32,
 }
 
@@ -47,7 +48,7 @@ impl Message {
 
     /// Counts one more frame against the limits, by its header alone.
     pub(super) fn admit(&mut self, header: &Header, limits: &Limits) -> Result<(), DecodeError> {
-        self.fragments = self.fragments.saturating_add(1);
+        self.fragments = self.fragments.saturating_add(u32::from(!header.fin));
         if self.fragments > limits.fragments_max {
             return Err(DecodeError::TooManyFragments { fragments_max: limits.fragments_max });
         }
@@ -118,4 +119,15 @@ pub(super) fn check_size(
 /// but not beyond what is expected.
 pub(super) fn grown_capacity(capacity: usize, needed: usize, expected: usize) -> usize {
     if needed <= capacity { capacity } else { capacity.saturating_mul(2).min(expected).max(needed) }
+}
+
+#[cfg(test)]
+impl Message {
+    /// What this message owns on the heap.
+    pub(super) fn capacity(&self) -> usize {
+        match &self.body {
+            Body::Text(text) => text.capacity(),
+            Body::Binary(bytes) | Body::Compressed(_, bytes) => bytes.capacity(),
+        }
+    }
 }

@@ -54,6 +54,11 @@ impl TextBuf {
         self.text.len() + self.tail_bytes
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     fn push_to_tail(&mut self, byte: u8) -> Result<(), DecodeError> {
         self.tail[self.tail_bytes] = byte;
         self.tail_bytes += 1;

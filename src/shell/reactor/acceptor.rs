@@ -1,0 +1,114 @@
+//! Accepting, and what to do when it cannot be done.
+//! Owns the listener and one spare descriptor. When the process is out of descriptors, the spare one is given up to
+//! accept and close a connection at once, so that clients are turned away instead of left hanging; without a spare
+//! one, accepting rests for a while.
+//! Invariant: `ready` stays set until the kernel has said that nobody waits; the listener's watch only sets it.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use super::sys;
+
+/// How long accepting rests after an error that trying again at once would only repeat.
+const REST: Duration = Duration::from_millis(100);
+
+pub(super) struct Acceptor {
+    listener: Option<TcpListener>,
+    spare: Option<OwnedFd>,
+    accepting: bool,
+    pub(super) ready: bool,
+    rests_until: Option<Instant>,
+}
+
+/// One try.
+pub(super) enum Accepted {
+    Connection(TcpStream, SocketAddr),
+    Failed(io::Error),
+    /// Nobody waits, or nobody is to be accepted now.
+    Nobody,
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let spare = Some(sys::eventfd()?);
+        Ok(Self { listener: Some(listener), spare, accepting: true, ready: true, rests_until: None })
+    }
+
+    pub(super) fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    pub(super) fn take_listener(&mut self) -> Option<TcpListener> {
+        self.listener.take()
+    }
+
+    pub(super) fn accept(&mut self) -> Accepted {
+        if !self.is_due() {
+            return Accepted::Nobody;
+        }
+        let Some(listener) = &self.listener else { return Accepted::Nobody };
+        match listener.accept() {
+            Ok((stream, peer)) => Accepted::Connection(stream, peer),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    pub(super) fn listener(&self) -> Option<&TcpListener> {
+        self.listener.as_ref()
+    }
+
+    /// Somebody may wait, and may be accepted now.
+    pub(super) fn is_due(&self) -> bool {
+        self.wants() && self.rests_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// How long until somebody who waits may be accepted; `None` if nobody waits.
+    pub(super) fn rest_left(&self) -> Option<Duration> {
+        let until = self.rests_until.filter(|_| self.wants())?;
+        Some(until.saturating_duration_since(Instant::now()))
+    }
+
+    fn wants(&self) -> bool {
+        self.ready && self.accepting && self.listener.is_some()
+    }
+
+    fn failed(&mut self, error: io::Error) -> Accepted {
+        self.rests_until = None;
+        match error.raw_os_error() {
+            Some(libc::EAGAIN) => {
+                self.ready = false;
+                return Accepted::Nobody;
+            }
+            // The connection that was next has gone, or brought a pending network error along (accept(2)).
+            Some(
+                libc::EINTR
+                | libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::ENONET
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP,
+            ) => {}
+            Some(libc::EMFILE | libc::ENFILE) if self.turn_away() => {}
+            _ => self.rests_until = Some(Instant::now() + REST),
+        }
+        Accepted::Failed(error)
+    }
+
+    /// Accepts and closes one connection with the spare descriptor; false if that did not work out.
+    fn turn_away(&mut self) -> bool {
+        let (Some(listener), Some(spare)) = (&self.listener, self.spare.take()) else { return false };
+        drop(spare);
+        let turned_away = listener.accept().is_ok();
+        self.spare = sys::eventfd().ok();
+        turned_away
+    }
+}

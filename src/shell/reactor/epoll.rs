@@ -1,0 +1,136 @@
+//! The epoll backend: level-triggered readiness, one receive per report into one buffer for the whole shard.
+//! Invariant: interest in writing stands exactly while a connection's slot says that its write is blocked.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
+
+use super::{
+    Budget, CloseCause, Sink,
+    slots::{Slot, Slots},
+    sys::{self, Epoll, Event, NO_EVENT},
+    token::{Kind, Token},
+};
+use crate::{base::ConnId, shell::waker::Waker};
+
+const EVENTS_MAX: usize = 256;
+const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+
+pub(super) struct EpollBackend {
+    epoll: Epoll,
+    waker: Waker,
+    events: Box<[Event]>,
+    buffer: Box<[u8]>,
+}
+
+impl EpollBackend {
+    pub(super) fn new(waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(waker.as_fd(), EPOLLIN, Token::BELL.pack())?;
+        // Edge-triggered, so that a listener that is not served (paused, backing off) does not keep the shard awake.
+        epoll.add(listener, EPOLLIN | EPOLLET, Token::LISTENER.pack())?;
+        Ok(Self {
+            epoll,
+            waker: waker.clone(),
+            events: vec![NO_EVENT; EVENTS_MAX].into_boxed_slice(),
+            buffer: vec![0; RECEIVE_BYTES_MAX].into_boxed_slice(),
+        })
+    }
+
+    /// Fails when the system is out of watches or memory.
+    pub(super) fn open(&mut self, conn: ConnId, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.add(socket, EPOLLIN, Token::of(conn, Kind::Receive).pack())
+    }
+
+    pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
+        self.set_interest(conn, slot, EPOLLIN | EPOLLOUT);
+    }
+
+    pub(super) fn forget_listener(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.remove(listener)
+    }
+
+    /// Hands over what is there; true if the budget ended first or a receive filled the buffer.
+    pub(super) fn harvest(
+        &mut self,
+        slots: &mut Slots,
+        budget: &mut Budget,
+        sink: &mut impl Sink,
+        to_accept: &mut bool,
+    ) -> io::Result<bool> {
+        let mut filled = false;
+        while !budget.is_spent() {
+            let ready = match self.epoll.poll(&mut self.events) {
+                Ok(ready) => ready,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            for index in 0..ready {
+                let Event { events, u64: bits } = self.events[index];
+                let (happened, token) = (events.cast_signed(), Token::unpack(bits));
+                match token.kind {
+                    Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
+                    Kind::Listener => *to_accept = true,
+                    Kind::Bell => self.waker.silence(),
+                    Kind::Writable | Kind::Cancel => {}
+                }
+            }
+            if ready < self.events.len() {
+                return Ok(filled);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Serves one report about a connection; true if there is probably more to receive.
+    fn serve(
+        &mut self,
+        token: Token,
+        happened: i32,
+        slots: &mut Slots,
+        budget: &mut Budget,
+        sink: &mut impl Sink,
+    ) -> bool {
+        let Some((conn, slot)) = slots.find(token) else { return false };
+        if slot.write_armed && happened & (EPOLLOUT | EPOLLERR | EPOLLHUP) != 0 {
+            slot.write_armed = false;
+            self.set_interest(conn, slot, EPOLLIN);
+            sink.writable(conn);
+        }
+        if happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
+            return false;
+        }
+        let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
+        budget.spend(*outcome.as_ref().unwrap_or(&0));
+        let cause = match outcome {
+            Ok(0) => CloseCause::Ended,
+            Ok(len) => {
+                if !slot.discarding {
+                    sink.received(conn, &mut self.buffer[..len]);
+                }
+                return len == self.buffer.len();
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return false,
+                kind => CloseCause::Failed(kind),
+            },
+        };
+        drop(slots.remove(conn));
+        sink.closed(conn, cause);
+        false
+    }
+
+    fn set_interest(&self, conn: ConnId, slot: &Slot, interest: i32) {
+        let done = self.epoll.modify(slot.as_fd(), interest, Token::of(conn, Kind::Receive).pack());
+        debug_assert!(done.is_ok(), "a slot's socket is in the set: {done:?}");
+    }
+}
+
+impl AsFd for EpollBackend {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

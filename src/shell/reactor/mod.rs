@@ -1,0 +1,361 @@
+//! A shard's client sockets: accept, receive, write, close, over io_uring or epoll behind one interface.
+//! Owns the listener and every client socket after accept; knows connections by id and nothing of what they say.
+//!
+//! One turn of the shard loop: [`Reactor::wait`], then [`Reactor::harvest`] into the engine, then the engine's writes
+//! and closes. Nothing blocks but `wait`, and no data is lost by dropping it.
+//!
+//! Invariants: after [`Sink::closed`] or [`Reactor::close`] an id finds nothing, and nothing more is reported for it;
+//! the end of a connection is reported after all of its bytes.
+
+mod acceptor;
+mod buffers;
+mod doze;
+mod epoll;
+mod ring;
+mod slots;
+pub(super) mod sys;
+#[cfg(test)]
+mod tests;
+mod token;
+mod trial;
+mod uring;
+
+use std::{
+    io::{self, IoSlice},
+    net::{Shutdown, SocketAddr, TcpListener},
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+
+use self::{
+    acceptor::{Accepted, Acceptor},
+    doze::{Doze, Watch},
+    epoll::EpollBackend,
+    slots::{Slot, Slots},
+    uring::Uring,
+};
+use super::{driver::Driver, waker::Waker};
+use crate::base::{ConnId, ShardId};
+
+pub(super) use self::trial::try_ring;
+pub use self::{ring::RingConfig, token::SLOTS_MAX};
+
+/// `IOV_MAX`: slices that one system call takes.
+const SLICES_MAX: usize = 1024;
+
+/// What a reactor needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct ReactorConfig {
+    /// The shard that it works for; ids of other shards find nothing.
+    pub shard: ShardId,
+    /// Sizes of the ring and its buffers (uring only).
+    pub ring: RingConfig,
+}
+
+/// What may end a [`Reactor::wait`] beside its timeout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitFor {
+    /// Sockets and the waker.
+    Anything,
+    /// The waker alone: the shard cannot take more input now. What clients send stays in the kernel.
+    WakeOnly,
+}
+
+/// How much one [`Reactor::harvest`] may do. It ends after the report that uses up any of the last two.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Connections accepted, or refused.
+    pub accepts: u32,
+    /// Receives.
+    pub receives: u32,
+    /// Bytes received.
+    pub bytes: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: usize) {
+        self.receives = self.receives.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.receives == 0 || self.bytes == 0
+    }
+}
+
+/// Whether a harvest has taken everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Harvest {
+    /// Nothing more was there.
+    Complete,
+    /// The budget ended first. The next [`Reactor::wait`] will not sleep.
+    MoreWaiting,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum WriteOutcome {
+    /// So many bytes are the kernel's now. If they are not all, [`Sink::writable`] will say when to go on.
+    Written(usize),
+    /// The connection cannot be written to; it is still to be closed by the caller.
+    Broken(io::ErrorKind),
+}
+
+/// Why a connection ended that the caller had not closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseCause {
+    /// The peer has ended its side in order.
+    Ended,
+    /// A reset, a timeout of the transport, or an error of this machine.
+    Failed(io::ErrorKind),
+}
+
+/// Who is told what the sockets did. Called only from within [`Reactor::harvest`].
+pub trait Sink {
+    /// Somebody has connected. An id opens the connection under it: of this shard, slot below [`SLOTS_MAX`] and not in
+    /// use. `None` refuses it: the reactor closes the socket.
+    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId>;
+    /// Bytes have arrived. They may be changed in place, and are gone after the call.
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]);
+    /// A write that had been cut short may go on.
+    fn writable(&mut self, conn: ConnId);
+    /// The connection is over. The reactor has closed the socket, and the id's slot is free.
+    fn closed(&mut self, conn: ConnId, cause: CloseCause);
+    /// Somebody could not be let in (out of descriptors or memory, or gone already). For the counters.
+    fn accept_failed(&mut self, error: &io::Error);
+}
+
+/// The sockets of one shard. Made and used inside the shard's runtime, on its thread.
+pub struct Reactor {
+    slots: Slots,
+    acceptor: Acceptor,
+    backend: Backend,
+    waker: Waker,
+    doze: Doze,
+    more_waiting: bool,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one per shard")]
+enum Backend {
+    Uring(Uring),
+    Epoll(EpollBackend, Watch),
+}
+
+impl Reactor {
+    /// Takes over `listener`. Must be called inside the runtime that [`super::driver::with_runtime`] made for the same
+    /// driver. Fails when the system refuses a descriptor, memory or the ring.
+    pub fn new(
+        driver: Driver,
+        listener: TcpListener,
+        waker: &Waker,
+        config: &ReactorConfig,
+    ) -> io::Result<Self> {
+        let backend = match driver {
+            Driver::Uring => Backend::Uring(Uring::new(&config.ring, waker, listener.as_fd())?),
+            Driver::Epoll => {
+                let epoll = EpollBackend::new(waker, listener.as_fd())?;
+                let watch = Watch::new(epoll.as_fd())?;
+                Backend::Epoll(epoll, watch)
+            }
+        };
+        Ok(Self {
+            slots: Slots::new(config.shard),
+            acceptor: Acceptor::new(listener)?,
+            backend,
+            waker: waker.clone(),
+            doze: Doze::new(waker)?,
+            more_waiting: false,
+        })
+    }
+
+    /// Sleeps until there is something to do, and lets the runtime's other tasks run in any case.
+    /// Returns at once if `has_work` (asked when a [`Waker::wake`] would already be heard), if the last harvest left
+    /// something, or if something is there by now. May return early without a reason. An error is fatal to the shard.
+    pub async fn wait(
+        &mut self,
+        what: WaitFor,
+        timeout: Duration,
+        has_work: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        match what {
+            WaitFor::Anything => self.wait_for_anything(timeout, has_work).await,
+            WaitFor::WakeOnly => self.wait_for_waker(timeout, has_work).await,
+        }
+    }
+
+    /// Tells `sink` what the sockets did, without blocking. An error is fatal to the shard.
+    pub fn harvest(&mut self, mut budget: Budget, sink: &mut impl Sink) -> io::Result<Harvest> {
+        let Self { slots, acceptor, backend, .. } = self;
+        let mut to_accept = acceptor.ready;
+        let receives_left = match backend {
+            Backend::Uring(uring) => {
+                let listener = acceptor.listener().map(AsFd::as_fd);
+                uring.harvest(slots, listener, &mut budget, sink, &mut to_accept)?
+            }
+            Backend::Epoll(epoll, _) => epoll.harvest(slots, &mut budget, sink, &mut to_accept)?,
+        };
+        acceptor.ready = to_accept;
+        self.accept(budget.accepts, sink);
+        self.more_waiting = receives_left || self.acceptor.is_due();
+        Ok(if self.more_waiting { Harvest::MoreWaiting } else { Harvest::Complete })
+    }
+
+    /// Writes `slices` in order, without blocking. After a write that was cut short, [`Sink::writable`] follows.
+    pub fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> WriteOutcome {
+        let Some(slot) = self.slots.get(conn) else {
+            return WriteOutcome::Broken(io::ErrorKind::NotConnected);
+        };
+        let mut written = 0;
+        for chunk in slices.chunks(SLICES_MAX) {
+            let wanted: usize = chunk.iter().map(|slice| slice.len()).sum();
+            match send(slot, chunk) {
+                Ok(sent) => {
+                    written += sent;
+                    if sent == wanted {
+                        continue;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return WriteOutcome::Broken(error.kind()),
+            }
+            if !slot.write_armed {
+                slot.write_armed = true;
+                match &mut self.backend {
+                    Backend::Uring(uring) => uring.arm_write(conn, slot),
+                    Backend::Epoll(epoll, _) => epoll.arm_write(conn, slot),
+                }
+            }
+            break;
+        }
+        WriteOutcome::Written(written)
+    }
+
+    /// Ends our side of the connection, after what was written. What the peer still sends is thrown away, until it
+    /// ends its side ([`Sink::closed`]) or the connection is closed.
+    pub fn shutdown_write(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slots.get(conn) {
+            slot.discarding = true;
+            // The one error, a connection that is gone already, is reported by the next receive.
+            let _ = SockRef::from(&*slot).shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Closes the connection; nothing more is reported for it. Does nothing for a stale id.
+    pub fn close(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slots.remove(conn) {
+            match &mut self.backend {
+                Backend::Uring(uring) => uring.close(conn, slot),
+                Backend::Epoll(..) => drop(slot),
+            }
+        }
+    }
+
+    /// Pauses or resumes accepting. Those who connect in the meantime wait in the kernel's backlog.
+    pub fn set_accepting(&mut self, accepting: bool) {
+        self.acceptor.set_accepting(accepting);
+    }
+
+    /// Stops accepting for good and gives the listener away: to be dropped (drain), or handed to another process.
+    pub fn take_listener(&mut self) -> io::Result<Option<TcpListener>> {
+        let Some(listener) = self.acceptor.take_listener() else { return Ok(None) };
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.forget_listener()?,
+            Backend::Epoll(epoll, _) => epoll.forget_listener(listener.as_fd())?,
+        }
+        Ok(Some(listener))
+    }
+
+    async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
+        let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
+        let (watch, is_waiting) = match &mut self.backend {
+            Backend::Uring(uring) => {
+                uring.settle()?;
+                // What the kernel rings for from here on is not missed; what it has rung for is asked about.
+                self.waker.silence();
+                (None, uring.is_waiting())
+            }
+            Backend::Epoll(_, watch) => (Some(&*watch), false),
+        };
+        self.waker.fall_asleep();
+        let outcome = if self.more_waiting || is_waiting || self.acceptor.is_due() || has_work() {
+            self.doze.pass().await
+        } else if let Some(watch) = watch {
+            self.doze.until(watch, timeout).await
+        } else {
+            self.doze.until_bell(timeout).await
+        };
+        self.waker.rise();
+        outcome
+    }
+
+    async fn wait_for_waker(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        if let Backend::Uring(uring) = &mut self.backend {
+            uring.settle()?;
+        }
+        loop {
+            self.waker.silence();
+            self.waker.fall_asleep();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let outcome = if has_work() { self.doze.pass().await } else { self.doze.until_bell(left).await };
+            // The kernel rings the same bell for the ring, at most once until the next harvest.
+            let woken = self.waker.rise() || has_work();
+            if outcome.is_err() || woken || Instant::now() >= deadline {
+                return outcome;
+            }
+        }
+    }
+
+    fn accept(&mut self, at_most: u32, sink: &mut impl Sink) {
+        for _ in 0..at_most {
+            match self.acceptor.accept() {
+                Accepted::Connection(stream, peer) => {
+                    if let Some(conn) = sink.accepted(peer) {
+                        self.open(conn, stream.into(), sink);
+                    }
+                }
+                Accepted::Failed(error) => sink.accept_failed(&error),
+                Accepted::Nobody => return,
+            }
+        }
+    }
+
+    fn open(&mut self, conn: ConnId, socket: OwnedFd, sink: &mut impl Sink) {
+        let outcome = match self.slots.insert(conn, socket) {
+            Ok(slot) => match &mut self.backend {
+                Backend::Uring(uring) => {
+                    uring.open(conn, slot.as_fd());
+                    Ok(())
+                }
+                Backend::Epoll(epoll, _) => epoll.open(conn, slot.as_fd()),
+            },
+            Err(_socket) => {
+                debug_assert!(false, "the sink gave an id that is in use or not of this shard: {conn:?}");
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+        };
+        if let Err(error) = outcome {
+            drop(self.slots.remove(conn));
+            sink.closed(conn, CloseCause::Failed(error.kind()));
+        }
+    }
+}
+
+fn send(slot: &Slot, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let socket = SockRef::from(slot);
+    loop {
+        let outcome = match slices {
+            [slice] => socket.send_with_flags(slice, flags),
+            _ => socket.send_vectored_with_flags(slices, flags),
+        };
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

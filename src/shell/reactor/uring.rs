@@ -1,0 +1,164 @@
+//! The io_uring backend: multishot receive into provided buffers, polls for room to write and for the listener.
+//! Invariants: while a connection has its slot, exactly one receive is in flight or about to be submitted; a
+//! descriptor is closed only once every entry that names it has gone to the kernel.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use super::{
+    Budget, CloseCause, Sink,
+    ring::{Completion, Ring, RingConfig},
+    slots::{Slot, Slots},
+    token::{Kind, Token},
+};
+use crate::{base::ConnId, shell::waker::Waker};
+
+/// Entries into the kernel that one harvest makes at most; each finishes about twenty operations.
+const ROUNDS_MAX: usize = 256;
+
+pub(super) struct Uring {
+    ring: Ring,
+    /// Sockets of closed connections, until the queue that may name them is empty.
+    closing: Vec<OwnedFd>,
+}
+
+impl Uring {
+    pub(super) fn new(config: &RingConfig, waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut ring = Ring::new(config, waker.as_fd())?;
+        ring.poll_readable(listener, Token::LISTENER);
+        ring.enter(false)?;
+        Ok(Self { ring, closing: Vec::new() })
+    }
+
+    pub(super) fn open(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
+        self.ring.receive(socket, Token::of(conn, Kind::Receive));
+    }
+
+    pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
+        self.ring.poll_writable(slot, Token::of(conn, Kind::Writable));
+    }
+
+    /// Lets go of a connection whose receive is still in flight.
+    pub(super) fn close(&mut self, conn: ConnId, slot: Slot) {
+        self.ring.cancel(Token::of(conn, Kind::Receive));
+        self.release(conn, slot);
+    }
+
+    /// Stops watching the listener, so that it may be closed.
+    pub(super) fn forget_listener(&mut self) -> io::Result<()> {
+        self.ring.cancel(Token::LISTENER);
+        self.enter(true)
+    }
+
+    /// Hands over what is there; true if the budget ended first.
+    pub(super) fn harvest(
+        &mut self,
+        slots: &mut Slots,
+        listener: Option<BorrowedFd<'_>>,
+        budget: &mut Budget,
+        sink: &mut impl Sink,
+        to_accept: &mut bool,
+    ) -> io::Result<bool> {
+        for _ in 0..ROUNDS_MAX {
+            if self.ring.has_deferred() || !self.ring.is_submitted() {
+                self.enter(true)?;
+            }
+            while !budget.is_spent() {
+                let Some(report) = self.ring.next() else { break };
+                match report.token.kind {
+                    Kind::Receive => self.received(report, slots, budget, sink),
+                    Kind::Writable => writable(report.token, slots, sink),
+                    Kind::Listener => {
+                        *to_accept = true;
+                        if let Some(listener) = listener.filter(|_| !report.goes_on) {
+                            self.ring.poll_readable(listener, Token::LISTENER);
+                        }
+                    }
+                    Kind::Cancel | Kind::Bell => {}
+                }
+            }
+            if budget.is_spent() {
+                return Ok(true);
+            }
+            if !self.ring.has_deferred() && !self.ring.has_reports() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Submits what harvest and the calls after it have queued; true if there is something to harvest already.
+    pub(super) fn settle(&mut self) -> io::Result<bool> {
+        if !self.ring.is_submitted() || !self.closing.is_empty() {
+            // A cancelled receive lets go of its socket only when the kernel runs what it has deferred.
+            self.enter(!self.closing.is_empty())?;
+        }
+        Ok(self.is_waiting())
+    }
+
+    /// There is something to harvest, or to submit.
+    pub(super) fn is_waiting(&mut self) -> bool {
+        self.ring.has_deferred() || self.ring.has_reports() || !self.ring.is_submitted()
+    }
+
+    fn received(&mut self, report: Completion, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {
+        budget.spend(report.result.unwrap_or(0));
+        if let Some((conn, slot)) = slots.find(report.token) {
+            match report.result {
+                Ok(0) => self.ended(conn, slots, CloseCause::Ended, sink),
+                Ok(len) => {
+                    if !report.goes_on {
+                        self.ring.receive(&*slot, report.token);
+                    }
+                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
+                        sink.received(conn, self.ring.buffers.bytes(id, len));
+                    }
+                }
+                // The reports before this one held the buffers that were missing; they are back by now.
+                Err(libc::ENOBUFS) => {
+                    self.ring.buffers.grow();
+                    self.ring.receive(&*slot, report.token);
+                }
+                Err(libc::EINTR | libc::EAGAIN) => self.ring.receive(&*slot, report.token),
+                Err(code) => {
+                    let kind = io::Error::from_raw_os_error(code).kind();
+                    self.ended(conn, slots, CloseCause::Failed(kind), sink);
+                }
+            }
+        }
+        if let Some(id) = report.buffer {
+            self.ring.buffers.give_back(id);
+        }
+    }
+
+    fn ended(&mut self, conn: ConnId, slots: &mut Slots, cause: CloseCause, sink: &mut impl Sink) {
+        if let Some(slot) = slots.remove(conn) {
+            self.release(conn, slot);
+        }
+        sink.closed(conn, cause);
+    }
+
+    fn release(&mut self, conn: ConnId, slot: Slot) {
+        if slot.write_armed {
+            self.ring.cancel(Token::of(conn, Kind::Writable));
+        }
+        self.closing.push(slot.into_socket());
+    }
+
+    fn enter(&mut self, run: bool) -> io::Result<()> {
+        self.ring.enter(run)?;
+        if self.ring.is_submitted() {
+            self.closing.clear();
+        }
+        Ok(())
+    }
+}
+
+fn writable(token: Token, slots: &mut Slots, sink: &mut impl Sink) {
+    if let Some((conn, slot)) = slots.find(token) {
+        slot.write_armed = false;
+        sink.writable(conn);
+    }
+}
