@@ -102,6 +102,11 @@ impl<'a> RoomRef<'a> {
         check(&text).map(|()| Self(text))
     }
 
+    /// A name as a reference.
+    pub fn of(name: &'a RoomName) -> Self {
+        Self(Cow::Borrowed(name.as_str()))
+    }
+
     /// The name as text; finds a [`RoomName`] among the keys of a map.
     pub fn as_str(&self) -> &str {
         &self.0

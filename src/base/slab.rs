@@ -99,6 +99,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The live value of a slot, with its generation.
+    pub fn get_by_slot(&self, slot: u32) -> Option<(u32, &T)> {
+        match self.entries.get(slot as usize) {
+            Some(Entry { generation, state: State::Live(value) }) => Some((*generation, value)),
+            Some(_) | None => None,
+        }
+    }
+
     /// How many values are live.
     pub fn len(&self) -> usize {
         self.len as usize

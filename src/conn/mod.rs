@@ -1,1 +1,10 @@
-//! To be written.
+//! One connection: the stages it passes through, its outbox, its keepalive.
+//! Knows neither sockets nor rooms; the engine decides, this layer keeps the state that decisions need.
+
+mod keepalive;
+mod outbox;
+mod stage;
+
+pub use keepalive::{Beat, Keepalive};
+pub use outbox::{FrameStore, Outbox, SLICES_MAX};
+pub use stage::{Conn, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};

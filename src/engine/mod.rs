@@ -1,1 +1,210 @@
-//! To be written.
+//! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
+//! it says.
+//!
+//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
+//! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
+//!
+//! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `forget` is
+//! the one door out.
+
+mod answers;
+mod commands;
+mod config;
+mod dev;
+mod drain;
+mod http;
+mod output;
+mod parcel;
+mod report;
+mod rooms;
+mod session;
+mod socket;
+mod survey;
+mod timers;
+mod upgrade;
+mod writes;
+
+use std::{collections::VecDeque, net::IpAddr};
+
+pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use output::{Notice, Output};
+pub use parcel::{Ask, Parcel, Publish, Tell};
+pub use report::{NodeFacts, Report, ShardFacts};
+pub use writes::Wrote;
+
+use crate::{
+    base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
+    conn::{Conn, FrameStore, Stage},
+    fanout::Encoder,
+    hub::{Home, Roster},
+    metrics::{Disconnect, ShardMetrics},
+    ws::deflate::Inflater,
+};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes from a client; they are unmasked in place.
+    Received { conn: ConnId, bytes: &'a mut [u8] },
+    /// The socket takes more again.
+    Writable { conn: ConnId },
+    /// The peer closed (`reset` false) or the connection broke. The shell has released the socket.
+    Closed { conn: ConnId, reset: bool },
+    /// From another shard.
+    Parcel { from: ShardId, parcel: Parcel },
+    /// What the shell knows of process and node; once a second.
+    Facts(NodeFacts),
+    /// Leave gently.
+    Drain,
+}
+
+/// One shard's state.
+pub struct Engine {
+    shard: ShardId,
+    config: Config,
+    conns: Slab<Conn>,
+    store: FrameStore,
+    encoder: Encoder,
+    inflater: Inflater,
+    home: Home,
+    roster: Roster,
+    timers: Wheel<timers::Ticket>,
+    tickets: u32,
+    due: Vec<ConnId>,
+    prng: Prng,
+    /// Connections whose outbox changed in this turn.
+    dirty: Vec<ConnId>,
+    outputs: VecDeque<Output>,
+    /// Parcels to this very shard, handled before the turn goes on.
+    own_parcels: VecDeque<Parcel>,
+    /// When the publications that were fanned out in this turn had been received.
+    fanned_out: Vec<u64>,
+    /// Scratch of the fan-out: members whose outbox was full.
+    full: Vec<ConnId>,
+    surveys: survey::Surveys,
+    draining: Option<drain::Draining>,
+    facts: NodeFacts,
+    metrics: ShardMetrics,
+}
+
+impl Engine {
+    /// A shard with nobody on it. `seed` must differ between shards and runs; it feeds hashes, epochs and jitter.
+    pub fn new(shard: ShardId, config: Config, seed: u64) -> Self {
+        let mut prng = Prng::new(seed);
+        let hash = HashSeed::new(prng.next_u64());
+        Self {
+            shard,
+            conns: Slab::new(),
+            store: FrameStore::new(),
+            encoder: Encoder::new(config.deflate_bytes_min),
+            inflater: Inflater::new(),
+            home: Home::new(hash, prng.next_u64()),
+            roster: Roster::new(hash),
+            timers: timers::wheel(),
+            tickets: 0,
+            due: Vec::new(),
+            dirty: Vec::new(),
+            outputs: VecDeque::new(),
+            own_parcels: VecDeque::new(),
+            fanned_out: Vec::new(),
+            full: Vec::new(),
+            surveys: survey::Surveys::default(),
+            draining: None,
+            facts: NodeFacts::default(),
+            metrics: ShardMetrics::new(shard),
+            prng,
+            config,
+        }
+    }
+
+    /// A client was accepted.
+    pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
+        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let id = ConnId { shard: self.shard, slot, generation };
+        self.metrics.connections += 1;
+        self.file_timer(id, deadline_ms);
+        id
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, input: Input<'_>, now: Now) {
+        match input {
+            Input::Received { conn, bytes } => self.received(conn, bytes, now),
+            Input::Writable { conn } => self.writable(conn),
+            Input::Closed { conn, reset } => {
+                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof }, now);
+            }
+            Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
+            Input::Facts(facts) => self.facts = facts,
+            Input::Drain => self.drain(now),
+        }
+        while let Some(parcel) = self.own_parcels.pop_front() {
+            self.parcel(self.shard, parcel, now);
+        }
+    }
+
+    /// The next thing for the shell to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// This shard's counters, for what the shell itself counts.
+    pub fn metrics_mut(&mut self) -> &mut ShardMetrics {
+        &mut self.metrics
+    }
+
+    /// Open connections of any kind.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    fn received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
+        self.metrics.received_bytes += bytes.len() as u64;
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        match &mut conn.stage {
+            Stage::Http(_) => self.http_received(id, bytes, now),
+            Stage::Socket(_) => self.socket_received(id, bytes, now),
+            Stage::Closing { .. } => self.closing_received(id, bytes),
+        }
+    }
+
+    fn writable(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.blocked = false;
+        if !conn.dirty {
+            conn.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// The connection no longer exists.
+    fn gone(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let reason = match conn.stage {
+            // The end was decided before.
+            Stage::Closing { reason, .. } => reason,
+            Stage::Http(_) | Stage::Socket(_) => reason,
+        };
+        self.remove(id, reason, now);
+    }
+
+    /// Gives the connection up: the shell closes the socket.
+    fn forget(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+        if self.conns.get(id.slot, id.generation).is_some() {
+            self.outputs.push_back(Output::Close { conn: id });
+            self.gone(id, reason, now);
+        }
+    }
+
+    fn remove(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+        self.leave_all(id);
+        let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
+        conn.outbox.clear(&mut self.store);
+        self.metrics.disconnections.inc(reason);
+        self.surveys.give_up(id);
+        self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
+        self.drained_when_empty(now);
+    }
+}

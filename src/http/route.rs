@@ -14,6 +14,8 @@ pub enum Route {
     Live,
     Metrics,
     Stats,
+    /// Tokens for a first try; not in production.
+    DevToken,
     NotFound,
 }
 
@@ -27,6 +29,7 @@ pub fn route(path: &str) -> Route {
         "/health/live" | "/live" | "/livez" => Route::Live,
         "/metrics" => Route::Metrics,
         "/stats" => Route::Stats,
+        "/dev/token" => Route::DevToken,
         _ => Route::NotFound,
     }
 }

@@ -18,7 +18,7 @@ const BEARER_PREFIX: &str = "ringway.bearer.";
 pub struct Upgrade<'h> {
     /// `Sec-WebSocket-Key`, as it came.
     pub key: &'h str,
-    /// The token of the `ringway.bearer.<token>` entry. Never log it and never select that entry.
+    /// The token of the `ringway.bearer.<token>` entry. Never log it.
     pub bearer: Option<&'h str>,
     head: &'h Head<'h>,
 }
@@ -53,6 +53,11 @@ pub fn check<'h>(head: &'h Head<'h>) -> Result<Upgrade<'h>, HttpFault> {
 }
 
 impl<'h> Upgrade<'h> {
+    /// The whole `ringway.bearer.<token>` entry.
+    pub fn bearer_entry(&self) -> Option<&'h str> {
+        self.protocols().find(|offered| offered.starts_with(BEARER_PREFIX))
+    }
+
     /// The offered subprotocols, in the client's order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {
         self.head.elements("sec-websocket-protocol")

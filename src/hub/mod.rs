@@ -1,1 +1,8 @@
-//! To be written.
+//! Rooms: [`Home`] orders those whose home this shard is, [`Roster`] knows the members on this shard.
+//! Knows no frames and no sockets.
+
+mod home;
+mod roster;
+
+pub use home::{Home, Interest, Joining, Publication};
+pub use roster::{LocalRoomId, Membership, Roster, Vacated};

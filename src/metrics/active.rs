@@ -27,6 +27,14 @@ pub struct ActiveConnections {
 }
 
 impl ActiveConnections {
+    /// Every series at 0, to be counted again with [`Self::opened`].
+    pub fn begin_recount(&mut self) {
+        let tenants = self.tenants.iter_mut().map(|(_, cells)| cells);
+        for cells in [&mut self.no_tenant, &mut self.other].into_iter().chain(tenants) {
+            cells.iter_mut().flatten().flatten().for_each(|open| *open = 0);
+        }
+    }
+
     /// Counts a connection that opened, or that became authenticated after [`Self::closed`] took it out as pending.
     pub fn opened(&mut self, tenant: Option<&TenantName>, status: Status, protocol: Protocol) {
         let cell = self.cell(tenant, status, protocol);

@@ -1,7 +1,14 @@
-//! Everything that touches the machine: drivers, listeners, sockets, wake-ups.
-//! Owns file descriptors and threads; knows no frame and no room.
+//! Everything that touches the machine: threads, drivers, listeners, sockets, clocks, signals, the log.
+//! Knows no frame and no room: what comes from sockets goes into the engine, what the engine says is done.
 
+pub mod beats;
+pub mod clock;
 pub mod driver;
 pub mod listener;
+pub mod log;
+pub mod mailbox;
+pub mod node;
+pub mod process;
 pub mod reactor;
+pub mod shard;
 pub mod waker;

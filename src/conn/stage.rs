@@ -1,0 +1,152 @@
+//! The stages of a connection: an HTTP head is read, a WebSocket is open, a close is under way.
+
+use std::net::IpAddr;
+
+use super::{Keepalive, Outbox};
+use crate::{
+    base::{TenantName, UserName},
+    http::HeadScanner,
+    metrics::Disconnect,
+    ws::{Decoder, deflate::Agreed},
+};
+
+/// Everything the engine keeps of one connection beside its rooms.
+#[derive(Debug)]
+pub struct Conn {
+    pub peer: IpAddr,
+    pub stage: Stage,
+    pub outbox: Outbox,
+    pub timer: Timer,
+    /// Messages received: for the report of top talkers.
+    pub messages: u32,
+    /// Stands in the engine's list of connections to flush.
+    pub dirty: bool,
+    /// The socket took less than was offered; the shell says when it takes more.
+    pub blocked: bool,
+}
+
+impl Conn {
+    /// A connection just accepted, whose request head may take until `deadline_ms`.
+    pub fn new(peer: IpAddr, deadline_ms: u64) -> Self {
+        Self {
+            peer,
+            stage: Stage::Http(Box::new(HttpStage::new(deadline_ms))),
+            outbox: Outbox::new(),
+            timer: Timer { deadline_ms, filing: 0 },
+            messages: 0,
+            dirty: false,
+            blocked: false,
+        }
+    }
+}
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub enum Stage {
+    Http(Box<HttpStage>),
+    Socket(Socket),
+    /// Closes when the outbox is empty and `finish` says so; `deadline_ms` ends it whatever happens.
+    Closing {
+        reason: Disconnect,
+        finish: Finish,
+        deadline_ms: u64,
+        /// Reads on for the peer's close frame.
+        decoder: Option<Decoder>,
+    },
+}
+
+/// How a closing connection ends once its outbox is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finish {
+    /// Nothing more is expected of the peer: close.
+    AtOnce,
+    /// The peer owes a close frame.
+    AfterPeerClose,
+    /// The peer broke the protocol or may still be sending: end our side, read on without looking until it
+    /// ends its own, so that the close frame or the response is not lost to a reset.
+    Linger,
+}
+
+/// The one entry of a connection in the timer wheel.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer {
+    /// Monotonic milliseconds; when something is due. May move later without a new entry.
+    pub deadline_ms: u64,
+    /// The number of the latest entry: older ones are ignored.
+    pub filing: u32,
+}
+
+/// An HTTP connection between requests or inside one.
+#[derive(Debug)]
+pub struct HttpStage {
+    /// Bytes of heads that are not complete or whose turn has not come.
+    pub buffer: Vec<u8>,
+    pub scanner: HeadScanner,
+    /// End of the time for the head, or for keep-alive.
+    pub deadline_ms: u64,
+    /// At least one request was answered: the deadline is keep-alive's.
+    pub served: bool,
+    /// An answer that needs the other shards is under way; requests behind it wait.
+    pub awaiting: bool,
+}
+
+impl HttpStage {
+    fn new(deadline_ms: u64) -> Self {
+        Self {
+            buffer: Vec::new(),
+            scanner: HeadScanner::default(),
+            deadline_ms,
+            served: false,
+            awaiting: false,
+        }
+    }
+
+    /// Whether the deadline is keep-alive's: nothing of a next request has come.
+    pub fn is_idle(&self) -> bool {
+        self.served && self.buffer.is_empty()
+    }
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub struct Socket {
+    pub decoder: Decoder,
+    pub kind: SocketKind,
+    pub deflate: Option<Agreed>,
+    pub keepalive: Keepalive,
+}
+
+/// What an open WebSocket speaks.
+#[derive(Debug)]
+pub enum SocketKind {
+    /// Sends everything back.
+    Echo,
+    /// JSON v1 without an identity yet.
+    Pending { deadline_ms: u64 },
+    /// JSON v1.
+    Json(Session),
+}
+
+/// Who a connection is.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub user: UserName,
+    pub tenant: TenantName,
+    /// Unix milliseconds; `None` for a token that does not expire.
+    pub expires_at_ms: Option<u64>,
+    /// The client was told that its token ends soon.
+    pub expiry_announced: bool,
+}
+
+impl Session {
+    /// How long the token lasts, in milliseconds; `None` for one that does not expire.
+    pub fn left_ms(&self, unix_ms: u64) -> Option<u64> {
+        Some(self.expires_at_ms?.saturating_sub(unix_ms))
+    }
+
+    /// In how many milliseconds to look again at a token that lasts `left_ms` and whose end is announced
+    /// `notice_ms` before.
+    pub fn next_check_ms(&self, left_ms: u64, notice_ms: u64) -> u64 {
+        if self.expiry_announced || notice_ms == 0 { left_ms } else { left_ms.saturating_sub(notice_ms) }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a JSON client may ask, and the answer or the fault.
+
+use super::{Ask, Engine, Publish};
+use crate::{
+    base::{ConnId, Now, RoomKey, RoomName, RoomRef},
+    conn::{Session, SocketKind, Stage},
+    metrics::{ErrorType, Protocol, Received},
+    model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Reply, Send},
+};
+
+impl Engine {
+    /// One call of a client.
+    pub(super) fn call(&mut self, id: ConnId, call: Call<'_>, now: Now) {
+        self.metrics.received.inc(received_type(&call.command), Protocol::Json);
+        let done = match call.command {
+            Command::Ping => {
+                self.tell(id, &Event::Pong { timestamp: now.unix_ms }, now);
+                Ok(())
+            }
+            Command::Authenticate(authenticate) => {
+                self.authenticate(id, call.id.clone(), &authenticate, now);
+                Ok(())
+            }
+            Command::Join(join) => self.join(id, call.id.clone(), join),
+            Command::Leave { room } => self.leave(id, call.id.clone(), &room),
+            Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
+                let join = Join { room: RoomRef::of(&room), metadata: None, recover: false };
+                self.join(id, call.id.clone(), join)
+            }),
+            Command::Unsubscribe { channel } => self
+                .channel(id, &channel)
+                .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
+            Command::Send(send) => self.publication(id, call.id.clone(), send, now),
+            Command::Rooms => self.rooms(id, call.id.clone(), now),
+        };
+        if let Err(fault) = done {
+            self.refuse(id, call.id, fault, now);
+        }
+    }
+
+    /// Tells a client what was wrong: as the ack of its call if that has an id, else as `system:error`.
+    pub(super) fn refuse(&mut self, id: ConnId, call: Option<CorrelationId>, fault: Fault, now: Now) {
+        self.metrics.errors.inc(error_type(fault.code));
+        let event = match call {
+            Some(call) => Event::Ack { id: call, result: Err(fault) },
+            None => Event::Error(fault),
+        };
+        self.tell(id, &event, now);
+    }
+
+    fn join(&mut self, id: ConnId, call: Option<CorrelationId>, join: Join<'_>) -> Result<(), Fault> {
+        let session = self.session(id)?;
+        let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
+        if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
+            let text = format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
+            return Err(Fault::new(FaultCode::RateLimited, text));
+        }
+        let metadata = join.metadata;
+        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata });
+        Ok(())
+    }
+
+    fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
+        self.session(id)?;
+        let key = self.membership(id, room).ok_or_else(|| {
+            Fault::new(FaultCode::NotFound, "this connection is not in that room")
+        })?;
+        self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
+        Ok(())
+    }
+
+    fn publication(
+        &mut self,
+        id: ConnId,
+        call: Option<CorrelationId>,
+        send: Send<'_>,
+        now: Now,
+    ) -> Result<(), Fault> {
+        let from = self.session(id)?.user.clone();
+        if send.persistent {
+            let text = "this gateway keeps no history: send without `persistent`";
+            return Err(Fault::new(FaultCode::Unavailable, text));
+        }
+        let key = self.membership(id, &send.room).ok_or_else(|| {
+            Fault::new(FaultCode::Forbidden, "join the room before sending to it")
+        })?;
+        let publish = Publish {
+            key: key.clone(),
+            conn: id,
+            from,
+            call,
+            payload: send.payload,
+            message_id: send.message_id,
+            echo: send.echo,
+            received_us: now.mono_us,
+        };
+        self.ask_home(&key, Ask::Publish(Box::new(publish)));
+        Ok(())
+    }
+
+    fn rooms(&mut self, id: ConnId, call: Option<CorrelationId>, now: Now) -> Result<(), Fault> {
+        self.session(id)?;
+        if let Some(call) = call {
+            let mut rooms: Vec<RoomName> = self.roster.rooms_of(id).map(|key| key.room.clone()).collect();
+            rooms.sort();
+            self.tell(id, &Event::Ack { id: call, result: Ok(Reply::Rooms { rooms }) }, now);
+        }
+        Ok(())
+    }
+
+    /// The room that a channel's name stands for.
+    fn channel(&self, id: ConnId, channel: &RoomRef<'_>) -> Result<RoomName, Fault> {
+        let session = self.session(id)?;
+        let (user, tenant) = (session.user.as_str(), session.tenant.as_str());
+        match self.config.channels.expand(channel.as_str(), user, tenant) {
+            Some(full) => RoomName::parse(&full)
+                .map_err(|error| Fault::new(FaultCode::BadRequest, format!("channel: {error}"))),
+            None => Ok(channel.to_name()),
+        }
+    }
+
+    fn session(&self, id: ConnId) -> Result<&Session, Fault> {
+        match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
+            Some(Stage::Socket(socket)) => match &socket.kind {
+                SocketKind::Json(session) => Ok(session),
+                SocketKind::Echo | SocketKind::Pending { .. } => {
+                    Err(Fault::new(FaultCode::Unauthenticated, "send `authenticate` with a token first"))
+                }
+            },
+            Some(Stage::Http(_) | Stage::Closing { .. }) | None => {
+                Err(Fault::new(FaultCode::Unavailable, "the connection is closing"))
+            }
+        }
+    }
+
+    fn membership(&self, id: ConnId, room: &RoomRef<'_>) -> Option<RoomKey> {
+        self.roster.find(id, room.as_str()).cloned()
+    }
+
+    /// Whether a connection exists and is an open JSON socket.
+    pub(super) fn is_open(&self, id: ConnId) -> bool {
+        self.session(id).is_ok()
+    }
+}
+
+fn received_type(command: &Command<'_>) -> Received {
+    match command {
+        Command::Authenticate(_) => Received::Authenticate,
+        Command::Ping => Received::Ping,
+        Command::Join(_) => Received::RoomJoin,
+        Command::Leave { .. } => Received::RoomLeave,
+        Command::Subscribe { .. } => Received::Subscribe,
+        Command::Unsubscribe { .. } => Received::Unsubscribe,
+        Command::Send(_) => Received::RoomSend,
+        Command::Rooms => Received::QueryRooms,
+    }
+}
+
+fn error_type(code: FaultCode) -> ErrorType {
+    match code {
+        FaultCode::Unauthenticated => ErrorType::Unauthenticated,
+        FaultCode::Forbidden => ErrorType::Forbidden,
+        FaultCode::NotFound => ErrorType::NotFound,
+        FaultCode::Conflict => ErrorType::Conflict,
+        FaultCode::TooLarge => ErrorType::TooLarge,
+        FaultCode::RateLimited => ErrorType::RateLimited,
+        FaultCode::BadRequest => ErrorType::BadRequest,
+        FaultCode::UnknownType => ErrorType::UnknownType,
+        FaultCode::Unavailable => ErrorType::Unavailable,
+        FaultCode::Internal => ErrorType::Internal,
+    }
+}

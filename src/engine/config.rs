@@ -1,0 +1,103 @@
+//! What the engine needs to be told; `config/` fills it in.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::{SigningKey, Verifier},
+    base::NodeId,
+    http, ws,
+};
+
+/// One shard's configuration: cheap to clone, the same on every shard.
+#[derive(Clone)]
+pub struct Config {
+    pub node: NodeId,
+    pub shards: u16,
+    /// For the health report and `websocket_build_info`.
+    pub version: &'static str,
+    /// The reactor backend in use, for the same.
+    pub driver: &'static str,
+    pub verifier: Arc<Verifier>,
+    /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
+    pub dev_tokens: Option<Arc<SigningKey>>,
+    pub http: http::Limits,
+    pub head_timeout_ms: u64,
+    pub keep_alive_ms: u64,
+    /// How long a connection may stay without an identity.
+    pub auth_timeout_ms: u64,
+    pub heartbeat_interval_ms: u64,
+    pub heartbeat_timeout_ms: u64,
+    /// How long before its end a token's connection is told; 0 is never.
+    pub expiring_notice_ms: u64,
+    pub ws: ws::Limits,
+    pub echo: bool,
+    pub echo_ws: ws::Limits,
+    pub outbox_bytes_max: u32,
+    pub echo_outbox_bytes_max: u32,
+    pub rooms_per_connection_max: usize,
+    /// Connections of the whole node; 0 is no limit.
+    pub connections_max: usize,
+    pub deflate: bool,
+    pub deflate_bytes_min: usize,
+    pub drain: DrainConfig,
+    pub channels: Arc<ChannelTemplates>,
+}
+
+/// How a node leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainConfig {
+    /// Not ready, but still taking connections, so that load balancers notice first.
+    pub announce_ms: u64,
+    /// From the signal to the end.
+    pub timeout_ms: u64,
+    /// Connections closed per second and shard, raised when the time would not suffice.
+    pub per_second: u64,
+}
+
+/// Short channel names and what they stand for, such as `dashboard` → `dashboard.{user_id}`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ChannelTemplates(Vec<(String, String)>);
+
+impl ChannelTemplates {
+    /// Takes templates in the form `name.{placeholder}`; the part before the first dot is the short name.
+    pub fn new(templates: impl IntoIterator<Item = String>) -> Self {
+        let named = templates.into_iter().filter_map(|template| {
+            let short = template.split_once('.')?.0.to_owned();
+            Some((short, template))
+        });
+        Self(named.collect())
+    }
+
+    /// The full name of a channel for a user. A template that needs more than the user and the tenant is not
+    /// expanded: its channels are named in full.
+    pub fn expand(&self, channel: &str, user: &str, tenant: &str) -> Option<String> {
+        let (_, template) = self.0.iter().find(|(short, _)| short == channel)?;
+        let full = template.replace("{user_id}", user).replace("{tenant_id}", tenant);
+        let left_over = template.replace("{user_id}", "").replace("{tenant_id}", "").contains('{');
+        (!left_over).then_some(full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_expand_to_the_users_own_channel() {
+        let templates = ChannelTemplates::new(
+            ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"].map(str::to_owned),
+        );
+        let rows = [
+            ("dashboard", Some("dashboard.7")),
+            ("metrics", Some("metrics.acme")),
+            ("project", None),
+            ("project.5", None),
+            ("dashboard.9", None),
+            ("other", None),
+        ];
+        for (channel, expected) in rows {
+            assert_eq!(templates.expand(channel, "7", "acme").as_deref(), expected, "{channel}");
+        }
+        assert_eq!(templates.expand("dashboard", "{x}", "acme").as_deref(), Some("dashboard.{x}"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Leaving gently: not ready, then no new connections and `system:restart`, then closes at a pace, then an end.
+
+use super::{Engine, Output, config::DrainConfig};
+use crate::{
+    base::{ConnId, Now},
+    conn::Stage,
+    metrics::Disconnect,
+    model::Event,
+    ws::close,
+};
+
+/// How often closes go out, in milliseconds.
+const STEP_MS: u64 = 50;
+
+/// Part of the time that is kept for the last close frames to be answered, in milliseconds.
+const TAIL_MS: u64 = 1_000;
+
+/// How far a drain has come. Times are monotonic milliseconds.
+#[derive(Debug)]
+pub(super) struct Draining {
+    stage: DrainStage,
+    end_ms: u64,
+    next_ms: u64,
+}
+
+#[derive(Debug)]
+enum DrainStage {
+    /// Not ready; load balancers are given time to see it.
+    Announced,
+    /// Clients are told, connections are closed, the first of the list last.
+    Closing { left: Vec<ConnId> },
+    Over,
+}
+
+impl Engine {
+    /// Begins the drain; a second call changes nothing.
+    pub(super) fn drain(&mut self, now: Now) {
+        if self.draining.is_some() {
+            return;
+        }
+        let DrainConfig { announce_ms, timeout_ms, .. } = self.config.drain;
+        let announce_ms = if self.conns.is_empty() { 0 } else { announce_ms.min(timeout_ms / 2) };
+        self.draining = Some(Draining {
+            stage: DrainStage::Announced,
+            end_ms: now.mono_ms() + timeout_ms,
+            next_ms: now.mono_ms() + announce_ms,
+        });
+        self.drain_step(now);
+    }
+
+    pub(super) fn drain_due_ms(&self) -> Option<u64> {
+        let draining = self.draining.as_ref()?;
+        match draining.stage {
+            DrainStage::Announced | DrainStage::Closing { .. } => Some(draining.next_ms.min(draining.end_ms)),
+            DrainStage::Over => None,
+        }
+    }
+
+    pub(super) fn drain_step(&mut self, now: Now) {
+        let Some(draining) = &mut self.draining else { return };
+        let now_ms = now.mono_ms();
+        if now_ms < draining.next_ms && now_ms < draining.end_ms {
+            return;
+        }
+        draining.next_ms = now_ms + STEP_MS;
+        match &mut draining.stage {
+            DrainStage::Announced => {
+                self.outputs.push_back(Output::StopAccepting);
+                let left = self.announce_restart(now);
+                if let Some(draining) = &mut self.draining {
+                    draining.stage = DrainStage::Closing { left };
+                }
+                self.drained_when_empty(now);
+            }
+            DrainStage::Closing { left } if now_ms >= draining.end_ms => {
+                left.clear();
+                let all: Vec<_> = self.all_connections();
+                for id in all {
+                    self.forget(id, Disconnect::ServerRestart, now);
+                }
+            }
+            DrainStage::Closing { left } => {
+                let steps_left = draining.end_ms.saturating_sub(now_ms + TAIL_MS) / STEP_MS + 1;
+                let paced = self.config.drain.per_second * STEP_MS / 1_000;
+                let needed = (left.len() as u64).div_ceil(steps_left);
+                let count = (paced.max(needed).max(1) as usize).min(left.len());
+                let batch = left.split_off(left.len() - count);
+                for id in batch {
+                    self.close_for_restart(id, now);
+                }
+            }
+            DrainStage::Over => {}
+        }
+    }
+
+    /// Says `Drained` when the last connection of a draining shard has gone.
+    pub(super) fn drained_when_empty(&mut self, _now: Now) {
+        let empty = self.conns.is_empty();
+        let Some(draining) = &mut self.draining else { return };
+        if empty && matches!(draining.stage, DrainStage::Closing { .. }) {
+            draining.stage = DrainStage::Over;
+            self.outputs.push_back(Output::Drained);
+        }
+    }
+
+    /// Tells every client to come back, each at another time, and answers whom to close, in random order.
+    fn announce_restart(&mut self, now: Now) -> Vec<ConnId> {
+        let mut ids = self.all_connections();
+        // As many a second may come back as are let go.
+        let spread_ms = 1_000 + ids.len() as u64 * 1_000 / self.config.drain.per_second.max(1);
+        for index in (1..ids.len()).rev() {
+            ids.swap(index, self.prng.below(index as u64 + 1) as usize);
+        }
+        for &id in &ids {
+            let reconnect_in_ms = 500 + self.prng.below(spread_ms);
+            self.tell(id, &Event::Restart { reason: "drain", reconnect_in_ms }, now);
+        }
+        ids
+    }
+
+    fn close_for_restart(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        match &conn.stage {
+            Stage::Socket(_) => {
+                let text = "the node restarts";
+                self.close(id, close::SERVICE_RESTART, text, Disconnect::ServerRestart, now);
+            }
+            // A request under way is answered, and its response closes the connection.
+            Stage::Http(http) if http.awaiting => {}
+            Stage::Http(_) => self.forget(id, Disconnect::ServerRestart, now),
+            Stage::Closing { .. } => {}
+        }
+    }
+
+    fn all_connections(&self) -> Vec<ConnId> {
+        let shard = self.shard;
+        self.conns.iter().map(|(slot, generation, _)| ConnId { shard, slot, generation }).collect()
+    }
+}

@@ -1,0 +1,196 @@
+//! HTTP on a connection: heads in, responses out, one request at a time.
+
+use super::{
+    Engine,
+    answers::{self, Readiness},
+    survey::Page,
+};
+use crate::{
+    base::{ConnId, Now, WireBytes},
+    conn::{Finish, Stage},
+    http::{
+        Framing, Head, HttpFault, Parsed, Response, Route, accept::metrics_format, credentials, response,
+        route::route,
+    },
+    metrics::{Disconnect, ErrorType},
+};
+
+/// What a request comes to.
+pub(super) enum Answer {
+    /// The response is written into the scratch buffer.
+    Written(Framing),
+    /// The response waits for the other shards.
+    Awaited,
+    /// The connection is a WebSocket now (or has failed as one).
+    Upgraded,
+}
+
+impl Engine {
+    pub(super) fn http_received(&mut self, id: ConnId, bytes: &[u8], now: Now) {
+        let bytes_max = self.config.http.head_bytes_max;
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Http(http) = &mut conn.stage else { return };
+        if http.is_idle() {
+            // The first bytes of the next request: the time for its head begins.
+            http.deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
+            conn.timer.deadline_ms = http.deadline_ms;
+        }
+        http.buffer.extend_from_slice(bytes);
+        if http.awaiting {
+            if http.buffer.len() > 2 * bytes_max {
+                self.metrics.errors.inc(ErrorType::Http);
+                self.forget(id, Disconnect::ProtocolError, now);
+            }
+            return;
+        }
+        self.serve(id, now);
+    }
+
+    /// Answers the requests that are there, in their order.
+    pub(super) fn serve(&mut self, id: ConnId, now: Now) {
+        loop {
+            let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+            let Stage::Http(http) = &mut conn.stage else { return };
+            if http.awaiting || http.buffer.is_empty() {
+                return;
+            }
+            let mut scanner = http.scanner;
+            let mut buffer = std::mem::take(&mut http.buffer);
+            let mut out = Vec::new();
+            let (answer, used) = match scanner.parse(&buffer, &self.config.http) {
+                Parsed::Partial => {
+                    http.scanner = scanner;
+                    http.buffer = buffer;
+                    return;
+                }
+                Parsed::Bad(fault) => {
+                    self.metrics.errors.inc(ErrorType::Http);
+                    response::write_fault(&mut out, &fault, Framing::CLOSE);
+                    (Answer::Written(Framing::CLOSE), buffer.len())
+                }
+                Parsed::Complete { head, len } => (self.request(id, &head, &mut out, now), len),
+            };
+            match answer {
+                Answer::Written(framing) => {
+                    self.put_back(id, buffer, used);
+                    self.respond(id, &out, framing, now);
+                }
+                Answer::Awaited => self.put_back(id, buffer, used),
+                Answer::Upgraded => {
+                    self.socket_received(id, &mut buffer[used..], now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends a response; afterwards the next request may come, or the connection closes.
+    pub(super) fn respond(&mut self, id: ConnId, out: &[u8], framing: Framing, now: Now) {
+        let frame = WireBytes::copy_from(out);
+        if !framing.keep_alive {
+            self.begin_closing(id, frame, Disconnect::HttpDone, Finish::Linger, now);
+            return;
+        }
+        self.queue(id, frame, now);
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Http(http) = &mut conn.stage else { return };
+        http.served = true;
+        http.awaiting = false;
+        let time_ms =
+            if http.buffer.is_empty() { self.config.keep_alive_ms } else { self.config.head_timeout_ms };
+        http.deadline_ms = now.mono_ms() + time_ms;
+        conn.timer.deadline_ms = http.deadline_ms;
+    }
+
+    fn put_back(&mut self, id: ConnId, mut buffer: Vec<u8>, used: usize) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Http(http) = &mut conn.stage else { return };
+        // An idle connection keeps no buffer.
+        http.buffer = if used == buffer.len() { Vec::new() } else { buffer.split_off(used) };
+        http.scanner = Default::default();
+    }
+
+    fn request(&mut self, id: ConnId, head: &Head<'_>, out: &mut Vec<u8>, now: Now) -> Answer {
+        let mut framing = Framing::of(head);
+        framing.keep_alive &= self.draining.is_none();
+        match self.route(id, head, framing, out, now) {
+            Ok(answer) => answer,
+            Err(fault) => {
+                response::write_fault(out, &fault, framing);
+                Answer::Written(framing)
+            }
+        }
+    }
+
+    fn route(
+        &mut self,
+        id: ConnId,
+        head: &Head<'_>,
+        framing: Framing,
+        out: &mut Vec<u8>,
+        now: Now,
+    ) -> Result<Answer, HttpFault> {
+        let route = route(head.path);
+        route.check(head.method)?;
+        let page = match route {
+            Route::Ws => return self.upgrade(id, head, out, now),
+            Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),
+            Route::DevToken if self.config.dev_tokens.is_some() => {
+                let body = self.dev_tokens(id, head, now)?;
+                Response::json(200, &body).write(out, framing);
+                return Ok(Answer::Written(framing));
+            }
+            Route::Echo | Route::DevToken | Route::NotFound => return Err(HttpFault::NOT_FOUND),
+            Route::Live => {
+                let (status, body) = answers::live(&self.facts);
+                Response::json(status, &body).write(out, framing);
+                return Ok(Answer::Written(framing));
+            }
+            Route::Ready => {
+                let (status, body) = answers::ready(self.readiness());
+                Response::json(status, &body).write(out, framing);
+                return Ok(Answer::Written(framing));
+            }
+            Route::Health => Page::Health,
+            Route::Metrics => Page::Metrics(metrics_format(head)),
+            Route::Stats => {
+                self.check_admin(head, now)?;
+                Page::Stats
+            }
+        };
+        self.survey(id, page, framing, now);
+        Ok(Answer::Awaited)
+    }
+
+    /// Whether new connections are welcome.
+    pub(super) fn readiness(&self) -> Readiness {
+        let (connections, limit) = (self.node_connections(), self.config.connections_max);
+        if self.draining.is_some() {
+            Readiness::Draining
+        } else if limit > 0 && connections >= limit {
+            Readiness::OverCapacity
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    /// Connections of the node: this shard's exactly, the others' as of a second ago at most.
+    pub(super) fn node_connections(&self) -> usize {
+        self.conns.len() + self.facts.other_connections
+    }
+
+    fn check_admin(&self, head: &Head<'_>, now: Now) -> Result<(), HttpFault> {
+        const UNAUTHENTICATED: HttpFault = HttpFault {
+            status: 401,
+            code: "unauthenticated",
+            message: "this path wants `Authorization: Bearer` with a token that has the ability `ringway:admin`",
+            headers: &[("WWW-Authenticate", "Bearer")],
+        };
+        let token = credentials::bearer(head)?.ok_or(UNAUTHENTICATED)?;
+        let identity = self.config.verifier.verify(token, now.unix_s()).map_err(|_| UNAUTHENTICATED)?;
+        if !identity.admin {
+            return Err(HttpFault::new(403, "forbidden", "the token lacks the ability `ringway:admin`"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! What one shard sends another.
+//!
+//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there
+//! and, but for a room left empty, makes nobody send. A shard takes tells at all times and stops taking asks while
+//! it cannot hand on tells, so that no ring of full mailboxes can stand still.
+
+use std::sync::Arc;
+
+use super::report::Report;
+use crate::{
+    base::{ConnId, RoomKey, ShardId, UserName},
+    model::{CorrelationId, Fault, Json, Message, MessageId},
+};
+
+/// One parcel.
+#[derive(Debug)]
+pub enum Parcel {
+    Ask(Ask),
+    Tell(Tell),
+}
+
+/// To the shard that orders a room, or that has something to report.
+#[derive(Debug)]
+pub enum Ask {
+    Join {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        metadata: Option<Json>,
+    },
+    Leave {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+    },
+    /// No member is left on the sending shard, which has seen `joins` answers.
+    Vacate {
+        key: RoomKey,
+        joins: u32,
+    },
+    Publish(Box<Publish>),
+    /// What the shard knows of itself, for a page that covers the node.
+    Survey {
+        survey: u64,
+    },
+}
+
+/// A publication on its way to its order.
+#[derive(Debug)]
+pub struct Publish {
+    pub key: RoomKey,
+    pub conn: ConnId,
+    pub from: UserName,
+    pub call: Option<CorrelationId>,
+    pub payload: Json,
+    pub message_id: Option<MessageId>,
+    pub echo: bool,
+    /// When its frame was received: monotonic microseconds.
+    pub received_us: u64,
+}
+
+/// From a room's home shard, in the room's order.
+#[derive(Debug)]
+pub enum Tell {
+    Joined {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        metadata: Option<Json>,
+        epoch: u64,
+        offset: u64,
+        joins: u32,
+    },
+    Left {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+    },
+    Published {
+        key: RoomKey,
+        message: Arc<Message>,
+        /// The sender's connection, which asked for no echo.
+        except: Option<ConnId>,
+        received_us: u64,
+    },
+    Sent {
+        conn: ConnId,
+        call: CorrelationId,
+        result: Result<Box<str>, Fault>,
+    },
+    Report {
+        survey: u64,
+        report: Box<Report>,
+    },
+}
+
+/// The shard that orders a room on a node of `shards` shards.
+pub fn home_of(key: &RoomKey, shards: u16) -> ShardId {
+    ShardId((key.id().0 % u64::from(shards.max(1))) as u16)
+}

@@ -1,0 +1,152 @@
+//! Identity: tokens at the upgrade, by message, and their refresh.
+
+use super::{Engine, Notice, Output};
+use crate::{
+    auth::{AuthError, Identity},
+    base::{ConnId, Now},
+    conn::{Session, SocketKind, Stage},
+    metrics::Disconnect,
+    model::{Authenticate, Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Reply},
+    ws::close,
+};
+
+impl Engine {
+    /// `authenticate`: the first identity of a pending connection, or a new token for an open one.
+    pub(super) fn authenticate(
+        &mut self,
+        id: ConnId,
+        call: Option<CorrelationId>,
+        authenticate: &Authenticate<'_>,
+        now: Now,
+    ) {
+        let verified = self.config.verifier.verify(&authenticate.token, now.unix_s());
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &mut conn.stage else { return };
+        let first = match &socket.kind {
+            SocketKind::Pending { .. } => true,
+            SocketKind::Json(_) => false,
+            SocketKind::Echo => return,
+        };
+        let result = verified.map_err(Refusal::Token).and_then(|identity| {
+            if authenticate.tenant.as_ref().is_some_and(|tenant| *tenant != identity.tenant) {
+                return Err(Refusal::Tenant);
+            }
+            match &socket.kind {
+                SocketKind::Json(old) if old.user != identity.user || old.tenant != identity.tenant => {
+                    Err(Refusal::Stranger)
+                }
+                SocketKind::Json(_) | SocketKind::Pending { .. } | SocketKind::Echo => Ok(identity),
+            }
+        });
+        match result {
+            Ok(identity) => {
+                let session = session_of(identity);
+                let expires_at = session.expires_at_ms;
+                let reply = Authenticated {
+                    connection_id: id.public(self.config.node),
+                    user: session.user.clone(),
+                    tenant: session.tenant.clone(),
+                    expires_at,
+                };
+                socket.kind = SocketKind::Json(session);
+                if let Some(call) = call {
+                    let result = Ok(Reply::Authenticated(Box::new(reply)));
+                    self.tell(id, &Event::Ack { id: call, result }, now);
+                }
+                if first {
+                    self.established(id, now);
+                } else {
+                    self.file_timer(id, now.mono_ms());
+                }
+            }
+            Err(refusal) => {
+                self.auth_failed(id, refusal.reason());
+                let fault = refusal.fault();
+                let text = fault.message.clone();
+                self.refuse(id, call, fault, now);
+                if first {
+                    self.close(id, refusal.close_code(), &text, Disconnect::AuthFailed, now);
+                }
+            }
+        }
+    }
+
+    /// The connection has its identity: says so, and looks at its deadlines anew.
+    pub(super) fn established(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
+        let SocketKind::Json(session) = &socket.kind else { return };
+        let established = Established {
+            connection_id: id.public(self.config.node),
+            user: session.user.clone(),
+            tenant: session.tenant.clone(),
+            heartbeat_interval_ms: self.config.heartbeat_interval_ms,
+            heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
+            message_bytes_max: self.config.ws.message_bytes_max,
+            rooms_max: self.config.rooms_per_connection_max,
+            node: self.config.node.to_string(),
+        };
+        let notice = Notice::Authenticated {
+            conn: id,
+            peer: conn.peer,
+            tenant: session.tenant.clone(),
+            user: session.user.clone(),
+        };
+        self.outputs.push_back(Output::Notice(notice));
+        self.tell(id, &Event::Established(Box::new(established)), now);
+        self.file_timer(id, now.mono_ms());
+    }
+
+    /// Counts and logs a refused token.
+    pub(super) fn auth_failed(&mut self, id: ConnId, reason: &'static str) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let notice = Notice::AuthFailed { conn: id, peer: conn.peer, reason };
+        self.outputs.push_back(Output::Notice(notice));
+    }
+}
+
+/// A verified identity as the connection keeps it.
+pub(super) fn session_of(identity: Identity) -> Session {
+    Session {
+        user: identity.user,
+        tenant: identity.tenant,
+        expires_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000)),
+        expiry_announced: false,
+    }
+}
+
+/// Why an `authenticate` was refused.
+enum Refusal {
+    Token(AuthError),
+    /// `tenantId` is not the token's.
+    Tenant,
+    /// A refresh for somebody else.
+    Stranger,
+}
+
+impl Refusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Token(error) => error.reason(),
+            Self::Tenant => "tenant",
+            Self::Stranger => "other_user",
+        }
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Token(error) => Fault::new(FaultCode::Unauthenticated, error.to_string()),
+            Self::Tenant => Fault::new(FaultCode::Forbidden, "`tenantId` is not the tenant of the token"),
+            Self::Stranger => {
+                Fault::new(FaultCode::Forbidden, "a refresh must be for the same user and tenant")
+            }
+        }
+    }
+
+    fn close_code(&self) -> u16 {
+        match self {
+            Self::Token(_) => close::UNAUTHENTICATED,
+            Self::Tenant | Self::Stranger => close::FORBIDDEN,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bytes of an open WebSocket: frames to messages to commands, and the echo endpoint.
+
+use super::Engine;
+use crate::{
+    base::{ConnId, Now},
+    conn::{Finish, SocketKind, Stage},
+    dialect::native,
+    metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
+    ws::{DecodeError, Decoder, Input, Item, Opcode, Role, close},
+};
+
+impl Engine {
+    pub(super) fn socket_received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &mut conn.stage else { return };
+        socket.keepalive.heard(now.mono_ms());
+        // The decoder is taken out while its items borrow from it, since they change the rest of the engine.
+        let mut decoder = std::mem::replace(&mut socket.decoder, Decoder::new(Role::Server, None));
+        let echo = matches!(socket.kind, SocketKind::Echo);
+        let mut inflater = std::mem::take(&mut self.inflater);
+        let mut input = Input::new(bytes);
+        loop {
+            let limits = if echo { &self.config.echo_ws } else { &self.config.ws };
+            let item = match decoder.next(&mut input, &mut inflater, limits) {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                Err(error) => {
+                    self.metrics.errors.inc(error_type(&error));
+                    self.fail(id, error.close_code(), &error.to_string(), disconnect_of(&error), now);
+                    break;
+                }
+            };
+            if echo { self.echo(id, item, now) } else { self.item(id, item, now) }
+            if !self.is_socket(id) {
+                break;
+            }
+        }
+        let rest = input.rest();
+        self.inflater = inflater;
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        match &mut conn.stage {
+            Stage::Socket(socket) => socket.decoder = decoder,
+            Stage::Closing { decoder: slot @ Some(_), .. } => {
+                *slot = Some(decoder);
+                self.closing_received(id, rest);
+            }
+            Stage::Closing { decoder: None, .. } | Stage::Http(_) => {}
+        }
+    }
+
+    fn item(&mut self, id: ConnId, item: Item<'_>, now: Now) {
+        match item {
+            Item::Text(text) => {
+                if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+                    conn.messages = conn.messages.saturating_add(1);
+                }
+                match native::decode(text) {
+                    Ok(call) => self.call(id, call, now),
+                    Err(refusal) => {
+                        self.metrics.received.inc(Received::Unknown, Protocol::Json);
+                        self.refuse(id, refusal.id, refusal.fault, now);
+                    }
+                }
+            }
+            Item::Binary(_) => {
+                let text = "this protocol takes text messages only";
+                self.fail(id, close::UNSUPPORTED_DATA, text, Disconnect::UnsupportedData, now);
+            }
+            Item::Ping(_) | Item::Pong(_) | Item::Close(_) => self.control(id, item, now),
+        }
+    }
+
+    fn echo(&mut self, id: ConnId, item: Item<'_>, now: Now) {
+        let (opcode, payload, received, sent) = match &item {
+            Item::Text(text) => (Opcode::Text, text.as_bytes(), Received::Text, Sent::Text),
+            Item::Binary(bytes) => (Opcode::Binary, *bytes, Received::Binary, Sent::Binary),
+            Item::Ping(_) | Item::Pong(_) | Item::Close(_) => return self.control(id, item, now),
+        };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
+        let frame = self.encoder.message(opcode, payload, socket.deflate);
+        self.metrics.received.inc(received, Protocol::Echo);
+        self.metrics.sent.inc(sent, Protocol::Echo);
+        self.queue(id, frame, now);
+    }
+
+    fn control(&mut self, id: ConnId, item: Item<'_>, now: Now) {
+        match item {
+            Item::Ping(payload) => {
+                let frame = self.encoder.control(Opcode::Pong, payload);
+                self.queue(id, frame, now);
+            }
+            Item::Pong(payload) => {
+                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+                let Stage::Socket(socket) = &mut conn.stage else { return };
+                if let Some(rtt_us) = socket.keepalive.ponged(payload, now.mono_us) {
+                    self.metrics.rtt.observe_us(rtt_us);
+                }
+            }
+            Item::Close(reason) => {
+                // RFC 6455 5.5.1: the answer echoes the status code.
+                let frame = match reason {
+                    Some(reason) => self.encoder.close(reason.code, ""),
+                    None => self.encoder.control(Opcode::Close, &[]),
+                };
+                self.begin_closing(id, frame, Disconnect::ClientClose, Finish::AtOnce, now);
+            }
+            Item::Text(_) | Item::Binary(_) => {}
+        }
+    }
+
+    /// Bytes of a closing connection: only the peer's close frame still means something.
+    pub(super) fn closing_received(&mut self, id: ConnId, bytes: &mut [u8]) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Stage::Closing { finish, decoder: Some(decoder), .. } = &mut conn.stage else { return };
+        let mut input = Input::new(bytes);
+        let answered = loop {
+            match decoder.next(&mut input, &mut self.inflater, &self.config.ws) {
+                Ok(Some(Item::Close(_))) | Err(_) => break true,
+                Ok(Some(Item::Text(_) | Item::Binary(_) | Item::Ping(_) | Item::Pong(_))) => {}
+                Ok(None) => break false,
+            }
+        };
+        if answered {
+            *finish = Finish::AtOnce;
+            if !conn.dirty {
+                conn.dirty = true;
+                self.dirty.push(id);
+            }
+        }
+    }
+
+    fn is_socket(&self, id: ConnId) -> bool {
+        let stage = self.conns.get(id.slot, id.generation).map(|conn| &conn.stage);
+        matches!(stage, Some(Stage::Socket(_)))
+    }
+}
+
+fn disconnect_of(error: &DecodeError) -> Disconnect {
+    match error.close_code() {
+        close::MESSAGE_TOO_BIG => Disconnect::TooBig,
+        close::INVALID_PAYLOAD => Disconnect::InvalidUtf8,
+        _ => Disconnect::ProtocolError,
+    }
+}
+
+fn error_type(error: &DecodeError) -> ErrorType {
+    match error.close_code() {
+        close::MESSAGE_TOO_BIG => ErrorType::TooBig,
+        close::INVALID_PAYLOAD => ErrorType::InvalidUtf8,
+        _ => ErrorType::ProtocolError,
+    }
+}

@@ -1,0 +1,146 @@
+//! Deadlines of connections: each has one live entry in the wheel, which asks for the true deadline when it is due.
+
+use super::{Engine, survey::SURVEY_TIMEOUT_MS};
+use crate::{
+    base::{ConnId, Now, wheel::Wheel},
+    conn::{Beat, SocketKind, Stage},
+    metrics::Disconnect,
+    model::Event,
+    ws::close,
+};
+
+/// The wheel's tick in milliseconds: no deadline of a connection is finer.
+const TICK_MS: u64 = 100;
+const TICKS: usize = 1024;
+
+/// An entry of the wheel: a connection's slot, and which of its entries this is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    slot: u32,
+    filing: u32,
+}
+
+pub(super) fn wheel() -> Wheel<Ticket> {
+    Wheel::new(TICK_MS, TICKS)
+}
+
+impl Engine {
+    /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let parts = [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms()];
+        parts.into_iter().flatten().min()
+    }
+
+    /// Does what has become due.
+    pub fn expire(&mut self, now: Now) {
+        let now_ms = now.mono_ms();
+        let (conns, due, shard) = (&self.conns, &mut self.due, self.shard);
+        self.timers.expire(now_ms, |ticket| {
+            let (generation, conn) = conns.get_by_slot(ticket.slot)?;
+            if conn.timer.filing != ticket.filing {
+                return None;
+            }
+            if conn.timer.deadline_ms > now_ms {
+                return Some(conn.timer.deadline_ms);
+            }
+            due.push(ConnId { shard, slot: ticket.slot, generation });
+            None
+        });
+        let mut due = std::mem::take(&mut self.due);
+        for id in due.drain(..) {
+            self.deadline(id, now);
+        }
+        self.due = due;
+        self.expire_surveys(now);
+        self.drain_step(now);
+        while let Some(parcel) = self.own_parcels.pop_front() {
+            self.parcel(self.shard, parcel, now);
+        }
+    }
+
+    /// Gives a connection a deadline that may be earlier than its entry in the wheel.
+    pub(super) fn file_timer(&mut self, id: ConnId, deadline_ms: u64) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        self.tickets = self.tickets.wrapping_add(1);
+        conn.timer.filing = self.tickets;
+        conn.timer.deadline_ms = deadline_ms;
+        self.timers.insert(Ticket { slot: id.slot, filing: self.tickets }, deadline_ms);
+    }
+
+    fn deadline(&mut self, id: ConnId, now: Now) {
+        let now_ms = now.mono_ms();
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let next_ms = match &mut conn.stage {
+            Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
+            Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
+            Stage::Http(http) => {
+                let reason =
+                    if http.is_idle() { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
+                self.forget(id, reason, now);
+                return;
+            }
+            Stage::Closing { deadline_ms, .. } if *deadline_ms > now_ms => *deadline_ms,
+            Stage::Closing { reason, .. } => {
+                let reason = *reason;
+                self.forget(id, reason, now);
+                return;
+            }
+            Stage::Socket(_) => match self.socket_deadline(id, now) {
+                Some(next_ms) => next_ms,
+                None => return,
+            },
+        };
+        self.file_timer(id, next_ms);
+    }
+
+    /// Pings, expiry and time limits of an open socket; the next deadline, or `None` when it is closing now.
+    fn socket_deadline(&mut self, id: ConnId, now: Now) -> Option<u64> {
+        let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
+        let notice_ms = self.config.expiring_notice_ms;
+        let conn = self.conns.get_mut(id.slot, id.generation)?;
+        let Stage::Socket(socket) = &mut conn.stage else { return None };
+        let mut ping = None;
+        match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
+            Beat::Wait => {}
+            Beat::Ping => ping = Some(socket.keepalive.pinged(now.mono_us)),
+            Beat::Dead => {
+                self.close(id, close::TIMEOUT, "heartbeat timeout", Disconnect::HeartbeatTimeout, now);
+                return None;
+            }
+        }
+        let mut next_ms = socket.keepalive.due_ms(interval_ms, timeout_ms);
+        let mut expiring = None;
+        match &mut socket.kind {
+            SocketKind::Echo => {}
+            SocketKind::Pending { deadline_ms } => {
+                if now.mono_ms() >= *deadline_ms {
+                    let text = "no authentication within the time limit";
+                    self.close(id, close::TIMEOUT, text, Disconnect::AuthTimeout, now);
+                    return None;
+                }
+                next_ms = next_ms.min(*deadline_ms);
+            }
+            SocketKind::Json(session) => {
+                if let Some(left_ms) = session.left_ms(now.unix_ms) {
+                    if left_ms == 0 {
+                        let text = "the token has expired";
+                        self.close(id, close::UNAUTHENTICATED, text, Disconnect::TokenExpired, now);
+                        return None;
+                    }
+                    if notice_ms > 0 && left_ms <= notice_ms && !session.expiry_announced {
+                        session.expiry_announced = true;
+                        expiring = Some(Event::TokenExpiring { expires_in_ms: left_ms });
+                    }
+                    next_ms = next_ms.min(now.mono_ms() + session.next_check_ms(left_ms, notice_ms));
+                }
+            }
+        }
+        if let Some(payload) = ping {
+            self.send_ping(id, payload, now);
+        }
+        if let Some(event) = expiring {
+            self.tell(id, &event, now);
+        }
+        Some(next_ms)
+    }
+}

@@ -1,0 +1,166 @@
+//! From HTTP to an open WebSocket.
+
+use std::borrow::Cow;
+
+use super::{Engine, answers::Readiness, http::Answer, session::session_of};
+use crate::{
+    auth::{AuthError, Identity},
+    base::{ConnId, Now, WireBytes},
+    conn::{Keepalive, Socket, SocketKind, Stage},
+    http::{
+        Head, HttpFault, credentials,
+        response::switching_protocols,
+        upgrade::{self, JSON_V1, Upgrade},
+    },
+    metrics::{Disconnect, Reject},
+    ws::{Decoder, Role, close, deflate, handshake},
+};
+
+/// A token and where it came from: a client that set a header can read a status, a browser cannot.
+enum Presented<'h> {
+    Header(&'h str),
+    Browser(Cow<'h, str>),
+    Nothing,
+}
+
+impl Engine {
+    /// `/ws`: with a good token the connection is established at once, without one it has a while to send
+    /// `authenticate`. A bad token is 401 where it came in `Authorization`, else 4401 after the upgrade: a
+    /// browser sees close codes only.
+    pub(super) fn upgrade(
+        &mut self,
+        id: ConnId,
+        head: &Head<'_>,
+        out: &mut Vec<u8>,
+        now: Now,
+    ) -> Result<Answer, HttpFault> {
+        let upgrade = self.checked(upgrade::check(head))?;
+        self.check_welcome()?;
+        let presented = self.checked(presented(head, &upgrade))?;
+        let verified = match &presented {
+            Presented::Header(token) => {
+                let identity = self.config.verifier.verify(token, now.unix_s());
+                if let Err(error) = &identity {
+                    self.metrics.rejected.inc(Reject::Unauthenticated);
+                    self.auth_failed(id, error.reason());
+                    return Err(UNAUTHENTICATED);
+                }
+                Some(identity)
+            }
+            Presented::Browser(token) => Some(self.config.verifier.verify(token, now.unix_s())),
+            Presented::Nothing => None,
+        };
+        let protocol = chosen_protocol(&upgrade);
+        let deadline_ms = now.mono_ms() + self.config.auth_timeout_ms;
+        self.switch(id, &upgrade, protocol.as_deref(), SocketKind::Pending { deadline_ms }, out, now);
+        self.admit(id, verified, now);
+        Ok(Answer::Upgraded)
+    }
+
+    /// `/echo`: sends every message back, asks for no token.
+    pub(super) fn upgrade_echo(
+        &mut self,
+        id: ConnId,
+        head: &Head<'_>,
+        out: &mut Vec<u8>,
+        now: Now,
+    ) -> Result<Answer, HttpFault> {
+        let upgrade = self.checked(upgrade::check(head))?;
+        self.check_welcome()?;
+        self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
+        Ok(Answer::Upgraded)
+    }
+
+    fn checked<T>(&mut self, result: Result<T, HttpFault>) -> Result<T, HttpFault> {
+        result.inspect_err(|_| self.metrics.rejected.inc(Reject::BadHandshake))
+    }
+
+    fn check_welcome(&mut self) -> Result<(), HttpFault> {
+        match self.readiness() {
+            Readiness::Ready => Ok(()),
+            Readiness::Draining => {
+                self.metrics.rejected.inc(Reject::Draining);
+                Err(unavailable("the node is draining: connect again, elsewhere"))
+            }
+            Readiness::OverCapacity => {
+                self.metrics.rejected.inc(Reject::Capacity);
+                Err(unavailable("the node has as many connections as it may"))
+            }
+        }
+    }
+
+    /// Writes the 101 and makes the connection a socket.
+    fn switch(
+        &mut self,
+        id: ConnId,
+        upgrade: &Upgrade<'_>,
+        protocol: Option<&str>,
+        kind: SocketKind,
+        out: &mut Vec<u8>,
+        now: Now,
+    ) {
+        let deflate = if self.config.deflate { deflate::negotiate(upgrade.extensions()) } else { None };
+        let accept_key = handshake::accept_key(upgrade.key);
+        let extensions = deflate.as_ref().map(deflate::Agreed::response);
+        switching_protocols(out, &accept_key, protocol, extensions.as_deref());
+        self.queue(id, WireBytes::copy_from(out), now);
+        // Connections that came together are not pinged together.
+        let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.stage = Stage::Socket(Socket {
+            decoder: Decoder::new(Role::Server, deflate),
+            kind,
+            deflate,
+            keepalive: Keepalive::new(now.mono_ms(), phase_ms),
+        });
+        self.file_timer(id, now.mono_ms());
+    }
+
+    fn admit(&mut self, id: ConnId, verified: Option<Result<Identity, AuthError>>, now: Now) {
+        match verified {
+            None => {}
+            Some(Ok(identity)) => {
+                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+                if let Stage::Socket(socket) = &mut conn.stage {
+                    socket.kind = SocketKind::Json(session_of(identity));
+                }
+                self.established(id, now);
+            }
+            Some(Err(error)) => {
+                self.auth_failed(id, error.reason());
+                let text = error.to_string();
+                self.close(id, close::UNAUTHENTICATED, &text, Disconnect::AuthFailed, now);
+            }
+        }
+    }
+}
+
+const UNAUTHENTICATED: HttpFault = HttpFault {
+    status: 401,
+    code: "unauthenticated",
+    message: "the bearer token is not valid",
+    headers: &[("WWW-Authenticate", "Bearer")],
+};
+
+const fn unavailable(message: &'static str) -> HttpFault {
+    HttpFault { status: 503, code: "unavailable", message, headers: &[("Retry-After", "5")] }
+}
+
+fn presented<'h>(head: &Head<'h>, upgrade: &Upgrade<'h>) -> Result<Presented<'h>, HttpFault> {
+    if let Some(token) = credentials::bearer(head)? {
+        return Ok(Presented::Header(token));
+    }
+    if let Some(token) = upgrade.bearer {
+        return Ok(Presented::Browser(Cow::Borrowed(token)));
+    }
+    Ok(head.query_param("token")?.map_or(Presented::Nothing, Presented::Browser))
+}
+
+/// JSON v1 where it is offered. A browser that offers nothing but its token gives up unless one of its offers
+/// is chosen, so that entry is sent back to the one who sent it.
+fn chosen_protocol<'h>(upgrade: &Upgrade<'h>) -> Option<Cow<'h, str>> {
+    if upgrade.offers(JSON_V1) {
+        return Some(Cow::Borrowed(JSON_V1));
+    }
+    upgrade.bearer_entry().map(Cow::Borrowed)
+}

@@ -1,0 +1,195 @@
+//! What leaves: frames into outboxes during a turn, outboxes into sockets at its end.
+
+use std::io::IoSlice;
+
+use super::{Engine, Notice, Output};
+use crate::{
+    base::{ConnId, Now, WireBytes},
+    conn::{Finish, SLICES_MAX, SocketKind, Stage},
+    fanout::{Queued, Recipients},
+    metrics::{Disconnect, Dropped, Protocol, Sent},
+    model::Event,
+    ws::{Opcode, close},
+};
+
+/// What the socket took of one vectored write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wrote {
+    /// So many bytes; with fewer than offered, [`super::Input::Writable`] says when to go on.
+    Bytes(usize),
+    /// The connection is broken; [`super::Input::Closed`] does not follow.
+    Broken,
+}
+
+/// How long a closing connection may take to end by itself, in milliseconds.
+const LINGER_MS: u64 = 5_000;
+
+impl Engine {
+    /// Offers every connection with something to send to `write`, as one vectored write each (more for long
+    /// queues), then lets connections that have nothing left to say go. The shell calls it at the end of a turn.
+    pub fn take_writes(&mut self, now: Now, mut write: impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            self.flush(id, now, &mut write);
+        }
+        // A connection that broke may have made others dirty: they are flushed in the next turn.
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    /// The shell's clock after the writes of a turn: publications that came in it have left.
+    pub fn written(&mut self, now: Now) {
+        for received_us in self.fanned_out.drain(..) {
+            self.metrics.message_latency.observe_us(now.mono_us.saturating_sub(received_us));
+        }
+    }
+
+    /// Whether [`Engine::take_writes`] has something to do.
+    pub fn has_writes(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    fn flush(&mut self, id: ConnId, now: Now, write: &mut impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.dirty = false;
+        while !conn.blocked {
+            let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
+            let (count, offered) = conn.outbox.slices(&self.store, &mut slices);
+            if count == 0 {
+                break;
+            }
+            match write(id, &slices[..count]) {
+                Wrote::Bytes(written) => {
+                    conn.blocked = written < offered;
+                    conn.outbox.advance(&mut self.store, written);
+                    self.metrics.sent_bytes += written as u64;
+                }
+                Wrote::Broken => {
+                    self.forget(id, Disconnect::Reset, now);
+                    return;
+                }
+            }
+        }
+        self.finish_if_written(id, now);
+    }
+
+    /// A closing connection whose outbox is empty takes its last step.
+    fn finish_if_written(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Closing { finish, reason, .. } = conn.stage else { return };
+        if !conn.outbox.is_empty() {
+            return;
+        }
+        match finish {
+            Finish::AtOnce => self.forget(id, reason, now),
+            Finish::Linger => self.outputs.push_back(Output::ShutdownWrite { conn: id }),
+            Finish::AfterPeerClose => {}
+        }
+    }
+
+    /// Encodes an event for one connection and queues it.
+    pub(super) fn tell(&mut self, id: ConnId, event: &Event, now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
+        let frame = self.encoder.event(event, socket.deflate);
+        self.metrics.sent.inc(sent_type(event), Protocol::Json);
+        self.queue(id, frame, now);
+    }
+
+    /// Queues a frame; a connection without room for it is a slow consumer and is closed.
+    pub(super) fn queue(&mut self, id: ConnId, frame: WireBytes, now: Now) {
+        let bytes_max = match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
+            Some(Stage::Socket(socket)) if matches!(socket.kind, SocketKind::Echo) => {
+                self.config.echo_outbox_bytes_max
+            }
+            // A response to a request is as long as it is; there is one at a time.
+            Some(Stage::Http(_)) => u32::MAX,
+            Some(_) => self.config.outbox_bytes_max,
+            None => return,
+        };
+        let queued = self.recipients(bytes_max).queue(id, frame);
+        if queued == Queued::Full {
+            self.slow_consumer(id, now);
+        }
+    }
+
+    pub(super) fn recipients(&mut self, outbox_bytes_max: u32) -> Recipients<'_> {
+        Recipients {
+            conns: &mut self.conns,
+            store: &mut self.store,
+            dirty: &mut self.dirty,
+            outbox_bytes_max,
+        }
+    }
+
+    /// The outbox is full: what waits is dropped, counted, and the client is told why it is closed.
+    pub(super) fn slow_consumer(&mut self, id: ConnId, now: Now) {
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+            let dropped = conn.outbox.drop_unstarted(&mut self.store);
+            // The one that found no room, too.
+            self.metrics.dropped.add(Dropped::OutboxFull, dropped + 1);
+            self.metrics.slow_consumers += 1;
+            let notice = Notice::SlowConsumer { conn: id, peer: conn.peer };
+            self.outputs.push_back(Output::Notice(notice));
+        }
+        self.close(id, close::SLOW_CONSUMER, "the outbound queue was full", Disconnect::SlowConsumer, now);
+    }
+
+    /// Sends a close frame and waits for the peer's, within the linger time.
+    pub(super) fn close(&mut self, id: ConnId, code: u16, text: &str, reason: Disconnect, now: Now) {
+        let frame = self.encoder.close(code, text);
+        self.begin_closing(id, frame, reason, Finish::AfterPeerClose, now);
+    }
+
+    /// The peer broke the protocol: sends a close frame and looks at nothing more.
+    pub(super) fn fail(&mut self, id: ConnId, code: u16, text: &str, reason: Disconnect, now: Now) {
+        let frame = self.encoder.close(code, text);
+        self.begin_closing(id, frame, reason, Finish::Linger, now);
+    }
+
+    /// Queues last words and moves to the closing stage. Members leave their rooms at once.
+    pub(super) fn begin_closing(
+        &mut self,
+        id: ConnId,
+        last: WireBytes,
+        reason: Disconnect,
+        finish: Finish,
+        now: Now,
+    ) {
+        // Refused, as the stage is, when it is closing already.
+        if self.recipients(u32::MAX).queue(id, last) != Queued::Yes {
+            return;
+        }
+        self.leave_all(id);
+        let deadline_ms = now.mono_ms() + LINGER_MS;
+        self.file_timer(id, deadline_ms);
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, decoder };
+        if let Stage::Socket(socket) = std::mem::replace(&mut conn.stage, closing(None))
+            && finish == Finish::AfterPeerClose
+        {
+            conn.stage = closing(Some(socket.decoder));
+        }
+    }
+
+    /// Queues a ping of the keepalive.
+    pub(super) fn send_ping(&mut self, id: ConnId, payload: [u8; 8], now: Now) {
+        let frame = self.encoder.control(Opcode::Ping, &payload);
+        self.queue(id, frame, now);
+    }
+}
+
+/// The label of an event in `websocket_messages_sent_total`.
+pub(super) fn sent_type(event: &Event) -> Sent {
+    match event {
+        Event::Ack { .. } => Sent::Ack,
+        Event::Established(_) => Sent::ConnectionEstablished,
+        Event::RoomJoined { .. } => Sent::RoomJoined,
+        Event::RoomLeft { .. } => Sent::RoomLeft,
+        Event::Message(_) => Sent::RoomMessage,
+        Event::TokenExpiring { .. } => Sent::TokenExpiring,
+        Event::Restart { .. } => Sent::SystemRestart,
+        Event::Error(_) => Sent::SystemError,
+        Event::Pong { .. } => Sent::Pong,
+    }
+}

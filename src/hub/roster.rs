@@ -1,0 +1,255 @@
+//! The members on this shard: which connections are in which rooms, both ways, in constant time per join,
+//! leave and lookup.
+//!
+//! A membership begins as *joining* (the home shard has been asked) and becomes *joined* when the answer comes
+//! in the room's stream; only joined members get what the stream carries after it.
+//!
+//! Invariant: `rooms[m.room].members[m.index]` points back at membership `m`, for every joined membership.
+
+use crate::base::{ConnId, RoomKey, hash::{HashSeed, Map, map_with_seed}};
+
+/// A room with members on this shard, by slot; valid until the room is vacated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LocalRoomId(u32);
+
+const NOT_JOINED: u32 = u32::MAX;
+
+/// One connection's place in one room.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    pub room: LocalRoomId,
+    /// Index in the room's members; `NOT_JOINED` until a join was answered.
+    index: u32,
+    /// Joins that were asked and not answered.
+    pending: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    conn: ConnId,
+    /// Index in the connection's memberships.
+    place: u32,
+}
+
+#[derive(Debug)]
+struct Room {
+    key: RoomKey,
+    members: Vec<Member>,
+    /// Memberships that have not joined.
+    joining: u32,
+    /// Answered joins, as the home counts them.
+    joins_seen: u32,
+}
+
+/// A room that has no member left here: its home is to be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Vacated {
+    pub key: RoomKey,
+    pub joins: u32,
+}
+
+/// All members of one shard.
+#[derive(Debug)]
+pub struct Roster {
+    rooms: Vec<Option<Room>>,
+    free: Vec<u32>,
+    by_key: Map<RoomKey, LocalRoomId>,
+    /// By slot of the connection; an entry belongs to the connection that has the slot now.
+    memberships: Vec<Vec<Membership>>,
+    joined: usize,
+}
+
+impl Roster {
+    /// Nobody anywhere.
+    pub fn new(hash: HashSeed) -> Self {
+        Self {
+            rooms: Vec::new(),
+            free: Vec::new(),
+            by_key: map_with_seed(hash),
+            memberships: Vec::new(),
+            joined: 0,
+        }
+    }
+
+    /// Notes that `conn` asks to join. `false` when it would be in more than `rooms_max` rooms.
+    pub fn ask(&mut self, conn: ConnId, key: &RoomKey, rooms_max: usize) -> bool {
+        let slot = conn.slot as usize;
+        if self.memberships.len() <= slot {
+            self.memberships.resize_with(slot + 1, Vec::new);
+        }
+        if let Some(place) = self.place(conn, key) {
+            self.memberships[slot][place].pending += 1;
+            return true;
+        }
+        if self.memberships[slot].len() >= rooms_max {
+            return false;
+        }
+        let id = self.room_or_new(key);
+        self.room_mut(id).joining += 1;
+        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1 });
+        true
+    }
+
+    /// The home answered a join of `conn` with its count `joins`. The caller knows that `conn` is alive; if the
+    /// membership is gone (it was given up meanwhile), the room may be vacated by that.
+    pub fn joined(&mut self, conn: ConnId, key: &RoomKey, joins: u32) {
+        let Some(&id) = self.by_key.get(key) else { return };
+        self.room_mut(id).joins_seen = joins;
+        let Some(place) = self.place(conn, key) else { return };
+        let membership = &mut self.memberships[conn.slot as usize][place];
+        membership.pending = membership.pending.saturating_sub(1);
+        if membership.index != NOT_JOINED {
+            return;
+        }
+        let room = self.rooms[id.0 as usize].as_mut().expect("by_key names live rooms");
+        membership.index = room.members.len() as u32;
+        room.members.push(Member { conn, place: place as u32 });
+        room.joining -= 1;
+        self.joined += 1;
+    }
+
+    /// The home answered a join of a connection that is gone.
+    pub fn joined_nobody(&mut self, key: &RoomKey, joins: u32) -> Option<Vacated> {
+        match self.by_key.get(key) {
+            Some(&id) => {
+                self.room_mut(id).joins_seen = joins;
+                self.vacate_if_empty(id)
+            }
+            None => Some(Vacated { key: key.clone(), joins }),
+        }
+    }
+
+    /// `conn` is no longer in the room, unless a later join of it is under way.
+    pub fn left(&mut self, conn: ConnId, key: &RoomKey) -> Option<Vacated> {
+        let place = self.place(conn, key)?;
+        let membership = self.memberships[conn.slot as usize][place];
+        self.leave_members(conn, place);
+        if membership.pending > 0 {
+            return None;
+        }
+        self.forget_membership(conn, place);
+        self.vacate_if_empty(membership.room)
+    }
+
+    /// `conn` is gone: it leaves every room. `vacated` is told the rooms that have no member left.
+    pub fn gone(&mut self, conn: ConnId, mut vacated: impl FnMut(Vacated)) {
+        let slot = conn.slot as usize;
+        while let Some(place) = self.memberships.get(slot).and_then(|list| list.len().checked_sub(1)) {
+            let room = self.memberships[slot][place].room;
+            self.leave_members(conn, place);
+            self.forget_membership(conn, place);
+            vacated_of(self.vacate_if_empty(room), &mut vacated);
+        }
+        if let Some(list) = self.memberships.get_mut(slot) {
+            *list = Vec::new();
+        }
+    }
+
+    /// The members of a room, in no promised order.
+    pub fn members(&self, key: &RoomKey) -> impl Iterator<Item = ConnId> + '_ {
+        let room = self.by_key.get(key).and_then(|id| self.rooms[id.0 as usize].as_ref());
+        room.map(|room| room.members.as_slice()).unwrap_or_default().iter().map(|member| member.conn)
+    }
+
+    /// The key of the room of this name that `conn` is in or has asked to join. Compares names, so that a message
+    /// costs no allocation: a connection is in few rooms.
+    pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
+        let list = self.memberships.get(conn.slot as usize)?;
+        let keys = list.iter().filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref());
+        keys.map(|room| &room.key).find(|key| key.room.as_str() == room)
+    }
+
+    /// The keys of the rooms that `conn` has joined.
+    pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
+        let list = self.memberships.get(conn.slot as usize).map(Vec::as_slice).unwrap_or_default();
+        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED);
+        joined.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref()).map(|room| &room.key)
+    }
+
+    /// Rooms with their numbers of members here.
+    pub fn sizes(&self) -> impl Iterator<Item = (&RoomKey, usize)> + '_ {
+        self.rooms.iter().flatten().map(|room| (&room.key, room.members.len()))
+    }
+
+    /// Joined memberships on this shard.
+    pub fn subscriptions(&self) -> usize {
+        self.joined
+    }
+
+    fn room_or_new(&mut self, key: &RoomKey) -> LocalRoomId {
+        if let Some(&id) = self.by_key.get(key) {
+            return id;
+        }
+        let room = Room { key: key.clone(), members: Vec::new(), joining: 0, joins_seen: 0 };
+        let id = match self.free.pop() {
+            Some(slot) => {
+                self.rooms[slot as usize] = Some(room);
+                LocalRoomId(slot)
+            }
+            None => {
+                self.rooms.push(Some(room));
+                LocalRoomId((self.rooms.len() - 1) as u32)
+            }
+        };
+        self.by_key.insert(key.clone(), id);
+        id
+    }
+
+    /// Takes the membership out of its room's members, if it stands there; it counts as joining then.
+    fn leave_members(&mut self, conn: ConnId, place: usize) {
+        let membership = &mut self.memberships[conn.slot as usize][place];
+        if membership.index == NOT_JOINED {
+            return;
+        }
+        let index = std::mem::replace(&mut membership.index, NOT_JOINED);
+        let room = self.rooms[membership.room.0 as usize].as_mut().expect("memberships keep rooms alive");
+        debug_assert_eq!(room.members[index as usize].conn, conn);
+        room.members.swap_remove(index as usize);
+        room.joining += 1;
+        self.joined -= 1;
+        if let Some(&moved) = room.members.get(index as usize) {
+            self.memberships[moved.conn.slot as usize][moved.place as usize].index = index;
+        }
+    }
+
+    /// Drops a membership that stands in no member list.
+    fn forget_membership(&mut self, conn: ConnId, place: usize) {
+        let list = &mut self.memberships[conn.slot as usize];
+        let membership = list.swap_remove(place);
+        debug_assert_eq!(membership.index, NOT_JOINED);
+        if let Some(moved) = list.get(place).copied()
+            && moved.index != NOT_JOINED
+        {
+            let room = self.rooms[moved.room.0 as usize].as_mut().expect("memberships keep rooms alive");
+            room.members[moved.index as usize].place = place as u32;
+        }
+        self.room_mut(membership.room).joining -= 1;
+    }
+
+    fn vacate_if_empty(&mut self, id: LocalRoomId) -> Option<Vacated> {
+        let slot = self.rooms.get_mut(id.0 as usize)?;
+        let room = slot.as_ref()?;
+        if room.joining > 0 || !room.members.is_empty() {
+            return None;
+        }
+        let room = slot.take()?;
+        self.free.push(id.0);
+        self.by_key.remove(&room.key);
+        Some(Vacated { key: room.key, joins: room.joins_seen })
+    }
+
+    fn room_mut(&mut self, id: LocalRoomId) -> &mut Room {
+        self.rooms[id.0 as usize].as_mut().expect("ids in memberships and by_key name live rooms")
+    }
+
+    fn place(&self, conn: ConnId, key: &RoomKey) -> Option<usize> {
+        let id = *self.by_key.get(key)?;
+        self.memberships.get(conn.slot as usize)?.iter().position(|membership| membership.room == id)
+    }
+}
+
+fn vacated_of(room: Option<Vacated>, tell: &mut impl FnMut(Vacated)) {
+    if let Some(room) = room {
+        tell(room);
+    }
+}

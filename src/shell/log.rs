@@ -1,0 +1,227 @@
+//! The log: one line per event to standard output, as text or JSON, with a fixed set of field names.
+//!
+//! Owns the format and the sampling of what a client can cause. What is logged never holds a token or a payload:
+//! events are made from [`Notice`]s, which carry neither.
+
+use std::fmt::{self, Write as _};
+
+use time::{OffsetDateTime, macros::format_description};
+use tracing::{
+    Event, Subscriber, debug,
+    field::{Field, Visit},
+    info,
+};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+use crate::{
+    base::{Now, ShardId},
+    engine::Notice,
+    metrics::Label,
+};
+
+/// How lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// `[2026-01-19 10:30:45] INFO: text field=value`
+    Text,
+    /// One JSON object a line: `ts`, `level`, `msg` and the event's fields.
+    Json,
+}
+
+/// A level that is no level, or directives that do not parse.
+#[derive(Debug, thiserror::Error)]
+#[error("log.level: {0}; allowed: error, warn, info, debug, trace, or module=level, separated by commas")]
+pub struct BadLogLevel(String);
+
+/// Sends events at `level` (or `module=level,…`) and above to standard output.
+///
+/// # Errors
+/// When `level` does not parse.
+pub fn init(level: &str, format: LogFormat) -> Result<(), BadLogLevel> {
+    let filter = EnvFilter::try_new(level).map_err(|error| BadLogLevel(error.to_string()))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).event_format(Lines(format)).finish();
+    // A second call, in tests, changes nothing.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
+struct Lines(LogFormat);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let line = line(self.0, OffsetDateTime::now_utc(), event.metadata().level().as_str(), &fields);
+        writer.write_str(&line)
+    }
+}
+
+/// An event's fields as text, `message` apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    /// Name, value, and whether it is a number.
+    others: Vec<(&'static str, String, bool)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.others.push((field.name(), format!("{value:?}"), false));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.others.push((field.name(), value.to_owned(), false));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.others.push((field.name(), value.to_string(), true));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.others.push((field.name(), value.to_string(), true));
+    }
+}
+
+fn line(format: LogFormat, at: OffsetDateTime, level: &str, fields: &Fields) -> String {
+    let mut line = String::with_capacity(160);
+    match format {
+        LogFormat::Text => {
+            let seconds = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+            let _ = write!(line, "[{}] {level}: {}", at.format(&seconds).unwrap_or_default(), one_line(&fields.message));
+            for (name, value, _) in &fields.others {
+                let _ = write!(line, " {name}={}", one_line(value));
+            }
+        }
+        LogFormat::Json => {
+            let ts = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+            let level = level.to_ascii_lowercase();
+            let _ = write!(line, r#"{{"ts":"{ts}","level":"{level}","msg":{}"#, quoted(&fields.message));
+            for (name, value, number) in &fields.others {
+                let value = if *number { value.clone() } else { quoted(value) };
+                let _ = write!(line, r#","{name}":{value}"#);
+            }
+            line.push('}');
+        }
+    }
+    line.push('\n');
+    line
+}
+
+/// A name or a reason from outside cannot begin a line of its own.
+fn one_line(text: &str) -> String {
+    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
+}
+
+fn quoted(text: &str) -> String {
+    sonic_rs::to_string(text).expect("a string is always JSON")
+}
+
+/// The most lines of one kind that one shard logs in a second.
+const SAMPLES_PER_S: u32 = 10;
+
+/// One shard's notices on their way into the log, sampled so that clients cannot fill the disk.
+pub struct NoticeLog {
+    shard: u16,
+    auth_failed: Sample,
+    slow_consumer: Sample,
+}
+
+impl NoticeLog {
+    /// Nothing logged yet.
+    pub fn new(shard: ShardId) -> Self {
+        Self { shard: shard.0, auth_failed: Sample::default(), slow_consumer: Sample::default() }
+    }
+
+    /// Logs a notice, unless there were too many of its kind in this second.
+    pub fn notice(&mut self, notice: &Notice, now: Now) {
+        let shard = self.shard;
+        match notice {
+            Notice::Authenticated { conn, peer, tenant, user } => {
+                debug!(shard, conn = conn.slot, tenant = tenant.as_str(), user = user.as_str(), ip = %peer, "connected");
+            }
+            Notice::Closed { conn, peer, reason } => {
+                debug!(shard, conn = conn.slot, ip = %peer, reason = reason.as_str(), "disconnected");
+            }
+            Notice::AuthFailed { conn, peer, reason } => {
+                if let Some(skipped) = self.auth_failed.take(now.unix_s()) {
+                    info!(shard, conn = conn.slot, ip = %peer, reason = *reason, skipped, "authentication failed");
+                }
+            }
+            Notice::SlowConsumer { conn, peer } => {
+                if let Some(skipped) = self.slow_consumer.take(now.unix_s()) {
+                    info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
+                }
+            }
+        }
+    }
+}
+
+/// So many a second, and how many were left out since the last one.
+#[derive(Debug, Default)]
+struct Sample {
+    second: u64,
+    logged: u32,
+    skipped: u64,
+}
+
+impl Sample {
+    /// How many were skipped before this one; `None` to skip this one too.
+    fn take(&mut self, second: u64) -> Option<u64> {
+        if self.second != second {
+            (self.second, self.logged) = (second, 0);
+        }
+        if self.logged == SAMPLES_PER_S {
+            self.skipped += 1;
+            return None;
+        }
+        self.logged += 1;
+        Some(std::mem::take(&mut self.skipped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_one_line_in_both_formats() {
+        let at = OffsetDateTime::from_unix_timestamp(1_768_818_645).unwrap();
+        let fields = Fields {
+            message: "user 123 connected".to_owned(),
+            others: vec![("shard", "0".to_owned(), true), ("user", "a\nb\"c".to_owned(), false)],
+        };
+        assert_eq!(
+            line(LogFormat::Text, at, "INFO", &fields),
+            "[2026-01-19 10:30:45] INFO: user 123 connected shard=0 user=a\\nb\"c\n"
+        );
+        assert_eq!(
+            line(LogFormat::Json, at, "INFO", &fields),
+            concat!(
+                r#"{"ts":"2026-01-19T10:30:45Z","level":"info","msg":"user 123 connected","#,
+                r#""shard":0,"user":"a\nb\"c"}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_flood_is_sampled_and_counted() {
+        let mut sample = Sample::default();
+        let logged = (0..1_000).filter(|_| sample.take(5).is_some()).count();
+        assert_eq!(logged, 10);
+        assert_eq!(sample.take(6), Some(990));
+        assert_eq!(sample.take(6), Some(0));
+    }
+}

@@ -1,0 +1,194 @@
+//! One shard's loop: what happened goes into the engine, what it says is done, and the sockets get their bytes.
+//!
+//! A turn takes its inputs first, each kind within a bound, and writes last: a connection gets one vectored write
+//! for all that the turn queued.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use crossbeam_channel::Receiver;
+use tracing::warn;
+
+use super::{
+    beats::Beat,
+    clock::Clock,
+    log::NoticeLog,
+    mailbox::{Courier, Mailbox},
+    reactor::{Budget, CloseCause, Reactor, Sink, WaitFor, WriteOutcome},
+};
+use crate::{
+    base::{ConnId, Now, ShardId},
+    engine::{Engine, Input, NodeFacts, Output, Parcel, Wrote},
+    metrics::Reject,
+};
+
+/// What one turn takes from sockets at most.
+const BUDGET: Budget = Budget { accepts: 256, receives: 1024, bytes: 4 * 1024 * 1024 };
+
+/// What one turn takes from a mailbox lane at most.
+const PARCELS: usize = 4096;
+
+/// The longest sleep: a shard shows that it lives.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How soon a shard looks again whether a full mailbox has room.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// What the node tells a shard.
+#[derive(Debug)]
+pub enum Control {
+    Facts(NodeFacts),
+    Drain,
+}
+
+/// A shard and everything that it works with.
+pub struct Shard {
+    pub id: ShardId,
+    pub engine: Engine,
+    pub reactor: Reactor,
+    pub mailbox: Mailbox,
+    pub courier: Courier,
+    pub control: Receiver<Control>,
+    pub clock: Clock,
+    pub beats: Arc<[Beat]>,
+    pub log: NoticeLog,
+}
+
+impl Shard {
+    /// Runs until a drain is over.
+    ///
+    /// # Errors
+    /// When the reactor cannot go on.
+    pub async fn run(mut self) -> io::Result<()> {
+        loop {
+            self.sleep().await?;
+            let start = self.clock.now();
+            self.take_control(start);
+            self.take_parcels(start);
+            if !self.courier.is_backed_up() {
+                let mut sink = EngineSink { engine: &mut self.engine, now: start };
+                // What is left over keeps the next wait from sleeping.
+                let _ = self.reactor.harvest(BUDGET, &mut sink)?;
+            }
+            if self.engine.poll_timeout().is_some_and(|due_ms| due_ms <= start.mono_ms()) {
+                self.engine.expire(start);
+            }
+            let mut drained = self.do_outputs()?;
+            self.write(start);
+            drained |= self.do_outputs()?;
+            self.courier.dispatch();
+            self.turned(start);
+            if drained {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn sleep(&mut self) -> io::Result<()> {
+        let now_ms = self.clock.now().mono_ms();
+        let until_due = self.engine.poll_timeout().map(|due_ms| due_ms.saturating_sub(now_ms));
+        let timeout = until_due.map_or(WAIT_MAX, |ms| Duration::from_millis(ms).min(WAIT_MAX));
+        let (mailbox, control) = (&self.mailbox, &self.control);
+        if self.courier.is_backed_up() {
+            // Asks are left where they are while tells cannot be handed on: they are no reason to wake.
+            let takes_asks = !self.courier.are_tells_backed_up();
+            let has_work = || !mailbox.has_no_tell() || (takes_asks && !mailbox.is_empty());
+            return self.reactor.wait(WaitFor::WakeOnly, timeout.min(RETRY), has_work).await;
+        }
+        let has_work = || !mailbox.is_empty() || !control.is_empty();
+        self.reactor.wait(WaitFor::Anything, timeout, has_work).await
+    }
+
+    fn take_control(&mut self, now: Now) {
+        while let Ok(control) = self.control.try_recv() {
+            let input = match control {
+                Control::Facts(facts) => Input::Facts(facts),
+                Control::Drain => Input::Drain,
+            };
+            self.engine.handle(input, now);
+        }
+    }
+
+    fn take_parcels(&mut self, now: Now) {
+        for _ in 0..PARCELS {
+            let Some((from, tell)) = self.mailbox.tell() else { break };
+            self.engine.handle(Input::Parcel { from, parcel: Parcel::Tell(tell) }, now);
+        }
+        for _ in 0..PARCELS {
+            if self.courier.are_tells_backed_up() {
+                break;
+            }
+            let Some((from, ask)) = self.mailbox.ask() else { break };
+            self.engine.handle(Input::Parcel { from, parcel: Parcel::Ask(ask) }, now);
+        }
+    }
+
+    /// Whether the shard's drain is over.
+    fn do_outputs(&mut self) -> io::Result<bool> {
+        let mut drained = false;
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Parcel { to, parcel } => self.courier.post(to, parcel),
+                Output::Close { conn } => self.reactor.close(conn),
+                Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
+                Output::StopAccepting => drop(self.reactor.take_listener()?),
+                Output::Drained => drained = true,
+                Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
+            }
+        }
+        Ok(drained)
+    }
+
+    fn write(&mut self, now: Now) {
+        if !self.engine.has_writes() {
+            return;
+        }
+        let reactor = &mut self.reactor;
+        self.engine.take_writes(now, |conn, slices| match reactor.write(conn, slices) {
+            WriteOutcome::Written(bytes) => Wrote::Bytes(bytes),
+            WriteOutcome::Broken(_) => Wrote::Broken,
+        });
+        self.engine.written(self.clock.now());
+    }
+
+    fn turned(&mut self, start: Now) {
+        let now = self.clock.now();
+        let lag_us = now.mono_us - start.mono_us;
+        let metrics = self.engine.metrics_mut();
+        metrics.loop_lag.observe_us(lag_us);
+        metrics.mailbox_depth = self.mailbox.depth() as u64;
+        metrics.mailbox_full += self.courier.take_full();
+        self.beats[self.id.index()].turned(now.mono_ms(), self.engine.connections(), lag_us);
+    }
+}
+
+struct EngineSink<'a> {
+    engine: &'a mut Engine,
+    now: Now,
+}
+
+impl Sink for EngineSink<'_> {
+    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
+        Some(self.engine.accept(peer.ip(), self.now))
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
+        self.engine.handle(Input::Received { conn, bytes }, self.now);
+    }
+
+    fn writable(&mut self, conn: ConnId) {
+        self.engine.handle(Input::Writable { conn }, self.now);
+    }
+
+    fn closed(&mut self, conn: ConnId, cause: CloseCause) {
+        let reset = match cause {
+            CloseCause::Ended => false,
+            CloseCause::Failed(_) => true,
+        };
+        self.engine.handle(Input::Closed { conn, reset }, self.now);
+    }
+
+    fn accept_failed(&mut self, error: &io::Error) {
+        self.engine.metrics_mut().rejected.inc(Reject::FdLimit);
+        warn!(err = %error, "a connection could not be accepted");
+    }
+}
