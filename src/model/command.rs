@@ -1,9 +1,7 @@
 //! What clients ask, in whichever dialect they ask it.
 
-use std::fmt;
-
 use super::json::Json;
-use crate::base::{RoomName, TenantName};
+use crate::base::{RoomName, TenantName, Token};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,17 +50,11 @@ pub enum Command {
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Authenticate {
-    pub token: Box<str>,
+    pub token: Token,
     /// Must equal the token's tenant when given.
     pub tenant: Option<TenantName>,
-}
-
-impl fmt::Debug for Authenticate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticate").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
 }
 
 /// Become a member of a room.
