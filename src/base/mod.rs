@@ -7,6 +7,7 @@ pub mod names;
 pub mod now;
 pub mod prng;
 pub mod slab;
+pub mod token;
 pub mod wheel;
 pub mod wire_bytes;
 
@@ -16,5 +17,6 @@ pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use prng::Prng;
 pub use slab::Slab;
+pub use token::Token;
 pub use wheel::Wheel;
 pub use wire_bytes::WireBytes;

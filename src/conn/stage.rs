@@ -132,8 +132,8 @@ pub enum SocketKind {
 pub struct Session {
     pub user: UserName,
     pub tenant: TenantName,
-    /// Unix milliseconds; `None` for a token that does not expire.
-    pub expires_at_ms: Option<u64>,
+    /// When the token is no longer taken, in Unix milliseconds; `None` for one that does not expire.
+    pub ends_at_ms: Option<u64>,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
 }
@@ -141,7 +141,7 @@ pub struct Session {
 impl Session {
     /// How long the token lasts, in milliseconds; `None` for one that does not expire.
     pub fn left_ms(&self, unix_ms: u64) -> Option<u64> {
-        Some(self.expires_at_ms?.saturating_sub(unix_ms))
+        Some(self.ends_at_ms?.saturating_sub(unix_ms))
     }
 
     /// In how many milliseconds to look again at a token that lasts `left_ms` and whose end is announced

@@ -220,6 +220,17 @@ struct TalkerStats<'a> {
     messages: u32,
 }
 
+impl<'a> TalkerStats<'a> {
+    fn of(talker: &'a Talker) -> Self {
+        Self {
+            tenant: &talker.tenant,
+            user: &talker.user,
+            connection_id: &talker.connection,
+            messages: talker.messages,
+        }
+    }
+}
+
 /// `/stats`: connections by tenant, protocol and shard; the largest rooms; who sends most.
 pub(super) fn stats(node: &NodeReport<'_>) -> Vec<u8> {
     let (mut by_tenant, mut by_protocol) = (BTreeMap::new(), BTreeMap::new());
@@ -261,13 +272,7 @@ fn largest_rooms(reports: &[Report]) -> Vec<RoomStat<'_>> {
 fn top_talkers(reports: &[Report]) -> Vec<TalkerStats<'_>> {
     let mut talkers: Vec<&Talker> = reports.iter().flat_map(|report| &report.talkers).collect();
     talkers.sort_by_key(|talker| std::cmp::Reverse(talker.messages));
-    let stat = |talker: &'_ Talker| TalkerStats {
-        tenant: &talker.tenant,
-        user: &talker.user,
-        connection_id: &talker.connection,
-        messages: talker.messages,
-    };
-    talkers.into_iter().take(TOP).map(stat).collect()
+    talkers.into_iter().take(TOP).map(TalkerStats::of).collect()
 }
 
 /// `/metrics`.

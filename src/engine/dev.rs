@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Engine;
 use crate::{
-    auth::{MintClaims, SigningKey, mint},
+    auth::{ABILITY_ADMIN, mint},
     base::{ConnId, Now, TenantName, UserName},
     http::{Head, HttpFault},
 };
@@ -43,7 +43,12 @@ impl Engine {
         };
         let mint_for = |user: &str, admin: bool| {
             let user = UserName::parse(user).map_err(|_| bad("`user` and `prefix` must be names"))?;
-            Ok(token(key, &user, &tenant, admin, now))
+            let verifier = &self.config.verifier;
+            let mut claims = verifier.claims_for(user, Some(tenant.clone()), now.unix_s(), TTL_S);
+            if admin {
+                claims.abilities.push(ABILITY_ADMIN.into());
+            }
+            Ok::<_, HttpFault>(mint(key, &claims))
         };
         if let Some(count) = head.query_param("count")? {
             let count: u64 = count.parse().ok().filter(|count| *count <= COUNT_MAX).ok_or(COUNT)?;
@@ -56,17 +61,6 @@ impl Engine {
         let admin = head.query_param("admin")?.as_deref() == Some("1");
         Ok(json(&One { token: mint_for(&user, admin)? }))
     }
-}
-
-fn token(key: &SigningKey, user: &UserName, tenant: &TenantName, admin: bool, now: Now) -> String {
-    let claims = MintClaims {
-        user: user.clone(),
-        tenant: Some(tenant.clone()),
-        issued_at_s: now.unix_s(),
-        expires_at_s: Some(now.unix_s() + TTL_S),
-        abilities: if admin { vec!["ringway:admin".to_owned()] } else { Vec::new() },
-    };
-    mint(key, &claims)
 }
 
 const COUNT: HttpFault = bad("`count` must be a number up to 10000");

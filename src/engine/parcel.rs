@@ -95,6 +95,6 @@ pub enum Tell {
 }
 
 /// The shard that orders a room on a node of `shards` shards.
-pub fn home_of(key: &RoomKey, shards: u16) -> ShardId {
+pub(super) fn home_of(key: &RoomKey, shards: u16) -> ShardId {
     ShardId((key.id().0 % u64::from(shards.max(1))) as u16)
 }

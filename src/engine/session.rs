@@ -16,10 +16,10 @@ impl Engine {
         &mut self,
         id: ConnId,
         call: Option<CorrelationId>,
-        authenticate: &Authenticate<'_>,
+        authenticate: &Authenticate,
         now: Now,
     ) {
-        let verified = self.config.verifier.verify(&authenticate.token, now.unix_s());
+        let verified = self.config.verifier.verify(authenticate.token.expose(), now.unix_s());
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &mut conn.stage else { return };
         let first = match &socket.kind {
@@ -40,8 +40,8 @@ impl Engine {
         });
         match result {
             Ok(identity) => {
-                let session = session_of(identity);
-                let expires_at = session.expires_at_ms;
+                let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
+                let session = session_of(identity, self.config.verifier.leeway_s());
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
                     user: session.user.clone(),
@@ -105,12 +105,12 @@ impl Engine {
     }
 }
 
-/// A verified identity as the connection keeps it.
-pub(super) fn session_of(identity: Identity) -> Session {
+/// A verified identity as the connection keeps it, which ends as late as the token would still be taken.
+pub(super) fn session_of(identity: Identity, leeway_s: u64) -> Session {
     Session {
         user: identity.user,
         tenant: identity.tenant,
-        expires_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000)),
+        ends_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_add(leeway_s).saturating_mul(1_000)),
         expiry_announced: false,
     }
 }

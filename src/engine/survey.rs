@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    http::{Framing, Response, accept::MetricsFormat},
+    http::{Framing, Response},
+    metrics::Format,
 };
 
 /// How long a shard has for its report.
@@ -18,7 +19,7 @@ pub(super) const SURVEY_TIMEOUT_MS: u64 = 1_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Page {
     Health,
-    Metrics(MetricsFormat),
+    Metrics(Format),
     Stats,
 }
 

@@ -122,7 +122,7 @@ impl Engine {
             Some(Ok(identity)) => {
                 let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
                 if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity));
+                    socket.kind = SocketKind::Json(session_of(identity, self.config.verifier.leeway_s()));
                 }
                 self.established(id, now);
             }

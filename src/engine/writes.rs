@@ -53,7 +53,7 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         conn.dirty = false;
         while !conn.blocked {
-            let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let (count, offered) = conn.outbox.slices(&self.store, &mut slices);
             if count == 0 {
                 break;

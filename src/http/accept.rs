@@ -1,45 +1,25 @@
 //! Which of the metrics' formats a client prefers (RFC 9110 12.5.1).
 
 use super::head::Head;
+use crate::metrics::Format;
 
-/// How metrics can be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MetricsFormat {
-    /// Prometheus text 0.0.4.
-    Prometheus,
-    /// OpenMetrics 1.0.0.
-    OpenMetrics,
-    Json,
-}
+/// In the order that breaks ties.
+const FORMATS: [Format; 3] = [Format::Prometheus, Format::OpenMetrics, Format::Json];
 
-impl MetricsFormat {
-    /// In the order that breaks ties.
-    const ALL: [Self; 3] = [Self::Prometheus, Self::OpenMetrics, Self::Json];
-
-    /// The value of `Content-Type`.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Json => "application/json",
-        }
-    }
-
-    fn media_type(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Prometheus => ("text", "plain"),
-            Self::OpenMetrics => ("application", "openmetrics-text"),
-            Self::Json => ("application", "json"),
-        }
+fn media_type(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Prometheus => ("text", "plain"),
+        Format::OpenMetrics => ("application", "openmetrics-text"),
+        Format::Json => ("application", "json"),
     }
 }
 
 /// The format that the client likes best. Without `Accept`, or when it likes none, Prometheus text: a scrape
 /// that gets another format than it asked for is easier to understand than a 406.
-pub fn metrics_format(head: &Head<'_>) -> MetricsFormat {
+pub fn metrics_format(head: &Head<'_>) -> Format {
     let ranges = || head.elements("accept").filter_map(Range::parse);
-    let mut best = (0, MetricsFormat::Prometheus);
-    for format in MetricsFormat::ALL {
+    let mut best = (0, Format::Prometheus);
+    for format in FORMATS {
         let range = ranges().filter_map(|range| Some((range.match_of(format)?, range.quality)));
         // The most specific range decides; of two alike, the better one.
         let quality = range.max().map_or(0, |(_, quality)| quality);
@@ -70,8 +50,8 @@ impl<'h> Range<'h> {
     }
 
     /// How specifically this range names the format: 0 for any, 1 for its main type, 2 for itself.
-    fn match_of(&self, format: MetricsFormat) -> Option<u8> {
-        let (main, sub) = format.media_type();
+    fn match_of(&self, format: Format) -> Option<u8> {
+        let (main, sub) = media_type(format);
         match (self.main, self.sub) {
             ("*", "*") => Some(0),
             (found, "*") if found.eq_ignore_ascii_case(main) => Some(1),
@@ -101,7 +81,7 @@ mod tests {
 
     #[test]
     fn formats() {
-        use MetricsFormat::{Json, OpenMetrics, Prometheus};
+        use Format::{Json, OpenMetrics, Prometheus};
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;\
                             q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\

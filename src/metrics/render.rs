@@ -1,4 +1,4 @@
-//! The three forms in which metrics are given out, and which of them a scraper wants.
+//! The three forms in which metrics are given out.
 
 use std::collections::BTreeMap;
 
@@ -23,28 +23,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// What an `Accept` header asks for: the highest quality, then the first named. Prometheus text where the header
-    /// is missing, asks for anything, or names nothing that we have.
-    pub fn from_accept(accept: Option<&str>) -> Self {
-        let mut best = (Self::Prometheus, 0.0);
-        for range in accept.unwrap_or_default().split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let format = match media.as_str() {
-                "application/openmetrics-text" => Self::OpenMetrics,
-                "application/json" => Self::Json,
-                "text/plain" | "text/*" | "*/*" => Self::Prometheus,
-                _ => continue,
-            };
-            let quality =
-                parts.find_map(|it| it.strip_prefix("q=")).map_or(1.0, |it| it.parse().unwrap_or(0.0));
-            if quality > best.1 {
-                best = (format, quality);
-            }
-        }
-        best.0
-    }
-
     /// The `Content-Type` of what [`Self::render`] gives.
     pub fn content_type(self) -> &'static str {
         match self {

@@ -74,29 +74,3 @@ fn json() {
     );
     assert_eq!(Format::Json.render(&families()), expected);
 }
-
-#[test]
-fn the_accept_header_chooses() {
-    use Format::{Json, OpenMetrics, Prometheus};
-    let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-                        text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-    let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-                        text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.2";
-    let rows: [(Option<&str>, Format); 12] = [
-        (None, Prometheus),
-        (Some(""), Prometheus),
-        (Some("*/*"), Prometheus),
-        (Some("text/html"), Prometheus),
-        (Some("application/json"), Json),
-        (Some("Application/JSON; charset=utf-8"), Json),
-        (Some("text/html, application/json;q=0.9, */*;q=0.8"), Json),
-        (Some("application/json;q=0"), Prometheus),
-        (Some("application/json;q=x, text/plain"), Prometheus),
-        (Some("text/plain;q=0.5, application/openmetrics-text"), OpenMetrics),
-        (Some(prometheus_2), OpenMetrics),
-        (Some(prometheus_3), OpenMetrics),
-    ];
-    for (accept, expected) in rows {
-        assert_eq!(Format::from_accept(accept), expected, "{accept:?}");
-    }
-}

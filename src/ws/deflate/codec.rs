@@ -5,7 +5,7 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::{WINDOW_BITS_DEFAULT, WINDOW_BITS_MIN};
+use super::{WINDOW_BITS_MAX, WINDOW_BITS_MIN};
 use crate::ws::{DecodeError, Limits};
 
 /// The first inflated bytes of a message, to which the ratio does not apply: a short message may well consist of
@@ -121,7 +121,7 @@ impl Run<'_> {
 /// Compresses messages. Costs nothing until the first one; then one zlib state per window size in use.
 #[derive(Default, Debug)]
 pub struct Deflater {
-    states: [Option<Compress>; (WINDOW_BITS_DEFAULT - WINDOW_BITS_MIN + 1) as usize],
+    states: [Option<Compress>; (WINDOW_BITS_MAX - WINDOW_BITS_MIN + 1) as usize],
 }
 
 impl Deflater {
@@ -133,7 +133,7 @@ impl Deflater {
     /// Appends the compressed form of a message, without the tail of its flush (RFC 7692 7.2.1).
     /// `window_bits` is 9–15, what was agreed for the own side.
     pub fn compress(&mut self, window_bits: u8, payload: &[u8], out: &mut Vec<u8>) {
-        let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_DEFAULT);
+        let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
         let state = &mut self.states[usize::from(window_bits - WINDOW_BITS_MIN)];
         let state = state
             .get_or_insert_with(|| Compress::new_with_window_bits(Compression::fast(), false, window_bits));

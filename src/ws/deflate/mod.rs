@@ -16,10 +16,10 @@ const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
-/// The window that a peer may use who was told nothing (RFC 7692 7.1.2).
-const WINDOW_BITS_DEFAULT: u8 = 15;
+/// The largest window, which a peer may use who was told nothing (RFC 7692 7.1.2).
+pub const WINDOW_BITS_MAX: u8 = 15;
 /// The smallest window that zlib can compress with in raw DEFLATE.
-const WINDOW_BITS_MIN: u8 = 9;
+pub const WINDOW_BITS_MIN: u8 = 9;
 
 /// What a handshake agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,11 +139,11 @@ fn window_bits(value: &str) -> Option<u8> {
 /// The server's side of one offer. A client that limits itself to 8 bits needs no answer: any window inflates it.
 fn agree(offer: &Extension<'_>) -> Option<Agreed> {
     let params = Params::read(offer)?;
-    let server_window_bits = params.server_max_window_bits.unwrap_or(WINDOW_BITS_DEFAULT);
+    let server_window_bits = params.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
     let client_bits = params.client_max_window_bits.flatten().filter(|&bits| bits >= WINDOW_BITS_MIN);
     (server_window_bits >= WINDOW_BITS_MIN).then_some(Agreed {
         server_window_bits,
-        client_window_bits: client_bits.unwrap_or(WINDOW_BITS_DEFAULT),
+        client_window_bits: client_bits.unwrap_or(WINDOW_BITS_MAX),
         answer_server_bits: params.server_max_window_bits.is_some(),
         answer_client_bits: client_bits.is_some(),
     })
@@ -153,7 +153,7 @@ fn agree(offer: &Extension<'_>) -> Option<Agreed> {
 fn accepted(answer: &Extension<'_>) -> Result<Agreed, AnswerError> {
     let params = Params::read(answer).ok_or(AnswerError::Parameters)?;
     let client_window_bits = match params.client_max_window_bits {
-        None => WINDOW_BITS_DEFAULT,
+        None => WINDOW_BITS_MAX,
         Some(Some(bits)) if bits >= WINDOW_BITS_MIN => bits,
         Some(_) => return Err(AnswerError::Parameters),
     };
@@ -161,7 +161,7 @@ fn accepted(answer: &Extension<'_>) -> Result<Agreed, AnswerError> {
         return Err(AnswerError::Parameters);
     }
     Ok(Agreed {
-        server_window_bits: params.server_max_window_bits.unwrap_or(WINDOW_BITS_DEFAULT),
+        server_window_bits: params.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX),
         client_window_bits,
         answer_server_bits: params.server_max_window_bits.is_some(),
         answer_client_bits: params.client_max_window_bits.is_some(),
