@@ -206,7 +206,7 @@ mod tests {
             Some(900)
         });
         assert_eq!(asked, 1);
-        assert_eq!(due(&mut wheel, 899), []);
+        assert_eq!(due(&mut wheel, 899), [0; 0]);
         assert_eq!(due(&mut wheel, 900), [7]);
     }
 
@@ -228,7 +228,7 @@ mod tests {
     fn very_far_deadlines_are_asked_for_on_the_way() {
         let mut wheel = Wheel::new(1, 64);
         wheel.insert(1_u32, u64::MAX);
-        assert_eq!(due(&mut wheel, TICKS_AHEAD_MAX - 1), []);
+        assert_eq!(due(&mut wheel, TICKS_AHEAD_MAX - 1), [0; 0]);
         assert_eq!(due(&mut wheel, TICKS_AHEAD_MAX), [1]);
         // Half of the 32-bit circle after the clock passed it, an entry still reads as due.
         wheel.insert(2, TICKS_AHEAD_MAX + 5);
@@ -249,7 +249,8 @@ mod tests {
     proptest! {
         /// Against a map from key to filed tick and true deadline, with a clock that steps and jumps.
         #[test]
-        fn behaves_as_a_list_of_deadlines(seed: u64, tick_ms in 1..20_u64, slots in prop::sample::select(vec![64_usize, 128])) {
+        fn behaves_as_a_list_of_deadlines(seed: u64, tick_ms in 1..20_u64, wide: bool) {
+            let slots = if wide { 128 } else { 64 };
             let mut prng = Prng::new(seed);
             let mut wheel = Wheel::new(tick_ms, slots);
             let mut filed: BTreeMap<u32, u64> = BTreeMap::new();

@@ -1,1 +1,25 @@
-//! To be written.
+//! What the gateway counts: plain values per shard ([`ShardMetrics`]), merged into metric families when somebody asks
+//! ([`merge`]) and rendered as Prometheus text, OpenMetrics or JSON ([`Format`]).
+//!
+//! A shard counts with plain additions in its own memory; a snapshot is a clone, sent to the shard that answers the
+//! scrape. Every label is a closed enum but for the tenant, which is bounded. Owns no registry and reads no clock.
+
+pub mod active;
+pub mod counters;
+pub mod histogram;
+pub mod labels;
+pub mod merge;
+mod openmetrics;
+pub mod render;
+pub mod shard;
+
+pub use active::ActiveConnections;
+pub use counters::{CounterGrid, CounterVec};
+pub use histogram::Histogram;
+pub use labels::{Disconnect, Dropped, ErrorType, Label, Protocol, Received, Reject, Sent, Status};
+pub use merge::{NodeStats, merge};
+pub use render::Format;
+pub use shard::ShardMetrics;
+
+#[cfg(test)]
+mod tests;

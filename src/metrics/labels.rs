@@ -1,0 +1,255 @@
+//! The values that labels can take: one closed enum for each label, so that the number of series is bounded by type.
+//!
+//! A value is added by one line here; its counter, series and tests follow.
+
+use std::fmt::Debug;
+
+/// A closed set of label values.
+pub trait Label: Copy + Debug + 'static {
+    /// An array with one place for each value.
+    type Array<T: Copy + Debug>: Copy + Debug + AsRef<[T]> + AsMut<[T]>;
+
+    /// All values; `ALL[value.index()]` is `value`.
+    const ALL: &'static [Self];
+
+    /// `value` in every place.
+    fn filled<T: Copy + Debug>(value: T) -> Self::Array<T>;
+
+    /// The value's place in [`Self::ALL`] and in an array.
+    fn index(self) -> usize;
+
+    /// The value as it stands in the label.
+    fn as_str(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[doc = concat!("`", $text, "`")] $variant,)+
+        }
+
+        impl Label for $name {
+            type Array<T: Copy + Debug> = [T; [$($text),+].len()];
+
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn filled<T: Copy + Debug>(value: T) -> Self::Array<T> {
+                [value; Self::ALL.len()]
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+    };
+}
+
+labels!(
+    /// What a connection speaks.
+    Protocol {
+        /// JSON v1 over WebSocket.
+        Json = "json",
+        /// The conformance endpoint.
+        Echo = "echo",
+        /// Not upgraded, or not yet.
+        Http = "http",
+    }
+);
+
+labels!(
+    /// Whether a connection has an identity.
+    Status {
+        Authenticated = "authenticated",
+        Pending = "pending",
+    }
+);
+
+labels!(
+    /// Why a connection ended.
+    Disconnect {
+        /// The client sent a close frame.
+        ClientClose = "client_close",
+        /// The client ended its stream without one.
+        Eof = "eof",
+        /// The client or the network reset the stream.
+        Reset = "reset",
+        ProtocolError = "protocol_error",
+        UnsupportedData = "unsupported_data",
+        TooBig = "too_big",
+        InvalidUtf8 = "invalid_utf8",
+        AuthFailed = "auth_failed",
+        AuthTimeout = "auth_timeout",
+        TokenExpired = "token_expired",
+        HeartbeatTimeout = "heartbeat_timeout",
+        SlowConsumer = "slow_consumer",
+        /// Drained.
+        ServerRestart = "server_restart",
+        /// The request head did not come in time.
+        HeadTimeout = "head_timeout",
+        /// Kept alive over HTTP without another request.
+        IdleTimeout = "idle_timeout",
+        Internal = "internal",
+        /// An HTTP response after which the connection is not kept.
+        HttpDone = "http_done",
+    }
+);
+
+labels!(
+    /// Why a connection was not taken.
+    Reject {
+        /// The connection limit is reached.
+        Capacity = "capacity",
+        Draining = "draining",
+        /// The token of the upgrade request is wrong.
+        Unauthenticated = "unauthenticated",
+        /// Not a WebSocket upgrade as RFC 6455 section 4.2.1 wants it.
+        BadHandshake = "bad_handshake",
+        /// No file descriptor left.
+        FdLimit = "fd_limit",
+    }
+);
+
+labels!(
+    /// The type of a message from a client.
+    Received {
+        Authenticate = "authenticate",
+        Ping = "ping",
+        Subscribe = "subscribe",
+        Unsubscribe = "unsubscribe",
+        RoomJoin = "room:join",
+        RoomLeave = "room:leave",
+        RoomSend = "room:send",
+        QueryRooms = "query:rooms",
+        /// No message of the protocol.
+        Unknown = "unknown",
+        Text = "text",
+        Binary = "binary",
+    }
+);
+
+impl Received {
+    /// The protocol whose messages have this type; its series exists from the start.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Self::Text | Self::Binary => Protocol::Echo,
+            Self::Authenticate
+            | Self::Ping
+            | Self::Subscribe
+            | Self::Unsubscribe
+            | Self::RoomJoin
+            | Self::RoomLeave
+            | Self::RoomSend
+            | Self::QueryRooms
+            | Self::Unknown => Protocol::Json,
+        }
+    }
+}
+
+labels!(
+    /// The type of a message to a client.
+    Sent {
+        Ack = "ack",
+        ConnectionEstablished = "connection:established",
+        RoomJoined = "room:joined",
+        RoomLeft = "room:left",
+        RoomMessage = "room:message",
+        TokenExpiring = "token:expiring",
+        SystemRestart = "system:restart",
+        SystemError = "system:error",
+        Pong = "pong",
+        Text = "text",
+        Binary = "binary",
+    }
+);
+
+impl Sent {
+    /// The protocol whose messages have this type; its series exists from the start.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Self::Text | Self::Binary => Protocol::Echo,
+            Self::Ack
+            | Self::ConnectionEstablished
+            | Self::RoomJoined
+            | Self::RoomLeft
+            | Self::RoomMessage
+            | Self::TokenExpiring
+            | Self::SystemRestart
+            | Self::SystemError
+            | Self::Pong => Protocol::Json,
+        }
+    }
+}
+
+labels!(
+    /// What went wrong: the code that a client is told, or a breach of a protocol below the messages.
+    ErrorType {
+        Unauthenticated = "unauthenticated",
+        Forbidden = "forbidden",
+        NotFound = "not_found",
+        Conflict = "conflict",
+        TooLarge = "too_large",
+        RateLimited = "rate_limited",
+        BadRequest = "bad_request",
+        UnknownType = "unknown_type",
+        Unavailable = "unavailable",
+        Internal = "internal",
+        /// Malformed HTTP.
+        Http = "http",
+        /// Malformed frames: close code 1002.
+        ProtocolError = "protocol_error",
+        /// Text that is not UTF-8: close code 1007.
+        InvalidUtf8 = "invalid_utf8",
+        /// A message over the limit: close code 1009.
+        TooBig = "too_big",
+    }
+);
+
+labels!(
+    /// Why a message was given up before it reached a socket.
+    Dropped {
+        /// The connection's outbox was full.
+        OutboxFull = "outbox_full",
+        /// The other shard's mailbox was full.
+        MailboxFull = "mailbox_full",
+        /// The connection ended with messages in its outbox.
+        ConnectionClosed = "connection_closed",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<L: Label + PartialEq>() {
+        for (place, &label) in L::ALL.iter().enumerate() {
+            assert_eq!(label.index(), place);
+            let text = label.as_str();
+            assert!(L::ALL.iter().filter(|other| other.as_str() == text).count() == 1, "{text} stands twice");
+            assert!(
+                text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_:".contains(&b)),
+                "{text}"
+            );
+        }
+        assert_eq!(L::filled(0_u64).as_ref().len(), L::ALL.len());
+    }
+
+    #[test]
+    fn every_value_has_its_own_place_and_text() {
+        check::<Protocol>();
+        check::<Status>();
+        check::<Disconnect>();
+        check::<Reject>();
+        check::<Received>();
+        check::<Sent>();
+        check::<ErrorType>();
+        check::<Dropped>();
+    }
+}

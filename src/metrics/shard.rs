@@ -1,0 +1,92 @@
+//! Everything that one shard counts.
+
+use super::{
+    active::ActiveConnections,
+    counters::{CounterGrid, CounterVec},
+    histogram::Histogram,
+    labels::{Disconnect, Dropped, ErrorType, Protocol, Received, Reject, Sent},
+};
+use crate::base::ShardId;
+
+/// One shard's counters and gauges. The shard's engine writes them with plain additions; a clone is a snapshot, which
+/// travels to the shard that answers a scrape.
+#[derive(Clone, Debug)]
+pub struct ShardMetrics {
+    pub shard: ShardId,
+
+    /// Open connections.
+    pub active: ActiveConnections,
+    /// Connections taken.
+    pub connections: u64,
+    /// Connections ended; together with the open ones they are those taken.
+    pub disconnections: CounterVec<Disconnect>,
+    /// Connections not taken, and upgrades refused.
+    pub rejected: CounterVec<Reject>,
+
+    /// Messages from clients.
+    pub received: CounterGrid<Received, Protocol>,
+    /// Messages to clients, each recipient's counted.
+    pub sent: CounterGrid<Sent, Protocol>,
+    /// Bytes read from sockets.
+    pub received_bytes: u64,
+    /// Bytes written to sockets.
+    pub sent_bytes: u64,
+    /// From a message's frame received to written to the socket of its last recipient on the same shard.
+    pub message_latency: Histogram,
+
+    /// Gauge: rooms whose home this shard is.
+    pub rooms: u64,
+    /// Gauge: memberships of this shard's connections.
+    pub room_subscriptions: u64,
+
+    /// Faults told to clients, and breaches of HTTP and WebSocket.
+    pub errors: CounterVec<ErrorType>,
+    /// Messages given up.
+    pub dropped: CounterVec<Dropped>,
+    /// Gauge: bytes in all outboxes.
+    pub outbound_queue_bytes: u64,
+    /// Connections closed because their outbox was full.
+    pub slow_consumers: u64,
+
+    /// How much later than wanted the shard's loop came round.
+    pub loop_lag: Histogram,
+    /// Gauge: parcels that wait for this shard.
+    pub mailbox_depth: u64,
+    /// Parcels of this shard for which another's mailbox had no room.
+    pub mailbox_full: u64,
+    /// Round trips of WebSocket ping and pong.
+    pub rtt: Histogram,
+}
+
+impl ShardMetrics {
+    /// All zero.
+    pub fn new(shard: ShardId) -> Self {
+        Self {
+            shard,
+            active: ActiveConnections::default(),
+            connections: 0,
+            disconnections: CounterVec::default(),
+            rejected: CounterVec::default(),
+            received: CounterGrid::default(),
+            sent: CounterGrid::default(),
+            received_bytes: 0,
+            sent_bytes: 0,
+            message_latency: Histogram::default(),
+            rooms: 0,
+            room_subscriptions: 0,
+            errors: CounterVec::default(),
+            dropped: CounterVec::default(),
+            outbound_queue_bytes: 0,
+            slow_consumers: 0,
+            loop_lag: Histogram::default(),
+            mailbox_depth: 0,
+            mailbox_full: 0,
+            rtt: Histogram::default(),
+        }
+    }
+}
+
+const _: () = {
+    const fn travels<T: Clone + Send>() {}
+    travels::<ShardMetrics>();
+};

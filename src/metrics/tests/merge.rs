@@ -1,0 +1,138 @@
+//! The whole exposition of two shards against a golden file, and what sums, labels and bounds must keep.
+
+use prometheus::proto::MetricFamily;
+use proptest::prelude::*;
+use sonic_rs::{JsonContainerTrait, JsonValueTrait};
+
+use super::strict_parser::{Dialect, Samples, parse};
+use crate::{
+    base::{ShardId, TenantName},
+    metrics::{
+        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, Received, Reject, Sent,
+        ShardMetrics, Status, active::TENANTS_MAX, merge,
+    },
+};
+
+const NODE: NodeStats<'_> = NodeStats {
+    version: "0.1.0",
+    driver: "epoll",
+    uptime_s: 12.5,
+    cpu_s: 0.75,
+    resident_bytes: 134_217_728,
+    fds_open: 42,
+    fds_max: 1024,
+    started_unix_s: 1_768_819_845.25,
+};
+
+/// A shard that has counted something in every field, different on each shard.
+fn shard(number: u16) -> ShardMetrics {
+    let n = u64::from(number) + 1;
+    let mut it = ShardMetrics::new(ShardId(number));
+    let tenant = TenantName::parse("acme").unwrap();
+    it.active.opened(Some(&tenant), Status::Authenticated, Protocol::Json);
+    it.active.opened(None, Status::Pending, Protocol::Http);
+    it.connections = 5 * n;
+    it.disconnections.add(Disconnect::ClientClose, 3 * n);
+    it.rejected.inc(Reject::Capacity);
+    it.received.add(Received::RoomSend, Protocol::Json, 10 * n);
+    it.received.add(Received::Text, Protocol::Echo, 7 * n);
+    it.sent.add(Sent::RoomMessage, Protocol::Json, 100 * n);
+    it.sent.inc(Sent::Ack, Protocol::Http);
+    it.received_bytes = 1_000 * n;
+    it.sent_bytes = 10_000 * n;
+    it.message_latency.observe_us(400 * n);
+    it.rooms = 2 * n;
+    it.room_subscriptions = 4 * n;
+    it.errors.add(ErrorType::UnknownType, n);
+    it.dropped.add(Dropped::OutboxFull, n);
+    it.outbound_queue_bytes = 512 * n;
+    it.slow_consumers = n;
+    it.loop_lag.observe_us(60 * n);
+    it.mailbox_depth = 8 * n;
+    it.mailbox_full = n;
+    it.rtt.observe_us(20_000_000);
+    it
+}
+
+fn scrape(shards: &[ShardMetrics]) -> Samples {
+    let families = merge(shards, &NODE);
+    let samples = parse(&Format::Prometheus.render(&families), Dialect::Prometheus);
+    let same = parse(&Format::OpenMetrics.render(&families), Dialect::OpenMetrics);
+    assert_eq!(same.values().sum::<f64>(), samples.values().sum::<f64>());
+    assert_eq!(same.len(), samples.len());
+    samples
+}
+
+#[test]
+fn the_whole_exposition() {
+    let text = Format::Prometheus.render(&merge(&[shard(1), shard(0)], &NODE));
+    let golden = include_str!("golden/two_shards.prom");
+    for (line, expected) in text.lines().zip(golden.lines()) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(text.len(), golden.len());
+}
+
+#[test]
+fn shards_are_summed_or_labelled() {
+    let samples = scrape(&[shard(0), shard(1), shard(2)]);
+    let rows = [
+        ("websocket_active_connections{protocol=json,status=authenticated,tenant=acme}", 3.0),
+        ("websocket_active_connections{protocol=http,status=pending,tenant=}", 3.0),
+        ("websocket_connections_total{}", 30.0),
+        ("websocket_disconnections_total{reason=client_close}", 18.0),
+        ("websocket_disconnections_total{reason=eof}", 0.0),
+        ("websocket_messages_received_total{protocol=json,type=room:send}", 60.0),
+        ("websocket_messages_sent_total{protocol=http,type=ack}", 3.0),
+        ("websocket_message_latency_ms_sum{}", 2.4),
+        ("websocket_message_latency_ms_bucket{,le=0.5}", 1.0),
+        ("websocket_mailbox_depth{shard=1}", 16.0),
+        ("websocket_event_loop_lag_ms_count{shard=2}", 1.0),
+        ("websocket_build_info{driver=epoll,version=0.1.0}", 1.0),
+        ("process_cpu_seconds_total{}", 0.75),
+    ];
+    for (series, expected) in rows {
+        assert_eq!(samples.get(series), Some(&expected), "{series}");
+    }
+    // What no protocol carries has no series until it is counted.
+    assert!(!samples.contains_key("websocket_messages_received_total{protocol=http,type=ping}"));
+}
+
+#[test]
+fn a_fresh_node_shows_every_family() {
+    let fresh = merge(&[ShardMetrics::new(ShardId(0))], &NODE);
+    let busy = merge(&[shard(0)], &NODE);
+    let names =
+        |families: &[MetricFamily]| families.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&fresh), names(&busy));
+    scrape(&[ShardMetrics::new(ShardId(0))]);
+}
+
+#[test]
+fn json_is_json_and_has_the_same_families() {
+    let families = merge(&[shard(0)], &NODE);
+    let value: sonic_rs::Value = sonic_rs::from_str(&Format::Json.render(&families)).unwrap();
+    let rendered: Vec<&str> =
+        value.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(rendered, families.iter().map(MetricFamily::name).collect::<Vec<_>>());
+}
+
+proptest! {
+    /// Whatever tenants come to whichever shard: every connection is counted once, series stay bounded, and the text
+    /// stays readable whatever the names hold.
+    #[test]
+    fn tenants_are_bounded_over_all_shards(
+        opened in prop::collection::vec((0..4_usize, 0..250_u32, "[a-z\"\\\\{},=]{0,3}"), 0..600),
+    ) {
+        let mut shards: Vec<ShardMetrics> = (0..4).map(|it| ShardMetrics::new(ShardId(it))).collect();
+        for (shard, number, odd) in &opened {
+            let tenant = TenantName::parse(&format!("{odd}{number}")).unwrap();
+            shards[*shard].active.opened(Some(&tenant), Status::Authenticated, Protocol::Json);
+        }
+        let samples = scrape(&shards);
+        let active: Vec<(&String, &f64)> =
+            samples.iter().filter(|(name, _)| name.starts_with("websocket_active_connections")).collect();
+        prop_assert_eq!(active.iter().map(|(_, open)| **open).sum::<f64>(), opened.len() as f64);
+        prop_assert!(active.len() <= TENANTS_MAX + 1 + Protocol::ALL.len());
+    }
+}
