@@ -229,6 +229,7 @@ fn claims() -> MintClaims {
         expires_at_s: Some(2_000),
         issuer: Some(Box::from("https://id.example/")),
         audience: Some(Box::from("ringway")),
+        abilities: Vec::new(),
         names: ClaimNames { user: Box::from("uid"), tenant: vec![Box::from("org"), Box::from("tid")] },
     }
 }

@@ -95,7 +95,13 @@ impl Verifier {
     }
 
     /// Claims that this verifier accepts, for a token of our own; `issued_at_s` is now, in Unix seconds.
-    pub fn claims_for(&self, user: UserName, tenant: Option<TenantName>, issued_at_s: u64, ttl_s: u64) -> MintClaims {
+    pub fn claims_for(
+        &self,
+        user: UserName,
+        tenant: Option<TenantName>,
+        issued_at_s: u64,
+        ttl_s: u64,
+    ) -> MintClaims {
         MintClaims {
             user,
             tenant,

@@ -52,7 +52,8 @@ impl Engine {
         let session = self.session(id)?;
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
         if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
-            let text = format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
+            let text =
+                format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::RateLimited, text));
         }
         let metadata = join.metadata;
@@ -62,9 +63,9 @@ impl Engine {
 
     fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
         self.session(id)?;
-        let key = self.membership(id, room).ok_or_else(|| {
-            Fault::new(FaultCode::NotFound, "this connection is not in that room")
-        })?;
+        let key = self
+            .membership(id, room)
+            .ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
         self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
         Ok(())
     }
@@ -81,9 +82,9 @@ impl Engine {
             let text = "this gateway keeps no history: send without `persistent`";
             return Err(Fault::new(FaultCode::Unavailable, text));
         }
-        let key = self.membership(id, &send.room).ok_or_else(|| {
-            Fault::new(FaultCode::Forbidden, "join the room before sending to it")
-        })?;
+        let key = self
+            .membership(id, &send.room)
+            .ok_or_else(|| Fault::new(FaultCode::Forbidden, "join the room before sending to it"))?;
         let publish = Publish {
             key: key.clone(),
             conn: id,

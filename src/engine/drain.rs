@@ -28,7 +28,9 @@ enum DrainStage {
     /// Not ready; load balancers are given time to see it.
     Announced,
     /// Clients are told, connections are closed, the first of the list last.
-    Closing { left: Vec<ConnId> },
+    Closing {
+        left: Vec<ConnId>,
+    },
     Over,
 }
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Ask, Engine, Output, Parcel, Publish, Tell,
-    parcel::home_of,
-};
+use super::{Ask, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     metrics::{Protocol, Sent},

@@ -110,7 +110,9 @@ pub(super) fn session_of(identity: Identity, leeway_s: u64) -> Session {
     Session {
         user: identity.user,
         tenant: identity.tenant,
-        ends_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_add(leeway_s).saturating_mul(1_000)),
+        ends_at_ms: identity
+            .expires_at_s
+            .map(|seconds| seconds.saturating_add(leeway_s).saturating_mul(1_000)),
         expiry_announced: false,
     }
 }

@@ -30,7 +30,11 @@ impl Engine {
                     break;
                 }
             };
-            if echo { self.echo(id, item, now) } else { self.item(id, item, now) }
+            if echo {
+                self.echo(id, item, now)
+            } else {
+                self.item(id, item, now)
+            }
             if !self.is_socket(id) {
                 break;
             }

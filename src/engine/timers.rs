@@ -74,8 +74,7 @@ impl Engine {
             Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
             Stage::Http(http) => {
-                let reason =
-                    if http.is_idle() { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
+                let reason = if http.is_idle() { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
                 self.forget(id, reason, now);
                 return;
             }

@@ -7,7 +7,11 @@
 //!
 //! Invariant: a room is kept exactly as long as at least one shard is interested.
 
-use crate::base::{RoomKey, ShardId, hash::{HashSeed, Map, map_with_seed}, prng::Prng};
+use crate::base::{
+    RoomKey, ShardId,
+    hash::{HashSeed, Map, map_with_seed},
+    prng::Prng,
+};
 
 /// The rooms of one home shard.
 #[derive(Debug)]

@@ -6,7 +6,10 @@
 //!
 //! Invariant: `rooms[m.room].members[m.index]` points back at membership `m`, for every joined membership.
 
-use crate::base::{ConnId, RoomKey, hash::{HashSeed, Map, map_with_seed}};
+use crate::base::{
+    ConnId, RoomKey,
+    hash::{HashSeed, Map, map_with_seed},
+};
 
 /// A room with members on this shard, by slot; valid until the room is vacated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

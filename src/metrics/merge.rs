@@ -249,7 +249,3 @@ fn labelled(mut metric: Metric, labels: &[(&str, &str)]) -> Metric {
     metric.set_label(labels.iter().map(pair).collect());
     metric
 }
-
-#[cfg(test)]
-#[path = "merge_tests.rs"]
-mod tests;

@@ -22,4 +22,4 @@ pub use render::Format;
 pub use shard::ShardMetrics;
 
 #[cfg(test)]
-mod strict_parser;
+mod tests;

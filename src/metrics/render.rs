@@ -138,7 +138,3 @@ impl Number {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "render_tests.rs"]
-mod tests;

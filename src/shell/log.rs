@@ -56,7 +56,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let line = line(self.0, OffsetDateTime::now_utc(), event.metadata().level().as_str(), &fields);
@@ -99,7 +104,12 @@ fn line(format: LogFormat, at: OffsetDateTime, level: &str, fields: &Fields) -> 
     match format {
         LogFormat::Text => {
             let seconds = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-            let _ = write!(line, "[{}] {level}: {}", at.format(&seconds).unwrap_or_default(), one_line(&fields.message));
+            let _ = write!(
+                line,
+                "[{}] {level}: {}",
+                at.format(&seconds).unwrap_or_default(),
+                one_line(&fields.message)
+            );
             for (name, value, _) in &fields.others {
                 let _ = write!(line, " {name}={}", one_line(value));
             }
@@ -121,7 +131,9 @@ fn line(format: LogFormat, at: OffsetDateTime, level: &str, fields: &Fields) -> 
 
 /// A name or a reason from outside cannot begin a line of its own.
 fn one_line(text: &str) -> String {
-    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
+    text.chars()
+        .flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] })
+        .collect()
 }
 
 fn quoted(text: &str) -> String {

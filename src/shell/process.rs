@@ -77,7 +77,8 @@ mod tests {
         let stat = "7 (ring (way) x) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 3 0 9 1 1 1\n";
         assert_eq!(cpu_s(stat), Some(3.0));
         assert_eq!(resident_bytes("4000 1000 300 2 0 900 0\n"), Some(4_096_000));
-        let limits = "Limit   Soft Limit  Hard Limit  Units\nMax open files            20000    20000   files\n";
+        let limits =
+            "Limit   Soft Limit  Hard Limit  Units\nMax open files            20000    20000   files\n";
         assert_eq!(fds_max(limits), Some(20_000));
         assert_eq!(memory_bytes_max("max\n", "MemTotal:  16 kB\n"), Some(16_384));
         assert_eq!(memory_bytes_max("1024\n", "MemTotal:  16 kB\n"), Some(1024));

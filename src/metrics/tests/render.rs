@@ -2,8 +2,8 @@
 
 use prometheus::{HistogramOpts, Opts, core::Collector, proto::MetricFamily};
 
-use super::*;
-use crate::metrics::strict_parser::{Dialect, parse};
+use super::strict_parser::{Dialect, parse};
+use crate::metrics::Format;
 
 /// A counter with a label that needs every escape, a gauge without labels, a histogram.
 fn families() -> Vec<MetricFamily> {
