@@ -130,7 +130,8 @@ pub(crate) fn unwraps(source: &Source) -> Vec<Finding> {
         let argument = source.code[path.after + 1..].trim_start();
         match path.segments[0].as_str() {
             "unwrap" => Some("`.unwrap()`: say with `expect` why it holds, or handle it".to_owned()),
-            "expect" if !argument.starts_with('"') => {
+            // A parser's own `expect(b'x')` takes no message.
+            "expect" if !argument.starts_with(['"', '\'']) => {
                 Some("`.expect()` without a literal that states the invariant".to_owned())
             }
             _ => None,
@@ -258,7 +259,7 @@ mod tests {
             unwraps,
             &[
                 (source, "a\n .unwrap();\nb.unwrap_or(1);", &[2]),
-                (source, "a.expect(\"it was pushed above\");\nb.expect(c);", &[2]),
+                (source, "a.expect(\"it was pushed above\");\nb.expect(c);\nd.expect(b'x')?;", &[2]),
                 (source, "// a.unwrap()\nlet a = \"b.unwrap()\";", &[]),
                 (source, "#[cfg(test)]\nmod tests {\n fn f() { a.unwrap() }\n}\nfn g() { b.unwrap() }", &[5]),
                 ("tests/e2e.rs", "a.unwrap();", &[]),
