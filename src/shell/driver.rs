@@ -28,13 +28,19 @@ pub enum Driver {
     Epoll,
 }
 
-impl fmt::Display for Driver {
+impl Driver {
     /// As in `--driver`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Uring => "uring",
             Self::Epoll => "epoll",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
