@@ -8,6 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use ring::rand::{SecureRandom, SystemRandom};
 use ringway::{
     auth::{ABILITY_ADMIN, mint},
     base::{NodeId, TenantName, UserName},
@@ -18,12 +19,12 @@ use ringway::{
     },
     shell::{
         driver::{self, Driver},
-        listener, log,
+        listener,
+        log::{self, LogFormat},
         node::{self, Ended, NodeConfig},
         process::ProcessFacts,
     },
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use tracing::{info, warn};
 
 use super::{EXIT_CONFIG, EXIT_SOFTWARE};
@@ -48,10 +49,10 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
 fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     let settings = &loaded.settings;
-    log::init(&settings.log.level, assemble::log_format(settings.log.format))?;
+    log::init(&settings.log.level, settings.log.format)?;
     // As many connections as the system lets this process have.
     let fds_max = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|_| ProcessFacts::read().fds_max);
-    let (driver, refused) = driver::choose(assemble::driver_choice(settings.server.driver))?;
+    let (driver, refused) = driver::choose(settings.server.driver)?;
     if let Some(reason) = refused {
         warn!(reason = %reason, "no io_uring: using epoll");
     }
@@ -96,7 +97,7 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
         version = env!("CARGO_PKG_VERSION"),
         "listening on {address}"
     );
-    if settings.server.production || settings.log.format == config::settings::LogFormat::Json {
+    if settings.server.production || settings.log.format == LogFormat::Json {
         return;
     }
     let text = banner(loaded, machine, address).unwrap_or_else(|error| format!("{error}\n"));
@@ -119,10 +120,8 @@ fn banner(
         1 => "1 shard".to_owned(),
         shards => format!("{shards} shards"),
     };
-    let mut text = format!(
-        "\n  Ringway {} on http://{reachable}: {driver}, {shards}\n\n",
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut text =
+        format!("\n  Ringway {} on http://{reachable}: {driver}, {shards}\n\n", env!("CARGO_PKG_VERSION"));
     if let Some(key) = assemble::signing_key(settings)? {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let verifier = assemble::verifier(settings)?;
@@ -151,7 +150,8 @@ fn banner(
     }
     text += &format!("  Health     http://{reachable}/health\n");
     text += &format!("  Metrics    http://{reachable}/metrics\n");
-    text += &format!("  Load       cargo run --release -p loadgen -- --url ws://{reachable}/ws --conns 10000\n");
+    text +=
+        &format!("  Load       cargo run --release -p loadgen -- --url ws://{reachable}/ws --conns 10000\n");
     text += "\n  Not production: no rate limits; Ctrl-C drains, twice ends at once.\n\n";
     Ok(text)
 }

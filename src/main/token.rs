@@ -39,20 +39,25 @@ pub(super) fn mint_token(args: &MintArgs) -> Result<String, Failure> {
 fn signing_key(args: &MintArgs, loaded: &config::Loaded) -> Result<SigningKey, Failure> {
     if let Some(file) = &args.key_file {
         let pem = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let key = SigningKey::from_private_pem(&pem).map_err(|error| format!("{}: {error}", file.display()))?;
+        let key =
+            SigningKey::from_private_pem(&pem).map_err(|error| format!("{}: {error}", file.display()))?;
         return Ok(match &args.kid {
             Some(kid) => key.with_id(kid),
             None => key,
         });
     }
-    let configured = assemble::algorithm(loaded.settings.auth.jwt_algorithm);
+    let configured = loaded.settings.auth.jwt_algorithm;
     let algorithm = match args.algorithm.as_deref() {
-        Some(name) => Algorithm::parse(name).ok_or_else(|| format!("--algorithm: {name} is none of {NAMES}"))?,
+        Some(name) => {
+            Algorithm::parse(name).ok_or_else(|| format!("--algorithm: {name} is none of {NAMES}"))?
+        }
         None => configured,
     };
-    let configured_secret = loaded.settings.auth.jwt_secret.as_ref().filter(|_| !loaded.secret_is_generated());
+    let configured_secret =
+        loaded.settings.auth.jwt_secret.as_ref().filter(|_| !loaded.secret_is_generated());
     let secret = args.secret.as_ref().or(configured_secret);
-    let secret = secret.ok_or("no secret to sign with: set JWT_SECRET or auth.jwt_secret, or give --key-file")?;
+    let secret =
+        secret.ok_or("no secret to sign with: set JWT_SECRET or auth.jwt_secret, or give --key-file")?;
     Ok(SigningKey::from_secret(algorithm, secret.expose().as_bytes())?)
 }
 

@@ -19,6 +19,20 @@ pub enum DriverChoice {
     Epoll,
 }
 
+impl DriverChoice {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Uring, Self::Epoll];
+
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
 /// What the shards run on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Driver {

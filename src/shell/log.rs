@@ -32,6 +32,19 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// A level that is no level, or directives that do not parse.
 #[derive(Debug, thiserror::Error)]
 #[error("log.level: {0}; allowed: error, warn, info, debug, trace, or module=level, separated by commas")]

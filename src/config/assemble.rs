@@ -1,0 +1,143 @@
+//! From [`Settings`] to what each module needs: the one place where names of the configuration meet those of the
+//! code.
+
+use std::sync::Arc;
+
+use super::settings::{self, Settings};
+use crate::{
+    auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
+    base::NodeId,
+    engine::{self, ChannelTemplates, DrainConfig},
+    http,
+    shell::driver::Driver,
+    ws,
+};
+
+/// The most bytes that `/echo` takes in a message, and fragments: what conformance suites send.
+const ECHO_LIMITS: ws::Limits =
+    ws::Limits { message_bytes_max: 16 * 1024 * 1024, fragments_max: 65_536, inflate_ratio_max: u32::MAX };
+
+/// What may wait for a client of `/echo`.
+const ECHO_OUTBOX_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+/// How many times a message may grow by inflation. Text that people write stays under 20; zlib's limit is 1032.
+const INFLATE_RATIO_MAX: u32 = 100;
+
+/// The part of the open-file limit that connections get when no limit is set.
+const FDS_PERCENT: u64 = 90;
+
+/// A key that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {error}")]
+pub struct BadKey {
+    setting: String,
+    error: KeyError,
+}
+
+/// What the process knows when it starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    pub node: NodeId,
+    pub shards: u16,
+    pub driver: Driver,
+    /// The open-file limit.
+    pub fds_max: u64,
+    /// The secret was made at this start: tokens are handed out on loopback.
+    pub hand_out_tokens: bool,
+}
+
+/// The verifier of tokens.
+///
+/// # Errors
+/// When a key is too weak or is not what its algorithm needs.
+pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
+    let auth = &settings.auth;
+    let mut keys = Vec::new();
+    if let Some(secret) = &auth.jwt_secret {
+        let key = Key::from_secret(auth.jwt_algorithm, secret.expose().as_bytes());
+        keys.push(key.map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })?);
+    }
+    for public in &auth.keys {
+        let key = Key::from_public_pem(public.algorithm, &public.pem);
+        let key =
+            key.map_err(|error| BadKey { setting: format!("auth.keys: {}", public.file.display()), error })?;
+        keys.push(match &public.kid {
+            Some(kid) => key.with_id(kid),
+            None => key,
+        });
+    }
+    let keys = KeySet::new(keys).map_err(|error| BadKey { setting: "auth.keys".to_owned(), error })?;
+    Ok(Verifier::new(auth::Config {
+        issuer: auth.issuer.as_deref().map(Box::from),
+        audience: auth.audience.as_deref().map(Box::from),
+        leeway_s: auth.leeway_s,
+        require_exp: auth.require_exp,
+        ..auth::Config::new(keys)
+    }))
+}
+
+/// What signs tokens with the configured secret; `None` without one.
+///
+/// # Errors
+/// When the secret is too weak.
+pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
+    let Some(secret) = &settings.auth.jwt_secret else { return Ok(None) };
+    let key = SigningKey::from_secret(settings.auth.jwt_algorithm, secret.expose().as_bytes());
+    key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
+}
+
+/// The engine's configuration on `machine`.
+///
+/// # Errors
+/// As [`verifier`].
+pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, BadKey> {
+    let dev_tokens = if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None };
+    let limits = &settings.limits;
+    Ok(engine::Config {
+        node: machine.node,
+        shards: machine.shards,
+        version: env!("CARGO_PKG_VERSION"),
+        driver: machine.driver.as_str(),
+        verifier: Arc::new(verifier(settings)?),
+        dev_tokens,
+        http: http::Limits::default(),
+        head_timeout_ms: settings.http.head_timeout_ms,
+        keep_alive_ms: settings.http.keep_alive_ms,
+        auth_timeout_ms: settings.auth.timeout_ms,
+        heartbeat_interval_ms: settings.heartbeat.interval_ms,
+        heartbeat_timeout_ms: settings.heartbeat.timeout_ms,
+        expiring_notice_ms: settings.token.expiring_notice_s * 1_000,
+        ws: ws::Limits {
+            message_bytes_max: limits.message_bytes,
+            fragments_max: limits.fragments,
+            inflate_ratio_max: INFLATE_RATIO_MAX,
+        },
+        echo: settings.server.echo,
+        echo_ws: ECHO_LIMITS,
+        outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
+        echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
+        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        connections_max: connections_max(limits.connections_total, machine.fds_max),
+        deflate: settings.ws.deflate,
+        deflate_bytes_min: settings.ws.deflate_min_bytes,
+        drain: drain(&settings.drain, machine.shards),
+        channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
+    })
+}
+
+fn none_if_zero(limit: u32) -> usize {
+    if limit == 0 { usize::MAX } else { limit as usize }
+}
+
+fn connections_max(configured: u32, fds_max: u64) -> usize {
+    if configured > 0 { configured as usize } else { (fds_max * FDS_PERCENT / 100) as usize }
+}
+
+/// A node's pace, shared out to its shards. Without one, connections are spread over the time that there is.
+fn drain(drain: &settings::Drain, shards: u16) -> DrainConfig {
+    DrainConfig {
+        announce_ms: drain.announce_s * 1_000,
+        timeout_ms: drain.timeout_s * 1_000,
+        per_second: u64::from(drain.rate).div_ceil(u64::from(shards.max(1))),
+    }
+}

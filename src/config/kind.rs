@@ -1,0 +1,276 @@
+//! The kinds of settings: how a raw value becomes a typed one, what is allowed, and where it goes.
+//!
+//! A kind holds a path into [`Settings`] (`at`), so that one row of the table both sets a field and shows it.
+
+use std::{io, net::IpAddr, ops::RangeInclusive, path::Path};
+
+use super::{
+    settings::{Secret, Settings},
+    value::Value,
+};
+use crate::{
+    auth::Algorithm,
+    shell::{driver::DriverChoice, log::LogFormat},
+};
+
+/// Where a setting's field is.
+pub(super) type At<T> = fn(&mut Settings) -> &mut T;
+
+/// What some values need beside themselves.
+pub(super) struct Context<'a> {
+    /// What relative paths in the value are relative to.
+    pub(super) base: &'a Path,
+    pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+/// Why a value was not taken.
+pub(super) enum Refused {
+    /// It is not what [`Kind::allowed`] says.
+    Value,
+    /// Parts of it are wrong.
+    Parts(Vec<Part>),
+}
+
+/// A wrong part of a value.
+pub(super) struct Part {
+    pub(super) line: usize,
+    /// What to append to the setting's key: `[0].file`.
+    pub(super) suffix: String,
+    pub(super) value: Option<String>,
+    pub(super) problem: super::error::Problem,
+}
+
+/// One kind of setting.
+pub(super) trait Kind: Sync {
+    /// Checks the value and puts it in its field.
+    fn set(&self, settings: &mut Settings, value: &Value, context: &Context<'_>) -> Result<(), Refused>;
+    /// The field as TOML; `None` when it is not set. Takes `&mut` for the path's sake and changes nothing.
+    fn show(&self, settings: &mut Settings) -> Option<String>;
+    /// What may stand there, to follow "must be".
+    fn allowed(&self) -> String;
+}
+
+/// True or false.
+pub(super) struct OnOff(pub(super) At<bool>);
+
+impl Kind for OnOff {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        *(self.0)(settings) = value.as_flag().ok_or(Refused::Value)?;
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some((self.0)(settings).to_string())
+    }
+
+    fn allowed(&self) -> String {
+        "true or false".into()
+    }
+}
+
+/// The integers that fields have.
+pub(super) trait Whole: Copy + TryFrom<u64> + ToString + Sync {}
+impl Whole for u16 {}
+impl Whole for u32 {}
+impl Whole for u64 {}
+impl Whole for usize {}
+
+/// A whole number of something.
+pub(super) struct Number<T> {
+    /// `bytes`, `milliseconds`; empty for a plain number.
+    pub(super) unit: &'static str,
+    pub(super) range: RangeInclusive<u64>,
+    pub(super) at: At<T>,
+}
+
+impl<T: Whole> Kind for Number<T> {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let whole = value.as_whole().filter(|whole| self.range.contains(whole)).ok_or(Refused::Value)?;
+        *(self.at)(settings) = T::try_from(whole).map_err(|_| Refused::Value)?;
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some((self.at)(settings).to_string())
+    }
+
+    fn allowed(&self) -> String {
+        let of = if self.unit.is_empty() { String::new() } else { format!(" of {}", self.unit) };
+        format!("a whole number{of} from {} to {}", self.range.start(), self.range.end())
+    }
+}
+
+/// An enum whose values have names.
+pub(super) trait Named: Copy + Sync + 'static {
+    fn name(self) -> &'static str;
+}
+
+impl Named for DriverChoice {
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Named for LogFormat {
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Named for Algorithm {
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+/// One of a few names.
+pub(super) struct Choice<T: 'static> {
+    pub(super) of: &'static [T],
+    pub(super) at: At<T>,
+}
+
+/// The value of that name.
+pub(super) fn named<T: Named>(of: &[T], name: &str) -> Option<T> {
+    of.iter().copied().find(|choice| choice.name() == name)
+}
+
+/// The names for a sentence: `a, b or c`.
+pub(super) fn names<T: Named>(of: &[T]) -> String {
+    let names: Vec<_> = of.iter().map(|choice| format!("`{}`", choice.name())).collect();
+    match names.as_slice() {
+        [start @ .., last] if !start.is_empty() => format!("{} or {last}", start.join(", ")),
+        names => names.concat(),
+    }
+}
+
+impl<T: Named> Kind for Choice<T> {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        *(self.at)(settings) = value.as_text().and_then(|name| named(self.of, name)).ok_or(Refused::Value)?;
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some(quote((self.at)(settings).name()))
+    }
+
+    fn allowed(&self) -> String {
+        names(self.of)
+    }
+}
+
+/// An address to listen on.
+pub(super) struct Address(pub(super) At<IpAddr>);
+
+impl Kind for Address {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?.trim();
+        let text = if text == "localhost" { "127.0.0.1" } else { text };
+        *(self.0)(settings) = text.parse().map_err(|_| Refused::Value)?;
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some(quote(&(self.0)(settings).to_string()))
+    }
+
+    fn allowed(&self) -> String {
+        "an IPv4 or IPv6 address: 127.0.0.1 for this machine only, 0.0.0.0 or :: for all its interfaces"
+            .into()
+    }
+}
+
+/// A text with a syntax of its own.
+pub(super) struct Text {
+    pub(super) check: fn(&str) -> bool,
+    pub(super) allowed: &'static str,
+    pub(super) at: At<String>,
+}
+
+impl Kind for Text {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().filter(|text| (self.check)(text)).ok_or(Refused::Value)?;
+        *(self.at)(settings) = text.to_owned();
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        Some(quote((self.at)(settings)))
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.into()
+    }
+}
+
+/// A text that may be missing; an empty one is.
+pub(super) struct MaybeText(pub(super) At<Option<String>>);
+
+impl Kind for MaybeText {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?;
+        *(self.0)(settings) = (!text.is_empty()).then(|| text.to_owned());
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        (self.0)(settings).as_deref().map(quote)
+    }
+
+    fn allowed(&self) -> String {
+        "a text; empty for none".into()
+    }
+}
+
+/// A secret that may be missing; an empty one is. How long it must be depends on production: see `rules`.
+pub(super) struct MaybeSecret(pub(super) At<Option<Secret>>);
+
+impl Kind for MaybeSecret {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?;
+        *(self.0)(settings) = (!text.is_empty()).then(|| Secret::from(text.to_owned()));
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        (self.0)(settings).as_ref().map(|_| quote("***"))
+    }
+
+    fn allowed(&self) -> String {
+        "a text of 32 bytes or more, 64 in production".into()
+    }
+}
+
+/// A list of texts with a syntax, each once by `name_of`.
+pub(super) struct Texts {
+    pub(super) name_of: fn(&str) -> Option<&str>,
+    pub(super) allowed: &'static str,
+    pub(super) at: At<Vec<String>>,
+}
+
+impl Kind for Texts {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let texts = value.as_texts().ok_or(Refused::Value)?;
+        let names: Option<Vec<_>> = texts.iter().map(|text| (self.name_of)(text)).collect();
+        let mut names = names.ok_or(Refused::Value)?;
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Refused::Value);
+        }
+        *(self.at)(settings) = texts.into_iter().map(str::to_owned).collect();
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        let texts: Vec<_> = (self.at)(settings).iter().map(|text| quote(text)).collect();
+        Some(format!("[{}]", texts.join(", ")))
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.into()
+    }
+}
+
+/// A text as TOML.
+pub(super) fn quote(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

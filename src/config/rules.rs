@@ -1,0 +1,65 @@
+//! What must hold between settings, and what production refuses. Each refusal gives its reason.
+
+use super::{
+    error::{ConfigError, Problem},
+    load::Loaded,
+    source::Source,
+};
+
+/// The shortest secret: the output of HS256's hash (RFC 7518 3.2).
+const SECRET_BYTES_MIN: usize = 32;
+/// The shortest secret in production.
+const SECRET_BYTES_MIN_PRODUCTION: usize = 64;
+
+/// Every rule that does not hold.
+pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut refuse = |key: &str, value: Option<String>, reason: String| {
+        let source = loaded.source(key).clone();
+        // A default is no one's mistake: the message is about what is missing, not about a value.
+        let value = value.filter(|_| source != Source::Default);
+        errors.push(ConfigError { source, key: key.into(), value, problem: Problem::Rule(reason) });
+    };
+    let settings = &loaded.settings;
+    let production = settings.server.production;
+
+    if let Some(secret) = &settings.auth.jwt_secret {
+        let (min, place) =
+            if production { (SECRET_BYTES_MIN_PRODUCTION, " in production") } else { (SECRET_BYTES_MIN, "") };
+        let len = secret.expose().len();
+        if len < min {
+            let reason = format!(
+                "a secret must have {min} bytes or more{place}, this one has {len}: shorter ones can be guessed \
+                 from a token (`openssl rand -hex 32` makes one of 64)"
+            );
+            refuse("auth.jwt_secret", Some("\"***\"".into()), reason);
+        }
+    } else if production && settings.auth.keys.is_empty() {
+        let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
+                      would end every token at each restart";
+        refuse("auth.jwt_secret", None, reason.into());
+    }
+
+    let heartbeat = &settings.heartbeat;
+    if heartbeat.timeout_ms <= heartbeat.interval_ms {
+        let reason = format!(
+            "must be longer than heartbeat.interval_ms ({} ms): else clients are closed before they are pinged",
+            heartbeat.interval_ms
+        );
+        refuse("heartbeat.timeout_ms", Some(heartbeat.timeout_ms.to_string()), reason);
+    }
+    let limits = &settings.limits;
+    if limits.outbox_bytes < limits.message_bytes {
+        let reason = format!(
+            "must be at least limits.message_bytes ({}): else one message makes a slow consumer",
+            limits.message_bytes
+        );
+        refuse("limits.outbox_bytes", Some(limits.outbox_bytes.to_string()), reason);
+    }
+    let drain = &settings.drain;
+    if drain.announce_s >= drain.timeout_s {
+        let reason = format!("must be less than drain.timeout_s ({} s), which includes it", drain.timeout_s);
+        refuse("drain.announce_s", Some(drain.announce_s.to_string()), reason);
+    }
+    errors
+}

@@ -1,0 +1,233 @@
+//! The typed configuration: what every other module's own `Config` is made from, in one place.
+//!
+//! Plain values, units in the names. A `Settings` from `load` has passed every check of `table` and `rules`.
+//! Defaults live here and nowhere else; a few depend on whether this is production.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use crate::{
+    auth::Algorithm,
+    shell::{driver::DriverChoice, log::LogFormat},
+};
+
+/// Everything that can be configured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub server: Server,
+    pub log: Log,
+    pub http: Http,
+    pub auth: Auth,
+    pub heartbeat: Heartbeat,
+    pub limits: Limits,
+    pub ws: Ws,
+    pub channels: Channels,
+    pub token: Token,
+    pub drain: Drain,
+}
+
+/// Where and how the gateway runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    pub host: IpAddr,
+    /// 0: any free port.
+    pub port: u16,
+    /// 0: one per core that this process may use.
+    pub shards: u16,
+    pub driver: DriverChoice,
+    /// Whether `/echo` answers.
+    pub echo: bool,
+    pub production: bool,
+}
+
+/// What is logged, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// A level, or levels by module: `info,ringway::hub=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// Patience with HTTP clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Http {
+    pub head_timeout_ms: u64,
+    pub keep_alive_ms: u64,
+}
+
+/// Who may connect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Auth {
+    /// Outside production `load` makes one when there is neither this nor a key.
+    pub jwt_secret: Option<Secret>,
+    /// The algorithm of `jwt_secret`: one of the three HMACs.
+    pub jwt_algorithm: Algorithm,
+    pub keys: Vec<PublicKey>,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    pub leeway_s: u64,
+    /// Whether a token without `exp` is refused.
+    pub require_exp: bool,
+    /// How long a connection may stay without a token.
+    pub timeout_ms: u64,
+}
+
+/// A key that tokens are verified with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublicKey {
+    pub kid: Option<String>,
+    /// Never one of the HMACs.
+    pub algorithm: Algorithm,
+    /// Where the key was read from.
+    pub file: PathBuf,
+    /// What the file held.
+    pub pem: String,
+}
+
+/// Signs of life.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    pub interval_ms: u64,
+    /// Longer than the interval.
+    pub timeout_ms: u64,
+}
+
+/// Bounds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub message_bytes: usize,
+    pub fragments: u32,
+    /// At least `message_bytes`.
+    pub outbox_bytes: usize,
+    /// 0: none.
+    pub rooms_per_connection: u32,
+    /// 0: 90 % of the open-file limit.
+    pub connections_total: u32,
+    /// Parcels that may wait in one shard's mailbox.
+    pub mailbox_parcels: u32,
+}
+
+/// WebSocket options.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ws {
+    /// Whether permessage-deflate is negotiated.
+    pub deflate: bool,
+    /// Smaller messages are not compressed.
+    pub deflate_min_bytes: usize,
+}
+
+/// Short names for rooms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Channels {
+    /// `name.{placeholder}`; no two have the same name.
+    pub templates: Vec<String>,
+}
+
+/// Tokens of open connections.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// How long before its end a client hears of it; 0: never.
+    pub expiring_notice_s: u64,
+}
+
+/// How the gateway leaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drain {
+    /// How long it is not ready before it closes the first connection. Shorter than `timeout_s`.
+    pub announce_s: u64,
+    pub timeout_s: u64,
+    /// Connections closed per second; 0: spread over the time there is.
+    pub rate: u32,
+}
+
+/// A text that is never shown: `Debug` and the reports print `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Settings {
+    /// What holds when nothing is configured but, perhaps, that this is production.
+    pub fn defaults(production: bool) -> Self {
+        Self {
+            server: Server {
+                host: IpAddr::V4(if production { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }),
+                port: 8080,
+                shards: 0,
+                driver: DriverChoice::Auto,
+                echo: !production,
+                production,
+            },
+            log: Log { level: "info".into(), format: LogFormat::Text },
+            http: Http { head_timeout_ms: 10_000, keep_alive_ms: 60_000 },
+            auth: Auth {
+                jwt_secret: None,
+                jwt_algorithm: Algorithm::Hs256,
+                keys: Vec::new(),
+                issuer: None,
+                audience: None,
+                leeway_s: 5,
+                require_exp: false,
+                timeout_ms: 10_000,
+            },
+            heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
+            limits: Limits {
+                message_bytes: 64 * 1024,
+                fragments: 1024,
+                outbox_bytes: 1024 * 1024,
+                rooms_per_connection: 1000,
+                connections_total: 0,
+                mailbox_parcels: 8192,
+            },
+            ws: Ws { deflate: true, deflate_min_bytes: 1024 },
+            channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
+            token: Token { expiring_notice_s: 60 },
+            drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },
+        }
+    }
+}
+
+const TEMPLATES: [&str; 6] = [
+    "dashboard.{user_id}",
+    "alerts.{user_id}",
+    "notifications.{user_id}",
+    "metrics.{tenant_id}",
+    "system.{tenant_id}",
+    "project.{project_id}",
+];
+
+/// The algorithms of shared secrets.
+pub(super) const SECRET_ALGORITHMS: &[Algorithm] = &[Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+
+/// The algorithms of key pairs.
+pub(super) const PUBLIC_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+    Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::EdDsa,
+];

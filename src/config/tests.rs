@@ -1,0 +1,448 @@
+//! The whole way from layers to settings: precedence, sources, every kind of error with its line, masks, and the
+//! default file read back. Files and environment are tables; nothing of this machine is read.
+
+use std::{collections::HashMap, io, path::Path};
+
+use super::{
+    error::{ConfigErrors, Problem},
+    load::{Flag, Inputs, Loaded, load},
+    report::{default_file, effective},
+    settings::Settings,
+    source::Source,
+    table::{self, SETTINGS},
+};
+use crate::{auth::Algorithm, shell::driver::DriverChoice};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A world with these files, variables and `--set`s.
+#[derive(Default)]
+struct World<'a> {
+    named: Option<&'a str>,
+    files: &'a [(&'a str, &'a str)],
+    environment: &'a [(&'a str, &'a str)],
+    set: &'a [(&'a str, &'a str)],
+}
+
+impl World<'_> {
+    fn load(&self) -> Result<Loaded, ConfigErrors> {
+        let files: HashMap<_, _> = self.files.iter().map(|(path, text)| (Path::new(path), *text)).collect();
+        let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+        let flag = |(key, value): &(&str, &str)| Flag {
+            name: "--set",
+            key: key.to_string(),
+            value: value.to_string(),
+        };
+        load(&Inputs {
+            file: self.named.map(Path::new),
+            environment: &self.environment.iter().map(owned).collect::<Vec<_>>(),
+            flags: &self.set.iter().map(flag).collect::<Vec<_>>(),
+            read: &|path| {
+                let text = files.get(path).map(|text| text.to_string());
+                text.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            },
+        })
+    }
+
+    /// The errors, a line each.
+    fn errors(&self) -> Vec<String> {
+        match self.load() {
+            Ok(loaded) => panic!("no errors:\n{}", effective(&loaded)),
+            Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn file_errors(text: &str) -> Vec<String> {
+    World { files: &[("ringway.toml", text)], ..World::default() }.errors()
+}
+
+#[test]
+fn nothing_configured_is_the_defaults_with_a_secret_for_this_run() {
+    let one = World::default().load().unwrap();
+    let two = World::default().load().unwrap();
+    let mut expected = Settings::defaults(false);
+    expected.auth.jwt_secret.clone_from(&one.settings.auth.jwt_secret);
+    assert_eq!(one.settings, expected);
+    assert_eq!(one.file, None);
+    let secret = |loaded: &Loaded| loaded.settings.auth.jwt_secret.clone().unwrap().expose().to_owned();
+    assert_eq!(secret(&one).len(), 64);
+    assert_ne!(secret(&one), secret(&two));
+    assert_eq!(*one.source("auth.jwt_secret"), Source::Generated);
+    assert_eq!(*one.source("server.port"), Source::Default);
+}
+
+#[test]
+fn later_layers_are_stronger_and_every_value_knows_its_source() {
+    let files = &[("ringway.toml", "[server]\nport = 1\n")][..];
+    let plain = [("PORT", "2")];
+    let plains = [("WEBSOCKET_PORT", "3"), ("PORT", "2")];
+    let both = [("RINGWAY_SERVER__PORT", "4"), ("WEBSOCKET_PORT", "3"), ("PORT", "2")];
+    let empty = [("RINGWAY_SERVER__PORT", ""), ("PORT", "")];
+    let environment = |name: &str| Source::Environment(name.into());
+    let in_file = Source::File { path: "ringway.toml".into(), line: 2 };
+    let rows: [(World<'_>, u16, Source); 8] = [
+        (World::default(), 8080, Source::Default),
+        (World { files, ..World::default() }, 1, in_file.clone()),
+        (World { files, environment: &empty, ..World::default() }, 1, in_file),
+        (World { files, environment: &plain, ..World::default() }, 2, environment("PORT")),
+        (World { files, environment: &plains, ..World::default() }, 3, environment("WEBSOCKET_PORT")),
+        (World { files, environment: &both, ..World::default() }, 4, environment("RINGWAY_SERVER__PORT")),
+        (
+            World { files, environment: &both, set: &[("server.port", "5")], ..World::default() },
+            5,
+            Source::Flag("--set"),
+        ),
+        (
+            World { set: &[("server.port", "5"), ("server.port", "6")], ..World::default() },
+            6,
+            Source::Flag("--set"),
+        ),
+    ];
+    for (world, port, source) in rows {
+        let loaded = world.load().unwrap();
+        assert_eq!((loaded.settings.server.port, loaded.source("server.port")), (port, &source));
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there_and_the_default_one_need_not() {
+    let files = &[("ringway.toml", "[server]\nport = 1\n"), ("etc/r.toml", "[server]\nport = 2\n")][..];
+    let loaded = World { named: Some("etc/r.toml"), files, ..World::default() }.load().unwrap();
+    assert_eq!((loaded.settings.server.port, loaded.file), (2, Some("etc/r.toml".into())));
+    let errors = World { named: Some("none.toml"), files, ..World::default() }.errors();
+    assert_eq!(errors, ["none.toml: cannot be read: entity not found"]);
+}
+
+#[test]
+fn every_plain_name_sets_its_setting() {
+    let rows: &[(&str, &str, &str, &str)] = &[
+        ("HOST", "::1", "server.host", "\"::1\""),
+        ("WEBSOCKET_HOST", "localhost", "server.host", "\"127.0.0.1\""),
+        ("WEBSOCKET_WORKERS", " 4 ", "server.shards", "4"),
+        ("NODE_ENV", "production", "server.production", "true"),
+        ("APP_ENV", "production", "server.production", "true"),
+        ("NODE_ENV", "staging", "server.production", "false"),
+        ("JWT_SECRET", SECRET, "auth.jwt_secret", "\"***\""),
+        ("HEARTBEAT_INTERVAL", "1000", "heartbeat.interval_ms", "1000"),
+        ("HEARTBEAT_TIMEOUT", "90000", "heartbeat.timeout_ms", "90000"),
+        ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
+        ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
+        ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
+        (
+            "RINGWAY_CHANNELS__TEMPLATES",
+            "a.{user_id}, b.c",
+            "channels.templates",
+            "[\"a.{user_id}\", \"b.c\"]",
+        ),
+        ("RINGWAY_LOG__FORMAT", "json", "log.format", "\"json\""),
+        // Kubernetes' variables for a service of that name.
+        ("RINGWAY_PORT", "tcp://10.0.0.1:80", "server.port", "8080"),
+    ];
+    for (name, value, key, expected) in rows {
+        let environment = [(*name, *value), ("RINGWAY_AUTH__JWT_SECRET", SECRET)];
+        let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
+        let rows = loaded.rows();
+        let (_, shown, _) = rows.iter().find(|(setting, ..)| setting.key == *key).unwrap();
+        assert_eq!(shown.as_deref(), Some(*expected), "{name}={value}");
+    }
+}
+
+#[test]
+fn production_changes_defaults_and_what_is_set_stays() {
+    let environment = [("NODE_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
+    let settings = &loaded.settings;
+    assert_eq!(settings.server.host.to_string(), "0.0.0.0");
+    assert!(settings.server.production && !settings.server.echo);
+    assert_eq!(settings.drain.announce_s, 5);
+    let files = [("ringway.toml", "[server]\nhost = \"127.0.0.1\"\necho = true\nproduction = true\n")];
+    let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
+    assert_eq!(loaded.settings.server.host.to_string(), "127.0.0.1");
+    assert!(loaded.settings.server.echo);
+    let set = [("server.production", "false")];
+    let loaded = World { environment: &environment, set: &set, ..World::default() }.load().unwrap();
+    assert_eq!(loaded.settings, {
+        let mut expected = Settings::defaults(false);
+        expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+        expected
+    });
+}
+
+#[test]
+fn wrong_values_are_reported_all_at_once_with_file_line_key_value_and_what_is_allowed() {
+    let text = "\
+[server]
+port = 70000
+host = \"gateway.local\"
+driver = \"iouring\"
+shards = -1
+echo = 1
+prot = 1
+
+[log]
+level = \"loud\"
+
+[limits]
+message_bytes = 1.5
+fragments = \"many\"
+
+[websocket]
+deflate = true
+
+[channels]
+templates = [\"a.{x}\", \"a.{y}\"]
+";
+    let environment = [
+        ("WS_PING_INTERVAL_MS", "soon"),
+        ("RINGWAY_HEARTBEAT__INTERVALL_MS", "1"),
+        ("RINGWAY_server__port", "1"),
+    ];
+    let set = [("drain.rate", "fast"), ("drain.rat", "1"), ("server.port", "9000")];
+    let files = [("ringway.toml", text)];
+    let errors = World { files: &files, environment: &environment, set: &set, ..World::default() }.errors();
+    let expected = [
+        "ringway.toml:7: server.prot: is no setting; did you mean `server.port`?",
+        "ringway.toml:16: websocket: is no setting",
+        "environment RINGWAY_HEARTBEAT__INTERVALL_MS: heartbeat.intervall_ms: is no setting; did you mean \
+         `RINGWAY_HEARTBEAT__INTERVAL_MS`?",
+        "environment RINGWAY_server__port: server.port: is no setting; did you mean `RINGWAY_SERVER__PORT`?",
+        "flag --set: drain.rat: is no setting; did you mean `drain.rate`?",
+        "ringway.toml:2: server.port = 70000: must be a whole number from 0 to 65535",
+        "ringway.toml:3: server.host = \"gateway.local\": must be an IPv4 or IPv6 address: 127.0.0.1 for this machine \
+         only, 0.0.0.0 or :: for all its interfaces",
+        "ringway.toml:4: server.driver = \"iouring\": must be `auto`, `uring` or `epoll`",
+        "ringway.toml:5: server.shards = -1: must be a whole number from 0 to 256",
+        "ringway.toml:6: server.echo = 1: must be true or false",
+        "ringway.toml:10: log.level = \"loud\": must be `off`, `error`, `warn`, `info`, `debug` or `trace`, or a list \
+         like `info,ringway::hub=debug`",
+        "ringway.toml:13: limits.message_bytes = 1.5: must be a whole number of bytes from 128 to 67108864",
+        "ringway.toml:14: limits.fragments = \"many\": must be a whole number from 1 to 1048576",
+        "ringway.toml:20: channels.templates = […]: must be a list of templates, each name once, like \
+         `dashboard.{user_id}`: a name, a dot, text with `{placeholders}`",
+        "environment WS_PING_INTERVAL_MS: heartbeat.interval_ms = \"soon\": must be a whole number of milliseconds \
+         from 10 to 3600000",
+        "flag --set: drain.rate = \"fast\": must be a whole number of connections per second from 0 to 1000000",
+    ];
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn files_that_are_no_configuration() {
+    let rows: &[(&str, &[&str])] = &[
+        ("server = 1\n", &["ringway.toml:1: server = 1: must be a section"]),
+        ("port = 1\n", &["ringway.toml:1: port: is no setting; did you mean `server.port`?"]),
+        (
+            "\n[server.port]\nx = 1\n",
+            &["ringway.toml:2: server.port = {…}: must be a whole number from 0 to 65535"],
+        ),
+        (
+            "server.port = 'x'\n",
+            &["ringway.toml:1: server.port = \"x\": must be a whole number from 0 to 65535"],
+        ),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(file_errors(text), *expected, "{text:?}");
+    }
+    for (text, line) in [("[server\nport = 1\n", 1), ("[server]\n\nport 1\n", 3), ("[a]\nb = 1\nb = 2\n", 3)]
+    {
+        let errors = World { files: &[("ringway.toml", text)], ..World::default() }.load().unwrap_err();
+        let syntax = errors.0.iter().filter(|error| matches!(error.problem, Problem::Syntax(_)));
+        let lines: Vec<_> = syntax.map(|error| error.source.clone()).collect();
+        assert!(lines.contains(&Source::File { path: "ringway.toml".into(), line }), "{text:?}: {errors}");
+        assert_eq!(lines.len(), errors.0.len(), "{errors}");
+    }
+}
+
+#[test]
+fn rules_say_why() {
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (
+            &[("auth.jwt_secret", "short")],
+            "flag --set: auth.jwt_secret = \"***\": a secret must have 32 bytes or more, this one has 5",
+        ),
+        (
+            &[("auth.jwt_secret", &SECRET[1..]), ("server.production", "true")],
+            "flag --set: auth.jwt_secret = \"***\": a secret must have 64 bytes or more in production, this one has 63",
+        ),
+        (
+            &[("server.production", "yes")],
+            "auth.jwt_secret: production needs a secret (JWT_SECRET, 64 bytes or more)",
+        ),
+        (
+            &[("heartbeat.timeout_ms", "30000")],
+            "flag --set: heartbeat.timeout_ms = 30000: must be longer than heartbeat.interval_ms (30000 ms)",
+        ),
+        (
+            &[("heartbeat.interval_ms", "60000")],
+            "heartbeat.timeout_ms: must be longer than heartbeat.interval_ms (60000 ms)",
+        ),
+        (
+            &[("limits.outbox_bytes", "8192")],
+            "flag --set: limits.outbox_bytes = 8192: must be at least limits.message_bytes (65536)",
+        ),
+        (
+            &[("drain.announce_s", "30")],
+            "flag --set: drain.announce_s = 30: must be less than drain.timeout_s (30 s)",
+        ),
+    ];
+    for (set, expected) in rows {
+        let errors = World { set, ..World::default() }.errors();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with(expected), "{}\n{expected}", errors[0]);
+    }
+    let both =
+        World { set: &[("auth.jwt_secret", "a"), ("drain.timeout_s", "0")], ..World::default() }.errors();
+    assert_eq!(both.len(), 2, "{both:?}");
+}
+
+#[test]
+fn public_keys() {
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----\n";
+    let files = [
+        (
+            "etc/r.toml",
+            "[auth]\nissuer = \"x\"\n\n[[auth.keys]]\nkid = \"a\"\nalgorithm = \"RS256\"\nfile = \"a.pem\"\n\n\
+             [[auth.keys]]\nalgorithm = \"EdDSA\"\nfile = \"/b.pem\"\n",
+        ),
+        ("etc/a.pem", PEM),
+        ("/b.pem", PEM),
+    ];
+    let loaded = World { named: Some("etc/r.toml"), files: &files, ..World::default() }.load().unwrap();
+    let auth = &loaded.settings.auth;
+    let keys: Vec<_> =
+        auth.keys.iter().map(|key| (key.kid.as_deref(), key.algorithm, key.pem.as_str())).collect();
+    assert_eq!(keys, [(Some("a"), Algorithm::Rs256, PEM), (None, Algorithm::EdDsa, PEM)]);
+    assert_eq!(auth.jwt_secret, None, "with keys there is no need for a secret");
+    assert!(effective(&loaded).contains(
+        "keys = [{ kid = \"a\", algorithm = \"RS256\", file = \"etc/a.pem\" }, { algorithm = \"EdDSA\", \
+         file = \"/b.pem\" }]  # etc/r.toml:4\n"
+    ));
+
+    let text = "\
+[auth]
+keys = [
+  { algorithm = \"HS256\", file = \"a.pem\" },
+  { algorithm = \"RS256\", file = \"none.pem\", use = \"sig\" },
+  { algorithm = \"RS256\", file = \"none.pem\" },
+  { kid = \"\" },
+  7,
+  { algorithm = \"ES256\", file = \"private.pem\" },
+  { algorithm = \"ES256\", file = \"a.pem\" },
+  { algorithm = \"ES256\", file = \"a.pem\" },
+]
+";
+    let private = "-----BEGIN EC PRIVATE KEY-----\n";
+    let files = [("ringway.toml", text), ("a.pem", PEM), ("private.pem", private)];
+    let public = "must be `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384` or `EdDSA`";
+    let expected = [
+        format!("ringway.toml:3: auth.keys[0].algorithm = \"HS256\": {public}"),
+        "ringway.toml:4: auth.keys[1].use: is no setting".into(),
+        "ringway.toml:5: auth.keys[2].file = \"none.pem\": cannot be read: entity not found".into(),
+        "ringway.toml:6: auth.keys[3].kid = \"\": must be a text that is not empty, as in a token's header".into(),
+        "ringway.toml:6: auth.keys[3].algorithm: is missing".into(),
+        "ringway.toml:6: auth.keys[3].file: is missing".into(),
+        "ringway.toml:7: auth.keys[4] = 7: must be a table `{ kid, algorithm, file }`".into(),
+        "ringway.toml:8: auth.keys[5].file = \"private.pem\": holds a private key: the gateway needs the public one, \
+         and only that"
+            .into(),
+        "ringway.toml:10: auth.keys[7]: the same kid and algorithm as a key before it: tokens could not tell them apart"
+            .into(),
+    ];
+    assert_eq!(World { files: &files, ..World::default() }.errors(), expected);
+    let environment = [("RINGWAY_AUTH__KEYS", "a.pem"), ("APP_ENV", "production")];
+    let errors = World { environment: &environment, ..World::default() }.errors();
+    assert_eq!(
+        errors,
+        [
+            "environment RINGWAY_AUTH__KEYS: auth.keys = \"a.pem\": must be a list of tables `{ kid, algorithm, file }` in \
+          the configuration file"
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "correct horse battery staple, and more of it";
+    let environment = [("JWT_SECRET", secret)];
+    let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
+    let report = effective(&loaded);
+    assert!(report.contains("jwt_secret = \"***\""), "{report}");
+    let files =
+        [("ringway.toml", format!("[auth]\njwt_secret = [\"{secret}\"]\njwt_secert = \"{secret}\"\n"))];
+    let files = [(files[0].0, files[0].1.as_str())];
+    let broken = format!("[auth]\njwt_secret = \"{secret}\n");
+    let broken = [("ringway.toml", broken.as_str())];
+    let short = [("auth.jwt_secret", &secret[..20])];
+    let texts = [
+        report,
+        format!("{loaded:?}"),
+        World { files: &files, ..World::default() }.errors().join("\n"),
+        World { files: &broken, ..World::default() }.errors().join("\n"),
+        World { set: &short, ..World::default() }.errors().join("\n"),
+    ];
+    for text in texts {
+        assert!(!text.contains("horse"), "{text}");
+    }
+}
+
+#[test]
+fn the_default_file_is_the_defaults() {
+    let text = default_file();
+    let files = [("ringway.toml", text.as_str())];
+    let environment = [("JWT_SECRET", SECRET)];
+    let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
+    let mut expected = Settings::defaults(false);
+    expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+    assert_eq!(loaded.settings, expected);
+    for setting in SETTINGS {
+        let (_, name) = setting.section_and_name();
+        let start = if setting.example.is_some() { "# " } else { "" };
+        assert!(text.contains(&format!("\n{start}{name} = ")), "{}", setting.key);
+        let is_set = *loaded.source(setting.key) != Source::Default;
+        assert_eq!(is_set, setting.example.is_none() || setting.is_secret, "{}", setting.key);
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 180), "{text}");
+    // In production the same file leaves to production what depends on it.
+    let production = [environment[0], ("APP_ENV", "production")];
+    let set = [("server.production", "true")];
+    let loaded =
+        World { files: &files, environment: &production, set: &set, ..World::default() }.load().unwrap();
+    expected = Settings::defaults(true);
+    expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+    assert_eq!(loaded.settings, expected);
+}
+
+#[test]
+fn every_example_is_taken_but_that_of_the_secret() {
+    for setting in SETTINGS {
+        let Some(example) = setting.example else { continue };
+        let (section, name) = setting.section_and_name();
+        let text = format!("[{section}]\n{name} = {example}\n");
+        let files = [("ringway.toml", text.as_str()), ("keys/2026.pem", "PUBLIC")];
+        let result = World { files: &files, ..World::default() }.load();
+        assert_eq!(result.is_err(), setting.is_secret, "{text}");
+    }
+}
+
+#[test]
+fn what_is_in_effect_can_be_loaded_again() {
+    let environment = [("JWT_SECRET", SECRET)];
+    let set = [("server.driver", "epoll"), ("auth.issuer", "a \"b\"\n"), ("channels.templates", "")];
+    let one = World { environment: &environment, set: &set, ..World::default() }.load().unwrap();
+    assert_eq!(one.settings.server.driver, DriverChoice::Epoll);
+    let report = effective(&one);
+    assert!(report.contains("driver = \"epoll\""), "{report}");
+    assert!(report.contains("# audience is not set"), "{report}");
+    let files = [("ringway.toml", report.as_str())];
+    let two = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
+    assert_eq!(one.settings, two.settings);
+    assert_eq!(two.source("server.driver"), &Source::File { path: "ringway.toml".into(), line: 5 });
+}
+
+#[test]
+fn environment_names_follow_from_keys() {
+    let setting = table::find("heartbeat.interval_ms").unwrap();
+    assert_eq!(setting.environment_name(), "RINGWAY_HEARTBEAT__INTERVAL_MS");
+}
