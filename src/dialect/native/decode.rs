@@ -32,7 +32,8 @@ pub struct Refusal {
 /// `text` must be one JSON object, valid to the last byte, nested no deeper than [`DEPTH_MAX`](super::DEPTH_MAX).
 pub fn decode(text: &str) -> Result<Call<'_>, Refusal> {
     let nameless = |fault| Refusal { id: None, fault };
-    let fields = Fields::read(text).map_err(nameless)?;
+    let mut fields = Fields::default();
+    fields.read(text).map_err(nameless)?;
     let id = fields.id().map_err(nameless)?;
     match fields.command() {
         Ok(command) => Ok(Call { id, command }),
@@ -119,13 +120,12 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Result<Self, Fault> {
-        let mut fields = Self::default();
-        scan::members(text, |name, value| fields.add(name, value))
+    fn read(&mut self, text: &'a str) -> Result<(), Fault> {
+        scan::members(text, |name, value| self.add(name, value))
             .map_err(|malformed| bad_request(malformed.to_string()))?;
-        fields.others.sort_unstable();
-        fields.is_repeated |= fields.others.windows(2).any(|pair| pair[0] == pair[1]);
-        Ok(fields)
+        self.others.sort_unstable();
+        self.is_repeated |= self.others.windows(2).any(|pair| pair[0] == pair[1]);
+        Ok(())
     }
 
     fn add(&mut self, name: Value<'a>, value: Value<'a>) {
