@@ -1,1 +1,34 @@
-//! To be written.
+//! Who a client is: JSON Web Tokens (RFC 7519) as compact JWS (RFC 7515), verified with `ring`.
+//!
+//! A token goes through [`Verifier::verify`]: taken apart (`jws`), its signature checked with a key of the
+//! configuration ([`KeySet`]), and only then its claims read (`claims`) and judged (`verifier`).
+//! Invariants: the algorithm is the key's, never the token's; no key ever comes from a token; nothing of a
+//! token's payload is parsed before its signature holds; no token, secret or claim appears in an error.
+//! The clock is an argument. What an identity may do is not decided here.
+
+mod algorithm;
+mod claims;
+mod error;
+mod explain;
+mod json;
+mod jws;
+mod key;
+mod key_set;
+mod mint;
+mod pem;
+mod verifier;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod vector_tests;
+
+pub use algorithm::Algorithm;
+pub use claims::ClaimNames;
+pub use error::{AuthError, Claim, JsonError, KeyError, Part};
+pub use explain::Explanation;
+pub use jws::TOKEN_BYTES_MAX;
+pub use key::{Key, SECRET_BYTES_MIN};
+pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
+pub use mint::{MintClaims, SigningKey, mint};
+pub use verifier::{Config, Identity, LEEWAY_S_DEFAULT, Verifier};

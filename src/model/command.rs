@@ -1,10 +1,8 @@
-//! What clients ask, in whichever dialect they ask it. Names and tokens borrow from the message where its
-//! spelling allows, so that a command that is refused, or that names a room already joined, allocates no name.
-
-use std::{borrow::Cow, fmt};
+//! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
+//! spelling allows, so that to name a room already joined allocates nothing.
 
 use super::json::Json;
-use crate::base::{RoomRef, TenantName};
+use crate::base::{RoomRef, TenantName, Token};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,7 +32,7 @@ impl CorrelationId {
 /// Everything a client can ask.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command<'a> {
-    Authenticate(Authenticate<'a>),
+    Authenticate(Authenticate),
     Ping,
     Join(Join<'a>),
     Leave {
@@ -53,17 +51,11 @@ pub enum Command<'a> {
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
-#[derive(Clone, PartialEq)]
-pub struct Authenticate<'a> {
-    pub token: Cow<'a, str>,
+#[derive(Clone, PartialEq, Debug)]
+pub struct Authenticate {
+    pub token: Token,
     /// Must equal the token's tenant when given.
     pub tenant: Option<TenantName>,
-}
-
-impl fmt::Debug for Authenticate<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticate").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
 }
 
 /// Become a member of a room.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::scan::{self, Kind, Value};
 use crate::{
-    base::{RoomRef, TenantName},
+    base::{RoomRef, TenantName, Token},
     model::{Authenticate, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId, Send},
 };
 
@@ -173,10 +173,10 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn authenticate(&self) -> Result<Authenticate<'a>, Fault> {
+    fn authenticate(&self) -> Result<Authenticate, Fault> {
         let tenant = self.optional_string(Field::TenantId)?;
         let tenant = tenant.map(|text| TenantName::parse(&text).map_err(|error| Field::TenantId.bad(error)));
-        Ok(Authenticate { token: self.string(Field::Token)?, tenant: tenant.transpose()? })
+        Ok(Authenticate { token: Token::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {

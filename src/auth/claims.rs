@@ -1,0 +1,135 @@
+//! The claims set (RFC 7519 §4), out of a payload whose signature holds, into types. A claim that is read here
+//! must have its right type even where the configuration does not check it; what they mean is judged elsewhere.
+
+use std::borrow::Cow;
+
+use super::{
+    error::{AuthError, Claim, Part},
+    json::{self, Text, Value},
+};
+
+/// What the claims are called that no RFC fixes for us.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimNames {
+    /// The user: a string, or an integer, which is written in decimal.
+    pub user: Box<str>,
+    /// The tenant, likewise. A token may have several of these claims if they agree.
+    pub tenant: Vec<Box<str>>,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self { user: Box::from("sub"), tenant: vec![Box::from("tenant"), Box::from("tenant_id")] }
+    }
+}
+
+/// The claims that a verifier looks at.
+#[derive(Default)]
+pub(super) struct Claims<'a> {
+    pub(super) user: Option<Cow<'a, str>>,
+    pub(super) tenant: Option<Cow<'a, str>>,
+    /// Unix seconds, as are the next two.
+    pub(super) expires_at_s: Option<u64>,
+    pub(super) not_before_s: Option<u64>,
+    pub(super) issued_at_s: Option<u64>,
+    pub(super) issuer: Option<Cow<'a, str>>,
+    pub(super) audience: Option<Audience<'a>>,
+}
+
+/// Whom a token is for.
+pub(super) enum Audience<'a> {
+    One(Text<'a>),
+    /// The JSON array. Invariant: of strings.
+    Many(&'a str),
+}
+
+impl<'a> Claims<'a> {
+    /// Reads the payload, which must be a strict JSON object.
+    pub(super) fn read(payload: &'a [u8], names: &ClaimNames) -> Result<Self, AuthError> {
+        let mut claims = Self::default();
+        json::members(Part::Claims, payload, |name, value| {
+            if *name == *names.user {
+                claims.user = Some(identifier(Claim::User, value)?);
+            }
+            if names.tenant.iter().any(|tenant| *name == **tenant) {
+                claims.add_tenant(identifier(Claim::Tenant, value)?)?;
+            }
+            match name {
+                "exp" => claims.expires_at_s = Some(numeric_date(Claim::Expiry, value)?),
+                "nbf" => claims.not_before_s = Some(numeric_date(Claim::NotBefore, value)?),
+                "iat" => claims.issued_at_s = Some(numeric_date(Claim::IssuedAt, value)?),
+                "iss" => claims.issuer = Some(text(Claim::Issuer, value)?.decode()),
+                "aud" => claims.audience = Some(Audience::read(value)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(claims)
+    }
+
+    fn add_tenant(&mut self, tenant: Cow<'a, str>) -> Result<(), AuthError> {
+        match &self.tenant {
+            Some(other) if *other != tenant => Err(AuthError::TenantConflict),
+            Some(_) | None => {
+                self.tenant = Some(tenant);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<'a> Audience<'a> {
+    fn read(value: Value<'a>) -> Result<Self, AuthError> {
+        match value {
+            Value::Text(one) => Ok(Self::One(one)),
+            Value::Array(many) => {
+                json::elements(many, |element| text(Claim::Audience, element).map(drop))?;
+                Ok(Self::Many(many))
+            }
+            Value::Number(_) | Value::True | Value::Other => Err(AuthError::BadClaim(Claim::Audience)),
+        }
+    }
+
+    pub(super) fn includes(&self, wanted: &str) -> Result<bool, AuthError> {
+        match self {
+            Self::One(one) => Ok(one.decode() == wanted),
+            Self::Many(many) => {
+                let mut found = false;
+                json::elements(many, |element| {
+                    found |= text(Claim::Audience, element)?.decode() == wanted;
+                    Ok(())
+                })?;
+                Ok(found)
+            }
+        }
+    }
+}
+
+fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
+    match value {
+        Value::Text(text) => Ok(text),
+        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+    }
+}
+
+/// A string, or an integer from 0 to 2^64 - 1 in decimal. `1.0`, `1e3` and `-0` are no such integers.
+fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>, AuthError> {
+    match value {
+        Value::Text(text) => Ok(text.decode()),
+        Value::Number(number) if number.parse::<u64>().is_ok() => Ok(Cow::Borrowed(number)),
+        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+    }
+}
+
+/// NumericDate (RFC 7519 §2): a number of seconds, not negative and finite, without its fraction.
+fn numeric_date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
+    let Value::Number(number) = value else { return Err(AuthError::BadClaim(claim)) };
+    if let Ok(seconds) = number.parse::<u64>() {
+        return Ok(seconds);
+    }
+    match number.parse::<f64>() {
+        // The cast floors and saturates: a date past 2^64 never comes either way.
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds as u64),
+        Ok(_) | Err(_) => Err(AuthError::BadClaim(claim)),
+    }
+}

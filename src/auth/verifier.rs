@@ -1,0 +1,135 @@
+//! From a token to an identity: what the configuration demands of a token, in one place.
+//!
+//! Dates are judged with a leeway for clocks that differ: a token holds while `nbf - leeway <= now < exp + leeway`
+//! and `iat <= now + leeway`.
+
+use super::{
+    claims::{ClaimNames, Claims},
+    error::{AuthError, Claim},
+    jws::{Compact, Scratch},
+    key_set::KeySet,
+};
+use crate::base::{NameError, TenantName, UserName};
+
+/// The leeway unless it is configured: clocks kept by NTP differ by less.
+pub const LEEWAY_S_DEFAULT: u64 = 5;
+
+/// What tokens are verified with and held to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub keys: KeySet,
+    /// What `iss` must be; `None`: anything or nothing.
+    pub issuer: Option<Box<str>>,
+    /// What `aud` must be or include; `None`: anything or nothing.
+    pub audience: Option<Box<str>>,
+    /// How far the issuer's clock may be off, in seconds.
+    pub leeway_s: u64,
+    /// Whether a token without `exp` is refused.
+    pub require_exp: bool,
+    pub claims: ClaimNames,
+}
+
+impl Config {
+    /// These keys and the defaults: any issuer and audience, [`LEEWAY_S_DEFAULT`], `exp` optional, standard names.
+    pub fn new(keys: KeySet) -> Self {
+        Self {
+            keys,
+            issuer: None,
+            audience: None,
+            leeway_s: LEEWAY_S_DEFAULT,
+            require_exp: false,
+            claims: ClaimNames::default(),
+        }
+    }
+}
+
+/// Who a token says its bearer is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub user: UserName,
+    pub tenant: TenantName,
+    /// The token's `exp` in Unix seconds. It is honoured for [`Verifier::leeway_s`] longer.
+    pub expires_at_s: Option<u64>,
+}
+
+/// Verifies tokens. Shared between shards or cloned into each: it does not change.
+///
+/// ```
+/// use ringway::auth::{Algorithm, Config, Key, KeySet, Verifier};
+///
+/// let key = Key::from_secret(Algorithm::Hs256, b"a secret of thirty-two bytes or more")?;
+/// let verifier = Verifier::new(Config::new(KeySet::new(vec![key])?));
+/// let refused = verifier.verify("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", 1_767_225_600);
+/// assert_eq!(refused.unwrap_err().reason(), "wrong_algorithm");
+/// # Ok::<(), ringway::auth::KeyError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    config: Config,
+}
+
+impl Verifier {
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// The bearer's identity, if the token is signed by a key of ours and holds at `now_unix_s` (Unix seconds).
+    pub fn verify(&self, token: &str, now_unix_s: u64) -> Result<Identity, AuthError> {
+        let mut scratch = Scratch::new();
+        let payload = Compact::split(token)?.verify(&self.config.keys, &mut scratch)?;
+        let claims = Claims::read(payload, &self.config.claims)?;
+        self.check_dates(&claims, now_unix_s)?;
+        self.check_parties(&claims)?;
+        identity(&claims)
+    }
+
+    /// How long past its `exp` a token is honoured, in seconds.
+    pub fn leeway_s(&self) -> u64 {
+        self.config.leeway_s
+    }
+
+    pub(super) fn claim_names(&self) -> &ClaimNames {
+        &self.config.claims
+    }
+
+    fn check_dates(&self, claims: &Claims<'_>, now_s: u64) -> Result<(), AuthError> {
+        let Config { leeway_s, require_exp, .. } = self.config;
+        match claims.expires_at_s {
+            Some(at_s) if now_s >= at_s.saturating_add(leeway_s) => {
+                return Err(AuthError::Expired { ago_s: now_s - at_s });
+            }
+            None if require_exp => return Err(AuthError::MissingClaim(Claim::Expiry)),
+            Some(_) | None => {}
+        }
+        let latest_s = now_s.saturating_add(leeway_s);
+        if let Some(at_s) = claims.not_before_s.filter(|&at_s| at_s > latest_s) {
+            return Err(AuthError::NotYetValid { in_s: at_s - now_s });
+        }
+        if let Some(at_s) = claims.issued_at_s.filter(|&at_s| at_s > latest_s) {
+            return Err(AuthError::IssuedInFuture { in_s: at_s - now_s });
+        }
+        Ok(())
+    }
+
+    fn check_parties(&self, claims: &Claims<'_>) -> Result<(), AuthError> {
+        if self.config.issuer.is_some() && claims.issuer.as_deref() != self.config.issuer.as_deref() {
+            return Err(AuthError::WrongIssuer);
+        }
+        match (self.config.audience.as_deref(), &claims.audience) {
+            (None, _) => Ok(()),
+            (Some(wanted), Some(audience)) if audience.includes(wanted)? => Ok(()),
+            (Some(_), Some(_) | None) => Err(AuthError::WrongAudience),
+        }
+    }
+}
+
+fn identity(claims: &Claims<'_>) -> Result<Identity, AuthError> {
+    let bad_name = |claim| move |error: NameError| AuthError::BadName { claim, error };
+    let user = claims.user.as_deref().ok_or(AuthError::MissingClaim(Claim::User))?;
+    let user = UserName::parse(user).map_err(bad_name(Claim::User))?;
+    let tenant = match claims.tenant.as_deref() {
+        Some(tenant) => TenantName::parse(tenant).map_err(bad_name(Claim::Tenant))?,
+        None => TenantName::default_tenant(),
+    };
+    Ok(Identity { user, tenant, expires_at_s: claims.expires_at_s })
+}
