@@ -60,11 +60,12 @@ impl<'t> Compact<'t> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(AuthError::TooLong { bytes: token.len() });
         }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(AuthError::Parts)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(AuthError::Parts)?;
-        if payload.contains('.') {
+        let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(AuthError::Parts);
-        }
+        };
+        let (signing_input, signature) = (&token[..second], &token[second + 1..]);
+        let (header, payload) = (&token[..first], &token[first + 1..second]);
         Ok(Self { signing_input, header, payload, signature })
     }
 
