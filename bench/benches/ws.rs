@@ -54,10 +54,10 @@ fn decode_burst(bencher: Bencher<'_, '_>) {
     decode(bencher, &wire(Opcode::Text, &[b'a'; 128], 32));
 }
 
-/// The bare unmasking's yardstick: the same copy with nothing done to it.
+/// The yardstick of the decoding figures: their copy with nothing done to it.
 #[divan::bench(args = LENGTHS)]
 fn copy(bencher: Bencher<'_, '_>, length: usize) {
-    let wire = vec![0x5a; length];
+    let wire = vec![0x5a_u8; length];
     let mut read = wire.clone();
     bencher.counter(BytesCount::of_slice(&wire)).bench_local(|| {
         read.copy_from_slice(black_box(&wire));
