@@ -69,6 +69,15 @@ fn decode_ping(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| decode(r#"{"type":"ping"}"#));
 }
 
+/// What 64 KiB of nothing but unknown fields cost: no more than other messages of that length.
+#[divan::bench]
+fn decode_unknown_fields(bencher: Bencher<'_, '_>) {
+    let fields: String =
+        (0..7_000).map(|n: u32| format!(r#","{:x}":0"#, n.wrapping_mul(0x9e37) & 0xffff)).collect();
+    let text = format!(r#"{{"type":"ping"{fields}}}"#);
+    bencher.counter(BytesCount::of_str(&text)).bench_local(|| decode(&text));
+}
+
 #[divan::bench(args = LENGTHS)]
 fn encode_message(bencher: Bencher<'_, '_>, length: usize) {
     let text = send(length);
