@@ -1,5 +1,5 @@
-//! What clients ask, in whichever dialect they ask it. Names borrow from the message where its
-//! spelling allows, so that a command that is refused, or that names a room already joined, allocates no name.
+//! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
+//! spelling allows, so that to name a room already joined allocates nothing.
 
 use super::json::Json;
 use crate::base::{RoomRef, TenantName, Token};

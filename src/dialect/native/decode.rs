@@ -1,7 +1,7 @@
 //! From a client's message to a command.
 //!
 //! The table is `spec/wire-protocol.md`. A field that occurs twice is refused however it is spelled, known or not:
-//! two readers of one message must see one command. Fields that a type does not use are ignored, whatever
+//! two readers of one message must see one command. Up to 64 fields that no type uses are ignored, whatever
 //! they hold; `null` is a value like any other and does not stand for a field left out.
 
 use std::{borrow::Cow, fmt::Display};
@@ -16,6 +16,8 @@ use crate::{
 
 /// The longest correlation id, in bytes of what the string says.
 const ID_BYTES_MAX: usize = 64;
+/// The most fields that no type uses; they are compared with each other, and that must not get dear.
+const OTHERS_MAX: usize = 64;
 /// Digits of an epoch.
 const EPOCH_DIGITS: usize = 16;
 
@@ -32,7 +34,8 @@ pub struct Refusal {
 /// `text` must be one JSON object, valid to the last byte, nested no deeper than [`DEPTH_MAX`](super::DEPTH_MAX).
 pub fn decode(text: &str) -> Result<Call<'_>, Refusal> {
     let nameless = |fault| Refusal { id: None, fault };
-    let fields = Fields::read(text).map_err(nameless)?;
+    let mut fields = Fields::default();
+    fields.read(text).map_err(nameless)?;
     let id = fields.id().map_err(nameless)?;
     match fields.command() {
         Ok(command) => Ok(Call { id, command }),
@@ -108,35 +111,44 @@ fn bad_request(message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(FaultCode::BadRequest, message)
 }
 
+const REPEATED: &str = "a field occurs twice";
+
 /// A message's fields, before its type gives them a meaning.
 #[derive(Default)]
 struct Fields<'a> {
     known: [Option<Value<'a>>; Field::COUNT],
     /// Names of the others, as they read without escapes.
     others: Vec<Cow<'a, str>>,
-    is_repeated: bool,
+    /// What is wrong with the fields whatever they mean.
+    flaw: Option<&'static str>,
     is_id_repeated: bool,
 }
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Result<Self, Fault> {
-        let mut fields = Self::default();
-        scan::members(text, |name, value| fields.add(name, value))
+    fn read(&mut self, text: &'a str) -> Result<(), Fault> {
+        scan::members(text, |name, value| self.add(name, value))
             .map_err(|malformed| bad_request(malformed.to_string()))?;
-        fields.others.sort_unstable();
-        fields.is_repeated |= fields.others.windows(2).any(|pair| pair[0] == pair[1]);
-        Ok(fields)
+        self.others.sort_unstable();
+        if self.others.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.flaw = Some(REPEATED);
+        }
+        Ok(())
     }
 
     fn add(&mut self, name: Value<'a>, value: Value<'a>) {
         let name = name.text().unwrap_or_default();
         let Some(field) = Field::from_name(&name) else {
-            self.others.push(name);
+            if self.others.len() < OTHERS_MAX {
+                self.others.push(name);
+            } else {
+                self.flaw = Some("more than 64 unknown fields");
+            }
             return;
         };
-        let earlier = self.known[field as usize].replace(value);
-        self.is_repeated |= earlier.is_some();
-        self.is_id_repeated |= earlier.is_some() && field == Field::Id;
+        if self.known[field as usize].replace(value).is_some() {
+            self.flaw = Some(REPEATED);
+            self.is_id_repeated |= field == Field::Id;
+        }
     }
 
     fn id(&self) -> Result<Option<CorrelationId>, Fault> {
@@ -153,8 +165,8 @@ impl<'a> Fields<'a> {
     }
 
     fn command(&self) -> Result<Command<'a>, Fault> {
-        if self.is_repeated {
-            return Err(bad_request("a field occurs twice"));
+        if let Some(flaw) = self.flaw {
+            return Err(bad_request(flaw));
         }
         Ok(match &*self.string(Field::Type)? {
             "room:send" => Command::Send(self.send()?),
@@ -176,8 +188,7 @@ impl<'a> Fields<'a> {
     fn authenticate(&self) -> Result<Authenticate, Fault> {
         let tenant = self.optional_string(Field::TenantId)?;
         let tenant = tenant.map(|text| TenantName::parse(&text).map_err(|error| Field::TenantId.bad(error)));
-        let token = Token::from(&*self.string(Field::Token)?);
-        Ok(Authenticate { token, tenant: tenant.transpose()? })
+        Ok(Authenticate { token: Token::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {

@@ -198,6 +198,18 @@ fn a_field_that_occurs_twice_is_refused_however_it_is_spelled() {
 }
 
 #[test]
+fn unknown_fields_are_ignored_up_to_a_number() {
+    let text = |count: usize| {
+        let fields: String = (0..count).map(|n| format!(r#","f{n}":{{}}"#)).collect();
+        format!(r#"{{"type":"ping","id":1{fields}}}"#)
+    };
+    assert!(decode(&text(64)).is_ok());
+    let refusal = decode(&text(65)).unwrap_err();
+    assert_eq!(refusal.fault.message, "more than 64 unknown fields");
+    assert_eq!(refusal.id, Some(CorrelationId::from_checked("1")));
+}
+
+#[test]
 fn a_broken_message_is_refused_without_its_id() {
     for text in [
         "",
