@@ -299,8 +299,12 @@ mod tests {
     #[test]
     fn defaults_follow_the_connections_and_the_mode() {
         // flags, rooms, publishers
-        let rows =
-            [("--conns 150", 2, 20), ("--conns 3", 1, 3), ("--mode echo --conns 64", 1, 64), ("--mode idle", 100, 0)];
+        let rows = [
+            ("--conns 150", 2, 20),
+            ("--conns 3", 1, 3),
+            ("--mode echo --conns 64", 1, 64),
+            ("--mode idle", 100, 0),
+        ];
         for (flags, rooms, publishers) in rows {
             let config = resolve(flags).unwrap();
             assert_eq!((config.rooms, config.publishers), (rooms, publishers), "{flags}");
@@ -327,7 +331,8 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        let rows = [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500), ("0", 0), ("1h", 3_600_000)];
+        let rows =
+            [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500), ("0", 0), ("1h", 3_600_000)];
         for (text, ms) in rows {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }

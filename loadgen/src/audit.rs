@@ -112,8 +112,20 @@ mod tests {
         };
         let rows = [
             Row { name: "two lost", missing: &[3, 9], balance: (10, 8, 2, 0), ..row },
-            Row { name: "refused, so not expected", refused: &[3], missing: &[3], balance: (9, 9, 0, 0), ..row },
-            Row { name: "refused and another lost", refused: &[3], missing: &[3, 4], balance: (9, 8, 1, 0), ..row },
+            Row {
+                name: "refused, so not expected",
+                refused: &[3],
+                missing: &[3],
+                balance: (9, 9, 0, 0),
+                ..row
+            },
+            Row {
+                name: "refused and another lost",
+                refused: &[3],
+                missing: &[3, 4],
+                balance: (9, 8, 1, 0),
+                ..row
+            },
             Row { name: "refused, yet delivered", refused: &[3], balance: (9, 9, 0, 1), ..row },
             Row { name: "not acked, yet delivered", unacked: &[9], balance: (10, 10, 0, 0), ..row },
             Row { name: "not acked and lost", unacked: &[9], missing: &[9], balance: (10, 9, 1, 0), ..row },

@@ -20,7 +20,9 @@ pub(crate) enum DevTokenError {
     Refused { status: u16 },
     #[error("none was given, and GET /dev/token of the gateway fails: {0}")]
     Failed(#[from] ureq::Error),
-    #[error("none was given, and GET /dev/token of the gateway answers something else than {expected} tokens")]
+    #[error(
+        "none was given, and GET /dev/token of the gateway answers something else than {expected} tokens"
+    )]
     Unusable { expected: u32 },
 }
 

@@ -60,7 +60,9 @@ pub(crate) fn read_response(bytes: &[u8], key: &str) -> Response {
     };
     let code = response.code.unwrap_or_default();
     if code != 101 {
-        return Response::Refused(format!("HTTP {code} {}", response.reason.unwrap_or_default()).trim_end().to_owned());
+        return Response::Refused(
+            format!("HTTP {code} {}", response.reason.unwrap_or_default()).trim_end().to_owned(),
+        );
     }
     let value = |name: &str| {
         let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
@@ -92,8 +94,11 @@ mod tests {
 
     #[test]
     fn the_request_is_golden() {
-        let target =
-            Target { addr: ([127, 0, 0, 1], 8080).into(), host: "h:8080".to_owned(), path: "/ws?x=1".to_owned() };
+        let target = Target {
+            addr: ([127, 0, 0, 1], 8080).into(),
+            host: "h:8080".to_owned(),
+            path: "/ws?x=1".to_owned(),
+        };
         let mut out = Vec::new();
         write_request(&mut out, &target, KEY, Some("a.b.c"));
         let expected = concat!(
@@ -134,10 +139,17 @@ mod tests {
                 ACCEPTED.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
                 "101 with an extension or subprotocol that was not offered",
             ),
-            (format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX)), "the response head is too long"),
+            (
+                format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX)),
+                "the response head is too long",
+            ),
         ];
         for (response, why) in rows {
-            assert_eq!(read_response(response.as_bytes(), KEY), Response::Refused(why.to_owned()), "{response}");
+            assert_eq!(
+                read_response(response.as_bytes(), KEY),
+                Response::Refused(why.to_owned()),
+                "{response}"
+            );
         }
     }
 }

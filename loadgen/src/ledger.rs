@@ -109,7 +109,10 @@ mod tests {
         let mut ledger = Ledger::new(1);
         assert_eq!(ledger.record(0, 4), InOrder);
         assert_eq!(ledger.reopen_midway(0).len(), 4, "what the earlier opening missed");
-        assert_eq!([7, 8, 10, 9, 6].map(|seq| ledger.record(0, seq)), [InOrder, InOrder, InOrder, Late, Repeated]);
+        assert_eq!(
+            [7, 8, 10, 9, 6].map(|seq| ledger.record(0, seq)),
+            [InOrder, InOrder, InOrder, Late, Repeated]
+        );
         assert!(ledger.reopen_midway(0).is_empty(), "everything between first and last came");
     }
 }

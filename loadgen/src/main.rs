@@ -1,2 +1,139 @@
-//! Load generator for WebSocket gateways.
-fn main() {}
+//! `loadgen`: opens many WebSocket connections to a Ringway gateway, publishes on a fixed schedule,
+//! checks every delivery, and reports latency from the scheduled time.
+//!
+//! `args` → `run` (phases) → `worker` (an event loop per thread) → `traffic` (what messages mean)
+//! → `audit` (the balance) → `summary` → `table`. It shares only the WebSocket codec with the gateway.
+
+mod args;
+mod audit;
+mod clock;
+mod conn;
+mod dev_token;
+mod format;
+mod handshake;
+mod latency;
+mod ledger;
+mod open_files;
+mod payload;
+mod plan;
+mod progress;
+mod reasons;
+mod run;
+mod schedule;
+mod seq_set;
+mod summary;
+mod table;
+mod target;
+mod token;
+mod traffic;
+mod wire;
+mod worker;
+
+use std::{
+    error::Error,
+    fs,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clap::{Parser, error::ErrorKind};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::{
+    args::{Args, Config, Mode},
+    clock::Clock,
+    plan::{Plan, RoomId},
+    progress::note,
+    summary::Summary,
+    target::Target,
+    token::Tokens,
+    worker::Setup,
+};
+
+/// A check failed.
+const EXIT_FAILED: u8 = 1;
+/// There was no run.
+const EXIT_NO_RUN: u8 = 3;
+
+const GATEWAY: &str = "ws://127.0.0.1:8080";
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed terminal is no reason to fail otherwise.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(EXIT_NO_RUN),
+            };
+        }
+    };
+    match try_main(&args) {
+        Ok(summary) if summary.passed => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            note(&format!("loadgen: {error}"));
+            ExitCode::from(EXIT_NO_RUN)
+        }
+    }
+}
+
+fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
+    let config = Config::resolve(args)?;
+    open_files::ensure(config.conns, config.threads)?;
+    let path = match config.mode {
+        Mode::Echo => "/echo",
+        Mode::Fanout | Mode::Churn | Mode::Idle => "/ws",
+    };
+    let target = Target::find(args.url.as_deref().unwrap_or(GATEWAY), path)?;
+    let (tokens, token_origin) = Tokens::find(args, &config, &target)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // The first signal ends the run with a report, the second one ends the process.
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            EXIT_NO_RUN.into(),
+            Arc::clone(&interrupted),
+        )?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+
+    let plan = Plan::new(&config);
+    let shown_target = format!("ws://{}{}", target.host, target.path.split('?').next().unwrap_or_default());
+    let setup = Setup {
+        plan,
+        target,
+        tokens,
+        clock: Clock::start(),
+        run: fastrand::u32(..),
+        room_names: (0..plan.rooms()).map(|room| Plan::room_name(RoomId(room))).collect(),
+        config: config.clone(),
+    };
+    let finished = run::run(setup, &interrupted)?;
+    let summary = Summary::of(&config, shown_target, token_origin, &finished);
+    show(&summary, args.json.as_deref())?;
+    Ok(summary)
+}
+
+/// The table to standard output; the JSON where it is wanted, and if that is standard output, the
+/// table to standard error.
+fn show(summary: &Summary, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let table = table::render(summary);
+    let Some(path) = json else {
+        io::stdout().lock().write_all(table.as_bytes())?;
+        return Ok(());
+    };
+    let mut text = sonic_rs::to_string_pretty(summary)?;
+    text.push('\n');
+    if path == Path::new("-") {
+        io::stderr().lock().write_all(table.as_bytes())?;
+        io::stdout().lock().write_all(text.as_bytes())?;
+    } else {
+        io::stdout().lock().write_all(table.as_bytes())?;
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}

@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn the_layout_is_golden() {
         let rows = [
-            (57, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-61e3b4be"}"#),
-            (60, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-61e3b4be..."}"#),
-            (80, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-61e3b4be \/\u00e9\"é{}[]:,\\.."}"#),
+            (57, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-1cc214a8"}"#),
+            (60, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-1cc214a8..."}"#),
+            (80, r#"{"lg": "00c0ffee-000abc-00000007-0000059682f00-1cc214a8 \/\u00e9\"é{}[]:,\\.."}"#),
         ];
         for (bytes, expected) in rows {
             let payload = written(0xc0ffee, bytes, STAMP);

@@ -29,8 +29,16 @@ impl Arrivals {
 #[derive(Clone, Debug)]
 pub(crate) enum Schedule {
     /// `index` is the next message's number in the whole run.
-    Even { index: u64, publishers: u32, rate: f64 },
-    Poisson { at_ns: f64, gap_mean_ns: f64, rng: fastrand::Rng },
+    Even {
+        index: u64,
+        publishers: u32,
+        rate: f64,
+    },
+    Poisson {
+        at_ns: f64,
+        gap_mean_ns: f64,
+        rng: fastrand::Rng,
+    },
 }
 
 impl Schedule {
@@ -62,6 +70,25 @@ impl Schedule {
     }
 }
 
+/// A schedule of even events, anchored on the run's clock. What is late is caught up with.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    origin_ns: u64,
+    times: Schedule,
+}
+
+impl Pace {
+    /// `rate` events per second of all threads together, from `origin_ns` on; this is one thread's part.
+    pub(crate) fn new(origin_ns: u64, thread: u32, threads: u32, rate: f64) -> Self {
+        Self { origin_ns, times: Schedule::Even { index: u64::from(thread), publishers: threads, rate } }
+    }
+
+    /// When the next event is due.
+    pub(crate) fn next_due_ns(&mut self) -> u64 {
+        self.origin_ns + self.times.next_due_ns()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,7 +97,8 @@ mod tests {
         let mut all: Vec<u64> = (0..publishers)
             .flat_map(|publisher| {
                 let mut schedule = Schedule::new(arrivals, publisher, publishers, rate, seed);
-                std::iter::from_fn(move || Some(schedule.next_due_ns())).take_while(move |due| *due < until_ns)
+                std::iter::from_fn(move || Some(schedule.next_due_ns()))
+                    .take_while(move |due| *due < until_ns)
             })
             .collect();
         all.sort_unstable();

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn sources_are_spread_over_the_loopback_network_only() {
-        let target = |addr: &str| Target { addr: addr.parse().unwrap(), host: String::new(), path: String::new() };
+        let target =
+            |addr: &str| Target { addr: addr.parse().unwrap(), host: String::new(), path: String::new() };
         let loopback = target("127.0.0.1:8080");
         let rows = [(0, "127.1.0.0:0"), (31, "127.1.0.0:0"), (32, "127.1.0.1:0"), (10_000, "127.1.1.56:0")];
         for (conn, source) in rows {

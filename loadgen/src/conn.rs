@@ -1,0 +1,135 @@
+//! One connection: its socket, how far it has come, and what the socket would not take yet.
+//!
+//! Kept small, since there are many: reading goes through a buffer that all share, and only a
+//! connection with unsent bytes owns memory.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    mem,
+};
+
+use mio::net::TcpStream;
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use ringway::ws::{Decoder, Role};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{plan::ConnId, target::Target};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// TCP is being set up.
+    Connecting,
+    /// The upgrade request is on its way.
+    Upgrading,
+    /// `room:join` is on its way.
+    Joining,
+    Ready,
+    /// Our close frame is on its way; whatever comes but its answer is dropped.
+    Closing,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) stream: TcpStream,
+    pub(crate) stage: Stage,
+    /// Number of the dial: tells deadlines of an earlier connection in the same slot apart.
+    pub(crate) dial: u32,
+    /// When the step that is being measured began.
+    pub(crate) since_ns: u64,
+    pub(crate) decoder: Decoder,
+    unsent: Option<Box<Unsent>>,
+}
+
+/// Bytes that wait for the socket.
+#[derive(Debug)]
+struct Unsent {
+    bytes: Vec<u8>,
+    /// Invariant: less than `bytes.len()`.
+    written: usize,
+}
+
+const _: () = assert!(mem::size_of::<Option<Conn>>() <= 64, "there is one per connection");
+
+impl Conn {
+    /// Begins to connect `conn` to `target`, without waiting.
+    pub(crate) fn dial(target: &Target, conn: ConnId, dial: u32, now_ns: u64) -> io::Result<Self> {
+        let socket =
+            Socket::new(Domain::for_address(target.addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(source) = target.source_of(conn) {
+            // The port is chosen at connect, where only the whole four-tuple must be free.
+            setsockopt(&socket, IpBindAddressNoPort, &true)?;
+            socket.bind(&source.into())?;
+        }
+        match socket.connect(&target.addr.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self {
+            stream: TcpStream::from_std(socket.into()),
+            stage: Stage::Connecting,
+            dial,
+            since_ns: now_ns,
+            decoder: Decoder::new(Role::Client, None),
+            unsent: None,
+        })
+    }
+
+    /// Whether TCP stands by now.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what the socket takes and keeps the rest.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(unsent) = &mut self.unsent {
+            unsent.bytes.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let written = write_some(&mut self.stream, bytes)?;
+        if written < bytes.len() {
+            self.unsent = Some(Box::new(Unsent { bytes: bytes[written..].to_vec(), written: 0 }));
+        }
+        Ok(())
+    }
+
+    /// Goes on writing what was kept.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let Some(unsent) = &mut self.unsent else { return Ok(()) };
+        unsent.written += write_some(&mut self.stream, &unsent.bytes[unsent.written..])?;
+        if unsent.written == unsent.bytes.len() {
+            self.unsent = None;
+        }
+        Ok(())
+    }
+
+    /// How much waits for the socket.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written)
+    }
+}
+
+/// Writes until the socket takes no more.
+fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}
