@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn payloads() {
-        let rows: [(&[u8], Result<Option<(u16, &str)>, DecodeError>); 8] = [
+        type Row = (&'static [u8], Result<Option<(u16, &'static str)>, DecodeError>);
+        let rows: [Row; 8] = [
             (b"", Ok(None)),
             (b"\x03", Err(DecodeError::CloseTruncated)),
             (b"\x03\xe8", Ok(Some((1000, "")))),

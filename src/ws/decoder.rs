@@ -145,11 +145,11 @@ impl Decoder {
             deflate: self.deflate,
             continuation: self.partial.as_ref().is_some_and(|partial| partial.message.is_some()),
         };
-        if self.partial.as_ref().is_none_or(|partial| partial.header_bytes == 0) {
-            if let Some((header, size)) = header::parse(input.rest(), expected)? {
-                input.take(size);
-                return Ok(Some(header));
-            }
+        if self.partial.as_ref().is_none_or(|partial| partial.header_bytes == 0)
+            && let Some((header, size)) = header::parse(input.rest(), expected)?
+        {
+            input.take(size);
+            return Ok(Some(header));
         }
         self.partial_mut().read_header(input, expected)
     }
@@ -299,7 +299,7 @@ fn whole_frame(
     }
 }
 
-/// Reads a whole payload as what its opcode says.
+/// Reads a whole payload as what its opcode says. A continuation is part of a message and never comes here.
 #[inline]
 fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, DecodeError> {
     Ok(match opcode {

@@ -16,6 +16,10 @@ pub const INFLATE_RATIO_FREE_BYTES: usize = 64 * 1024;
 const OUTPUT_BYTES_KEPT: usize = 256 * 1024;
 const OUTPUT_BYTES_MIN: usize = 4 * 1024;
 
+/// How many DEFLATE streams, each ended by BFINAL, one message may consist of. Compressors make one or two; a stream
+/// can be two bytes, and each costs a reset.
+const STREAMS_MAX: usize = 64;
+
 /// What a sync flush ends with and a message leaves out (RFC 7692 7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// The flush tail put back, and a final empty block: a message that ends within a block does not reach its end.
@@ -45,17 +49,20 @@ impl Inflater {
         let state = self.state.get_or_insert_with(|| Decompress::new(false));
         state.reset(false);
         let mut run = Run { state, output: &mut self.output, bound: Bound::new(compressed.len(), limits) };
-        // A block with BFINAL ends a stream but perhaps not the message (RFC 7692 7.2.3.4): what follows is another.
         let mut rest = compressed;
-        while run.feed(&mut rest)? == Status::StreamEnd {
+        for _ in 0..STREAMS_MAX {
+            if run.feed(&mut rest)? != Status::StreamEnd {
+                let mut tail = MESSAGE_TAIL.as_slice();
+                let ended = run.feed(&mut tail)? == Status::StreamEnd && tail.is_empty();
+                return if ended { Ok(()) } else { Err(DecodeError::InvalidDeflate) };
+            }
             if rest.is_empty() {
                 return Ok(());
             }
+            // BFINAL ended a stream but not the message (RFC 7692 7.2.3.4): what follows is another.
             run.state.reset(false);
         }
-        let mut tail = MESSAGE_TAIL.as_slice();
-        let ended = run.feed(&mut tail)? == Status::StreamEnd && tail.is_empty();
-        if ended { Ok(()) } else { Err(DecodeError::InvalidDeflate) }
+        Err(DecodeError::InvalidDeflate)
     }
 
     /// The last inflated message.

@@ -67,7 +67,9 @@ fn offers() {
 
 #[test]
 fn answers() {
-    let rows: [(&str, Result<Option<(u8, u8)>, AnswerError>); 16] = [
+    type WindowBits = (u8, u8);
+    type Row = (&'static str, Result<Option<WindowBits>, AnswerError>);
+    let rows: [Row; 16] = [
         ("", Ok(None)),
         ("permessage-deflate; server_no_context_takeover", Ok(Some((15, 15)))),
         (BASE, Ok(Some((15, 15)))),

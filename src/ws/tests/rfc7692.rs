@@ -64,6 +64,8 @@ fn refused() {
     for (name, wire, error) in rows {
         assert_read(name, client, &hex(wire), &(vec![], Some(error)));
     }
+    let many_streams = [hex("c2 7e 00 82"), [3, 0].repeat(65)].concat();
+    assert_read("more streams than any compressor makes", client, &many_streams, &(vec![], Some(deflated)));
     let plain = || Reader::new(Role::Client, None, LIMITS);
     let not_agreed = DecodeError::ReservedBits { bits: 0b100 };
     assert_read(
