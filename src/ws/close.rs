@@ -53,8 +53,8 @@ pub struct CloseReason<'a> {
     pub text: &'a str,
 }
 
-/// Whether a close frame may carry `code`: those that IANA registered for the wire (1000–1003, 1007–1014), those of
-/// libraries (3000–3999) and of applications (4000–4999).
+/// Whether a close frame may carry `code`: those that IANA registered for the wire (1000–1003, 1007–1014),
+/// those of libraries (3000–3999) and of applications (4000–4999).
 pub fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -1,5 +1,6 @@
-//! Text that arrives in pieces cut anywhere. A byte that can no longer become UTF-8 is refused when it arrives, not at
-//! the end of its piece's character (RFC 6455 8.1; the strict reading that conformance suites test).
+//! Text that arrives in pieces cut anywhere. A byte that can no longer become UTF-8 is refused when it
+//! arrives, not at the end of its piece's character (RFC 6455 8.1; the strict reading that conformance suites
+//! test).
 
 use simdutf8::{basic, compat};
 

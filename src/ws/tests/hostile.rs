@@ -1,5 +1,5 @@
-//! The seam to the network: bytes from seeds, half noise and half almost frames. Nothing may panic, nothing may hold
-//! more than what came, and cutting the input elsewhere must not change the outcome.
+//! The seam to the network: bytes from seeds, half noise and half almost frames. Nothing may panic, nothing
+//! may hold more than what came, and cutting the input elsewhere must not change the outcome.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Offers and answers of permessage-deflate (RFC 7692 5 and 7.1).
+//! Offers and answers of permessage-deflate (RFC 7692 5 and 7.1): what is accepted, with which answer, and
+//! what is declined. The grammar below it is tested where it is.
 
 use super::deflate::{AnswerError, accept, negotiate, offer};
 

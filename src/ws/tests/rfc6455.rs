@@ -1,4 +1,5 @@
 //! The examples of RFC 6455 5.7, as golden bytes in both directions.
+//! Beside them the lengths around each change of form, and close frames.
 
 use super::*;
 
@@ -66,10 +67,11 @@ fn lengths_in_their_shortest_form() {
 #[test]
 fn close_frames() {
     let long = "é".repeat(100);
-    let rows: [(u16, &str, Mask, Vec<u8>); 4] = [
+    let rows: [(u16, &str, Mask, Vec<u8>); 5] = [
         (1000, "", None, hex("88 02 03 e8")),
         (4401, "expired", None, [hex("88 09 11 31"), b"expired".to_vec()].concat()),
         (1000, "", MASK, hex("88 82 37 fa 21 3d 34 12")),
+        (4430, &"x".repeat(200), None, [hex("88 7d 11 4e"), vec![b'x'; 123]].concat()),
         // 123 bytes would end within the 62nd character.
         (1001, &long, None, [hex("88 7c 03 e9"), "é".repeat(61).into_bytes()].concat()),
     ];
