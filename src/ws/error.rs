@@ -1,4 +1,6 @@
-//! What a peer can do wrong in its frames, and the close code that each wrong earns. All of it is the peer's fault.
+//! What a peer can do wrong in its frames, and the close code that each wrong earns. All of it is the peer's
+//! fault. Limits count as wrongs here: that a message is too big is the receiver's measure, but the sender's
+//! act.
 
 use super::close;
 

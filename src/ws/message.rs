@@ -1,7 +1,8 @@
-//! A message that could not be delivered straight from the input: cut into fragments, or by the end of a read.
+//! A message that could not be delivered straight from the input: cut into fragments, or by the end of a
+//! read.
 //!
-//! Invariants: memory follows the bytes that have arrived, never a length that was only announced; text is UTF-8 so
-//! far; compressed bytes are kept as they came and inflated when the last one is there.
+//! Invariants: memory follows the bytes that have arrived, never a length that was only announced; text is
+//! UTF-8 so far; compressed bytes are kept as they came and inflated when the last one is there.
 
 use super::{DecodeError, Item, Limits, header::Header, utf8::TextBuf};
 
@@ -98,8 +99,8 @@ impl Message {
     }
 }
 
-/// Whether a message of `have` bytes may grow by a frame of `announced`. Compressed bytes may pass the limit by what
-/// DEFLATE can cost at worst (nine bits a byte); the inflated size is checked where it becomes known.
+/// Whether a message of `have` bytes may grow by a frame of `announced`. Compressed bytes may pass the limit
+/// by what DEFLATE can cost at worst (nine bits a byte); the inflated size is checked where it becomes known.
 #[inline]
 pub(super) fn check_size(
     have: usize,
@@ -115,8 +116,8 @@ pub(super) fn check_size(
     Ok(())
 }
 
-/// The capacity for `needed` bytes of which `expected` will come: doubled, so that many small pieces cost linear time,
-/// but not beyond what is expected.
+/// The capacity for `needed` bytes of which `expected` will come: doubled, so that many small pieces cost
+/// linear time, but not beyond what is expected.
 pub(super) fn grown_capacity(capacity: usize, needed: usize, expected: usize) -> usize {
     if needed <= capacity { capacity } else { capacity.saturating_mul(2).min(expected).max(needed) }
 }

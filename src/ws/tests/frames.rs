@@ -1,4 +1,5 @@
 //! The rules of RFC 6455 5 for single frames, each with the byte at which a frame that breaks it is refused.
+//! Rules that span frames are in `messages`.
 
 use super::*;
 

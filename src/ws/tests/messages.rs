@@ -1,4 +1,5 @@
 //! Messages over several frames and reads: order, limits, and what a decoder holds meanwhile.
+//! Rules for single frames are in `frames`.
 
 use super::*;
 
@@ -80,6 +81,53 @@ fn partial_until_the_end() {
     }
 }
 
+/// The item is out, though its buffer is given up only by the next call.
+#[test]
+fn not_partial_once_delivered() {
+    let mut decoder = Decoder::new(Role::Client, None);
+    let mut inflater = Inflater::new();
+    for (i, wire) in ["81 02 61", "62", "89 02 61", "62"].into_iter().enumerate() {
+        let mut wire = hex(wire);
+        let said = decoder.next(&mut Input::new(&mut wire), &mut inflater, &LIMITS).unwrap().is_some();
+        assert_eq!((said, decoder.is_partial()), (i % 2 == 1, i % 2 == 0), "read {i}");
+    }
+}
+
+#[test]
+fn as_long_as_may_be() {
+    let limits = Limits { message_bytes_max: 200, ..LIMITS };
+    let reader = || Reader::new(Role::Client, Some(deflate_agreed()), limits);
+    let x = |count: usize| vec![b'x'; count];
+    // Compressed, a message of 200 bytes may take an eighth and 64 bytes more (289), but not any number.
+    let rows: [(&str, Vec<u8>, bool); 6] = [
+        ("200", [hex("81 7e 00 c8"), x(200)].concat(), true),
+        ("201", [hex("81 7e 00 c9"), x(201)].concat(), false),
+        ("100 and 100", [hex("01 64"), x(100), hex("80 64"), x(100)].concat(), true),
+        ("100 and 101", [hex("01 64"), x(100), hex("80 65"), x(101)].concat(), false),
+        ("200 stored in 206", [hex("c1 7e 00 ce  00 c8 00 37 ff"), x(200), hex("00")].concat(), true),
+        ("290 compressed", [hex("c1 7e 01 22"), vec![0; 290]].concat(), false),
+    ];
+    for (name, wire, allowed) in rows {
+        let refused = DecodeError::MessageTooBig { bytes_max: 200 };
+        let outcome = if allowed { (vec![text(&"x".repeat(200))], None) } else { (vec![], Some(refused)) };
+        assert_read(name, reader, &wire, &outcome);
+    }
+}
+
+/// One growth per doubling, or 65,536 fragments would copy gigabytes.
+#[test]
+fn many_fragments_cost_linear_time() {
+    let mut reader = Reader::new(Role::Client, None, Limits { fragments_max: 5000, ..LIMITS });
+    reader.feed(&hex("02 01 78")).unwrap();
+    let mut growths = 0;
+    for _ in 0..4000 {
+        let before = reader.decoder.held_bytes();
+        reader.feed(&hex("00 01 78")).unwrap();
+        growths += u32::from(reader.decoder.held_bytes() > before);
+    }
+    assert!(growths <= 12, "{growths} growths for 4001 bytes");
+}
+
 /// Announced bytes cost nothing; those that came cost at most the doubling of a buffer.
 #[test]
 fn memory_follows_what_has_arrived() {
@@ -98,7 +146,10 @@ fn memory_follows_what_has_arrived() {
             let piece = vec![b'x'; 1021.min((1 << 20) - arrived)];
             reader.feed(&piece).unwrap();
             arrived += piece.len();
-            assert!(reader.decoder.held_bytes() <= overhead + 2 * arrived, "{name}: {arrived}");
+            assert!(
+                reader.decoder.held_bytes() <= overhead + (2 * arrived).min(1 << 20),
+                "{name}: {arrived}"
+            );
         }
         assert_eq!(reader.decoder.held_bytes(), 0, "{name}");
         assert_eq!(reader.said.len(), 1);

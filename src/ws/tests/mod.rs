@@ -1,5 +1,5 @@
-//! What the tests of this folder share: a decoder's answer in owned form, and a way to ask it that cuts the input in
-//! every place.
+//! What the tests of this folder share: a decoder's answer in owned form, and a way to ask it that cuts the
+//! input in every place.
 
 mod frames;
 mod hostile;
@@ -73,7 +73,8 @@ fn read_in_pieces<'a>(mut reader: Reader, pieces: impl IntoIterator<Item = &'a [
     (reader.said, None)
 }
 
-/// Reads `wire` whole, in two pieces cut at each byte, and byte by byte: the outcome must always be `expected`.
+/// Reads `wire` whole, in two pieces cut at each byte, and byte by byte: the outcome must always be
+/// `expected`.
 fn assert_read(name: &str, reader: impl Fn() -> Reader, wire: &[u8], expected: &Outcome) {
     assert_eq!(&read_in_pieces(reader(), [wire]), expected, "{name}: whole");
     // Of a long payload, some hundred places stand for all.

@@ -1,4 +1,5 @@
-//! Offers and answers of permessage-deflate (RFC 7692 5 and 7.1).
+//! Offers and answers of permessage-deflate (RFC 7692 5 and 7.1): what is accepted, with which answer, and
+//! what is declined. The grammar below it is tested where it is.
 
 use super::deflate::{AnswerError, accept, negotiate, offer};
 
@@ -67,7 +68,9 @@ fn offers() {
 
 #[test]
 fn answers() {
-    let rows: [(&str, Result<Option<(u8, u8)>, AnswerError>); 16] = [
+    type WindowBits = (u8, u8);
+    type Row = (&'static str, Result<Option<WindowBits>, AnswerError>);
+    let rows: [Row; 16] = [
         ("", Ok(None)),
         ("permessage-deflate; server_no_context_takeover", Ok(Some((15, 15)))),
         (BASE, Ok(Some((15, 15)))),

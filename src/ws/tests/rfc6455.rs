@@ -1,8 +1,11 @@
 //! The examples of RFC 6455 5.7, as golden bytes in both directions.
+//! Beside them the lengths around each change of form, and close frames.
 
 use super::*;
 
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+type Mask = Option<[u8; 4]>;
+
+const MASK: Mask = Some([0x37, 0xfa, 0x21, 0x3d]);
 
 #[test]
 fn decoded() {
@@ -29,11 +32,11 @@ fn decoded() {
 
 #[test]
 fn encoded() {
-    let rows: [(&str, Opcode, &[u8], Option<[u8; 4]>, &str); 4] = [
+    let rows: [(&str, Opcode, &[u8], Mask, &str); 4] = [
         ("unmasked text", Opcode::Text, b"Hello", None, "81 05 48 65 6c 6c 6f"),
-        ("masked text", Opcode::Text, b"Hello", Some(MASK), "81 85 37 fa 21 3d 7f 9f 4d 51 58"),
+        ("masked text", Opcode::Text, b"Hello", MASK, "81 85 37 fa 21 3d 7f 9f 4d 51 58"),
         ("unmasked ping", Opcode::Ping, b"Hello", None, "89 05 48 65 6c 6c 6f"),
-        ("masked pong", Opcode::Pong, b"Hello", Some(MASK), "8a 85 37 fa 21 3d 7f 9f 4d 51 58"),
+        ("masked pong", Opcode::Pong, b"Hello", MASK, "8a 85 37 fa 21 3d 7f 9f 4d 51 58"),
     ];
     for (name, opcode, payload, mask, wire) in rows {
         let mut out = Vec::new();
@@ -64,10 +67,11 @@ fn lengths_in_their_shortest_form() {
 #[test]
 fn close_frames() {
     let long = "é".repeat(100);
-    let rows: [(u16, &str, Option<[u8; 4]>, Vec<u8>); 4] = [
+    let rows: [(u16, &str, Mask, Vec<u8>); 5] = [
         (1000, "", None, hex("88 02 03 e8")),
         (4401, "expired", None, [hex("88 09 11 31"), b"expired".to_vec()].concat()),
-        (1000, "", Some(MASK), hex("88 82 37 fa 21 3d 34 12")),
+        (1000, "", MASK, hex("88 82 37 fa 21 3d 34 12")),
+        (4430, &"x".repeat(200), None, [hex("88 7d 11 4e"), vec![b'x'; 123]].concat()),
         // 123 bytes would end within the 62nd character.
         (1001, &long, None, [hex("88 7c 03 e9"), "é".repeat(61).into_bytes()].concat()),
     ];

@@ -1,4 +1,5 @@
-//! The examples of RFC 7692 7.2.3, as golden bytes, and what the codec adds around them.
+//! The examples of RFC 7692 7.2.3, as golden bytes, and what the codec adds around them:
+//! what real peers send, what must be refused, windows, and bounds on inflation.
 
 use super::*;
 use crate::ws::deflate::{Deflater, INFLATE_RATIO_FREE_BYTES};
@@ -48,9 +49,10 @@ fn what_peers_really_send() {
 #[test]
 fn refused() {
     let deflated = DecodeError::InvalidDeflate;
-    let rows: [(&str, &str, DecodeError); 9] = [
+    let rows: [(&str, &str, DecodeError); 10] = [
         ("7.2.3.2 refers to the message before", "c1 05 f2 00 11 00 00", deflated),
         ("cut within a block", "c1 05 f2 48 cd c9 c9", deflated),
+        ("ends only within the tail", "c1 01 03", deflated),
         ("a reserved block type", "c1 01 06", deflated),
         ("stored lengths that differ", "c1 06 00 01 00 00 00 41", deflated),
         ("noise", "c1 04 ff ff ff ff", deflated),
@@ -64,6 +66,8 @@ fn refused() {
     for (name, wire, error) in rows {
         assert_read(name, client, &hex(wire), &(vec![], Some(error)));
     }
+    let many_streams = [hex("c2 7e 00 82"), [3, 0].repeat(65)].concat();
+    assert_read("more streams than any compressor makes", client, &many_streams, &(vec![], Some(deflated)));
     let plain = || Reader::new(Role::Client, None, LIMITS);
     let not_agreed = DecodeError::ReservedBits { bits: 0b100 };
     assert_read(
@@ -72,6 +76,22 @@ fn refused() {
         &hex("c1 07 f2 48 cd c9 c9 07 00"),
         &(vec![], Some(not_agreed)),
     );
+}
+
+/// The inflater is the shard's: what one connection did to it must not reach the next.
+#[test]
+fn an_inflater_forgets_what_failed() {
+    let mut inflater = Inflater::new();
+    let good = hex("c1 07 f2 48 cd c9 c9 07 00");
+    let rows = ["c1 04 ff ff ff ff", "c1 05 f2 48 cd c9 c9", "c1 01 03", "c1 08 f3 48 cd c9 c9 07 00 ff"];
+    for bad in rows.map(hex) {
+        for (mut wire, expected) in
+            [(bad, Err(DecodeError::InvalidDeflate)), (good.clone(), Ok(Some(Item::Text("Hello"))))]
+        {
+            let mut decoder = Decoder::new(Role::Client, Some(deflate_agreed()));
+            assert_eq!(decoder.next(&mut Input::new(&mut wire), &mut inflater, &LIMITS), expected);
+        }
+    }
 }
 
 #[test]

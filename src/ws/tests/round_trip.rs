@@ -1,4 +1,5 @@
-//! What one end encodes, the other decodes: any messages, fragments, reads, for both roles, compressed or not.
+//! What one end encodes, the other decodes: any messages, fragments, reads, for both roles, compressed or
+//! not. Afterwards the decoder owns nothing.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
