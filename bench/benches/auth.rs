@@ -30,6 +30,7 @@ fn claims() -> MintClaims {
         expires_at_s: Some(NOW_S + 3600),
         issuer: None,
         audience: None,
+        abilities: Vec::new(),
         names: ClaimNames::default(),
     }
 }

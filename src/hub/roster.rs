@@ -25,6 +25,8 @@ pub struct Membership {
     index: u32,
     /// Joins that were asked and not answered.
     pending: u32,
+    /// The client has asked to leave since: for it, it is out.
+    leaving: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +83,9 @@ impl Roster {
             self.memberships.resize_with(slot + 1, Vec::new);
         }
         if let Some(place) = self.place(conn, key) {
-            self.memberships[slot][place].pending += 1;
+            let membership = &mut self.memberships[slot][place];
+            membership.pending += 1;
+            membership.leaving = false;
             return true;
         }
         if self.memberships[slot].len() >= rooms_max {
@@ -89,8 +93,20 @@ impl Roster {
         }
         let id = self.room_or_new(key);
         self.room_mut(id).joining += 1;
-        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1 });
+        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1, leaving: false });
         true
+    }
+
+    /// Notes that `conn` asks to leave the room of this name; the room's key, if it is in it.
+    pub fn ask_leave(&mut self, conn: ConnId, room: &str) -> Option<&RoomKey> {
+        let rooms = &self.rooms;
+        let is_it = |membership: &&mut Membership| {
+            let found = rooms[membership.room.0 as usize].as_ref();
+            !membership.leaving && found.is_some_and(|found| found.key.room.as_str() == room)
+        };
+        let membership = self.memberships.get_mut(conn.slot as usize)?.iter_mut().find(is_it)?;
+        membership.leaving = true;
+        rooms[membership.room.0 as usize].as_ref().map(|room| &room.key)
     }
 
     /// The home answered a join of `conn` with its count `joins`. The caller knows that `conn` is alive; if the
@@ -158,14 +174,15 @@ impl Roster {
     /// costs no allocation: a connection is in few rooms.
     pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
         let list = self.memberships.get(conn.slot as usize)?;
-        let keys = list.iter().filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref());
+        let staying = list.iter().filter(|membership| !membership.leaving);
+        let keys = staying.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref());
         keys.map(|room| &room.key).find(|key| key.room.as_str() == room)
     }
 
     /// The keys of the rooms that `conn` has joined.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
         let list = self.memberships.get(conn.slot as usize).map(Vec::as_slice).unwrap_or_default();
-        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED);
+        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED && !membership.leaving);
         joined.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref()).map(|room| &room.key)
     }
 
