@@ -53,8 +53,8 @@ pub struct CloseReason<'a> {
     pub text: &'a str,
 }
 
-/// Whether a close frame may carry `code`: those that IANA registered for the wire (1000–1003, 1007–1014), those of
-/// libraries (3000–3999) and of applications (4000–4999).
+/// Whether a close frame may carry `code`: those that IANA registered for the wire (1000–1003, 1007–1014),
+/// those of libraries (3000–3999) and of applications (4000–4999).
 pub fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn payloads() {
-        let rows: [(&[u8], Result<Option<(u16, &str)>, DecodeError>); 8] = [
+        type Row = (&'static [u8], Result<Option<(u16, &'static str)>, DecodeError>);
+        let rows: [Row; 8] = [
             (b"", Ok(None)),
             (b"\x03", Err(DecodeError::CloseTruncated)),
             (b"\x03\xe8", Ok(Some((1000, "")))),

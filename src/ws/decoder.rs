@@ -1,7 +1,8 @@
-//! Bytes to items, incrementally. Drive it so: per read, make one [`Input`] and call [`Decoder::next`] until `None`.
+//! Bytes to items, incrementally. Drive it so: per read, make one [`Input`] and call [`Decoder::next`] until
+//! `None`.
 //!
-//! A whole unfragmented frame inside the input is unmasked and delivered where it lies. Everything else goes through
-//! [`Partial`], which exists only while something is cut off: an idle connection owns no buffer.
+//! A whole unfragmented frame inside the input is unmasked and delivered where it lies. Everything else goes
+//! through [`Partial`], which exists only while something is cut off: an idle connection owns no buffer.
 
 use std::ops::Range;
 
@@ -46,7 +47,8 @@ struct Partial {
     frame: Option<Frame>,
     /// The payload so far of a control frame.
     control: Vec<u8>,
-    /// The message so far. Invariant: open (more frames follow) or part of `frame` unless `delivered` names it.
+    /// The message so far. Invariant: open (more frames follow) or part of `frame` unless `delivered` names
+    /// it.
     message: Option<Message>,
     /// What the last item borrowed; it is dropped by the next call.
     delivered: Option<Delivered>,
@@ -81,8 +83,8 @@ impl Decoder {
         Self { role, deflate: deflate.is_some(), partial: None }
     }
 
-    /// The next item out of `input`, or `None` when the input is used up; what it left unfinished is kept inside.
-    /// After an error the connection is over and the decoder is of no more use.
+    /// The next item out of `input`, or `None` when the input is used up; what it left unfinished is kept
+    /// inside. After an error the connection is over and the decoder is of no more use.
     #[inline]
     pub fn next<'a>(
         &'a mut self,
@@ -145,11 +147,11 @@ impl Decoder {
             deflate: self.deflate,
             continuation: self.partial.as_ref().is_some_and(|partial| partial.message.is_some()),
         };
-        if self.partial.as_ref().is_none_or(|partial| partial.header_bytes == 0) {
-            if let Some((header, size)) = header::parse(input.rest(), expected)? {
-                input.take(size);
-                return Ok(Some(header));
-            }
+        if self.partial.as_ref().is_none_or(|partial| partial.header_bytes == 0)
+            && let Some((header, size)) = header::parse(input.rest(), expected)?
+        {
+            input.take(size);
+            return Ok(Some(header));
         }
         self.partial_mut().read_header(input, expected)
     }
@@ -299,7 +301,7 @@ fn whole_frame(
     }
 }
 
-/// Reads a whole payload as what its opcode says.
+/// Reads a whole payload as what its opcode says. A continuation is part of a message and never comes here.
 #[inline]
 fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, DecodeError> {
     Ok(match opcode {
@@ -309,4 +311,14 @@ fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, DecodeError> {
         Opcode::Pong => Item::Pong(payload),
         Opcode::Close => Item::Close(close::parse(payload)?),
     })
+}
+
+#[cfg(test)]
+impl Decoder {
+    /// What this decoder owns on the heap.
+    pub(super) fn held_bytes(&self) -> usize {
+        let Some(partial) = &self.partial else { return 0 };
+        let message = partial.message.as_ref().map_or(0, Message::capacity);
+        size_of::<Partial>() + partial.control.capacity() + message
+    }
 }

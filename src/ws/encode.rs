@@ -6,7 +6,8 @@ use super::{
     mask,
 };
 
-/// Appends a whole frame. `rsv1` says that `payload` was compressed (RFC 7692 6); `mask` is a client's fresh random key.
+/// Appends a whole frame. `rsv1` says that `payload` was compressed (RFC 7692 6); `mask` is a client's fresh
+/// random key.
 pub fn frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], rsv1: bool, mask: Option<[u8; 4]>) {
     header(out, opcode, payload.len(), rsv1, mask);
     let start = out.len();
@@ -26,7 +27,8 @@ pub fn close(out: &mut Vec<u8>, code: u16, text: &str, mask: Option<[u8; 4]>) {
     frame(out, Opcode::Close, &payload[..2 + text.len()], false, mask);
 }
 
-/// Appends the header of a frame whose payload of `payload_bytes` the caller appends next, masked if `mask` is given.
+/// Appends the header of a frame whose payload of `payload_bytes` the caller appends next, masked if `mask`
+/// is given.
 pub fn header(out: &mut Vec<u8>, opcode: Opcode, payload_bytes: usize, rsv1: bool, mask: Option<[u8; 4]>) {
     debug_assert!(!opcode.is_control() || (payload_bytes <= CONTROL_BYTES_MAX && !rsv1));
     let first = 0x80 | (u8::from(rsv1) << 6) | opcode as u8;

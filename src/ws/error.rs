@@ -1,4 +1,6 @@
-//! What a peer can do wrong in its frames, and the close code that each wrong earns. All of it is the peer's fault.
+//! What a peer can do wrong in its frames, and the close code that each wrong earns. All of it is the peer's
+//! fault. Limits count as wrongs here: that a message is too big is the receiver's measure, but the sender's
+//! act.
 
 use super::close;
 
@@ -51,7 +53,7 @@ pub enum DecodeError {
     #[error("a message of more than {bytes_max} bytes")]
     MessageTooBig { bytes_max: usize },
     /// More than [`fragments_max`](super::Limits::fragments_max).
-    #[error("a message in more than {fragments_max} fragments")]
+    #[error("a message that does not end after {fragments_max} fragments")]
     TooManyFragments { fragments_max: u32 },
     /// More than [`inflate_ratio_max`](super::Limits::inflate_ratio_max).
     #[error("a compressed message that inflates more than {ratio_max} times")]

@@ -1,4 +1,5 @@
-//! The one computation of the opening handshake that is not HTTP.
+//! The one computation of the opening handshake that is not HTTP. Requests, responses and their headers are
+//! the `http` module's; offers of compression are [`deflate`](super::deflate)'s.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest;

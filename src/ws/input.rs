@@ -1,4 +1,5 @@
 //! The bytes of one read, and how far they have been used.
+//! Knows no frames; an item that lies in the input is remembered as a range until it can be borrowed.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The mask of a client's frames (RFC 6455 5.3), eight bytes at a time: the loop over whole words has no branch and
-//! becomes vector instructions. Masking and unmasking are the same operation.
+//! The mask of a client's frames (RFC 6455 5.3), eight bytes at a time: the loop over whole words has no
+//! branch and becomes vector instructions. Masking and unmasking are the same operation.
 
 /// Applies `key` to `bytes`, whose first byte meets the key's first.
 #[inline]

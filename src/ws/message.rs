@@ -1,7 +1,8 @@
-//! A message that could not be delivered straight from the input: cut into fragments, or by the end of a read.
+//! A message that could not be delivered straight from the input: cut into fragments, or by the end of a
+//! read.
 //!
-//! Invariants: memory follows the bytes that have arrived, never a length that was only announced; text is UTF-8 so
-//! far; compressed bytes are kept as they came and inflated when the last one is there.
+//! Invariants: memory follows the bytes that have arrived, never a length that was only announced; text is
+//! UTF-8 so far; compressed bytes are kept as they came and inflated when the last one is there.
 
 use super::{DecodeError, Item, Limits, header::Header, utf8::TextBuf};
 
@@ -16,6 +17,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Message {
     body: Body,
+    /// Frames so far that were not the last.
     fragments: u32,
 }
 
@@ -47,7 +49,7 @@ impl Message {
 
     /// Counts one more frame against the limits, by its header alone.
     pub(super) fn admit(&mut self, header: &Header, limits: &Limits) -> Result<(), DecodeError> {
-        self.fragments = self.fragments.saturating_add(1);
+        self.fragments = self.fragments.saturating_add(u32::from(!header.fin));
         if self.fragments > limits.fragments_max {
             return Err(DecodeError::TooManyFragments { fragments_max: limits.fragments_max });
         }
@@ -97,8 +99,8 @@ impl Message {
     }
 }
 
-/// Whether a message of `have` bytes may grow by a frame of `announced`. Compressed bytes may pass the limit by what
-/// DEFLATE can cost at worst (nine bits a byte); the inflated size is checked where it becomes known.
+/// Whether a message of `have` bytes may grow by a frame of `announced`. Compressed bytes may pass the limit
+/// by what DEFLATE can cost at worst (nine bits a byte); the inflated size is checked where it becomes known.
 #[inline]
 pub(super) fn check_size(
     have: usize,
@@ -114,8 +116,19 @@ pub(super) fn check_size(
     Ok(())
 }
 
-/// The capacity for `needed` bytes of which `expected` will come: doubled, so that many small pieces cost linear time,
-/// but not beyond what is expected.
+/// The capacity for `needed` bytes of which `expected` will come: doubled, so that many small pieces cost
+/// linear time, but not beyond what is expected.
 pub(super) fn grown_capacity(capacity: usize, needed: usize, expected: usize) -> usize {
     if needed <= capacity { capacity } else { capacity.saturating_mul(2).min(expected).max(needed) }
+}
+
+#[cfg(test)]
+impl Message {
+    /// What this message owns on the heap.
+    pub(super) fn capacity(&self) -> usize {
+        match &self.body {
+            Body::Text(text) => text.capacity(),
+            Body::Binary(bytes) | Body::Compressed(_, bytes) => bytes.capacity(),
+        }
+    }
 }

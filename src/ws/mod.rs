@@ -41,7 +41,7 @@ pub enum Role {
 pub struct Limits {
     /// The longest message, in bytes after inflation. Checked against the header, before anything is kept.
     pub message_bytes_max: usize,
-    /// The most frames that one message may be cut into.
+    /// The most frames of one message that may come before its last.
     pub fragments_max: u32,
     /// The most bytes that one compressed byte may become, beyond the first
     /// [`INFLATE_RATIO_FREE_BYTES`](deflate::INFLATE_RATIO_FREE_BYTES) of a message.

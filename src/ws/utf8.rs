@@ -1,5 +1,6 @@
-//! Text that arrives in pieces cut anywhere. A byte that can no longer become UTF-8 is refused when it arrives, not at
-//! the end of its piece's character (RFC 6455 8.1; the strict reading that conformance suites test).
+//! Text that arrives in pieces cut anywhere. A byte that can no longer become UTF-8 is refused when it
+//! arrives, not at the end of its piece's character (RFC 6455 8.1; the strict reading that conformance suites
+//! test).
 
 use simdutf8::{basic, compat};
 
@@ -54,16 +55,23 @@ impl TextBuf {
         self.text.len() + self.tail_bytes
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     fn push_to_tail(&mut self, byte: u8) -> Result<(), DecodeError> {
         self.tail[self.tail_bytes] = byte;
-        self.tail_bytes += 1;
-        match str::from_utf8(&self.tail[..self.tail_bytes]) {
+        match str::from_utf8(&self.tail[..=self.tail_bytes]) {
             Ok(character) => {
                 self.text.push_str(character);
                 self.tail_bytes = 0;
                 Ok(())
             }
-            Err(error) if error.error_len().is_none() => Ok(()),
+            Err(error) if error.error_len().is_none() => {
+                self.tail_bytes += 1;
+                Ok(())
+            }
             Err(_) => Err(DecodeError::InvalidUtf8),
         }
     }

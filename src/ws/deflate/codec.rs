@@ -1,24 +1,32 @@
 //! The DEFLATE codec of one shard: a message in, a message out, nothing remembered between two of them.
 //!
-//! Invariant: an [`Inflater`] never holds more than one inflated message, bounded before it starts by the limits;
-//! what a big one needed is given back with the next.
+//! Invariant: an [`Inflater`] never holds more than one inflated message, bounded before it starts by the
+//! limits; what a big one needed is given back with the next.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::{WINDOW_BITS_DEFAULT, WINDOW_BITS_MIN};
 use crate::ws::{DecodeError, Limits};
 
-/// The first inflated bytes of a message, to which the ratio does not apply: a short message may well consist of
-/// one letter.
+/// The first inflated bytes of a message, to which the ratio does not apply: a short message may well consist
+/// of one letter.
 pub const INFLATE_RATIO_FREE_BYTES: usize = 64 * 1024;
 
 /// What an [`Inflater`] keeps between messages.
 const OUTPUT_BYTES_KEPT: usize = 256 * 1024;
 const OUTPUT_BYTES_MIN: usize = 4 * 1024;
 
+/// How many DEFLATE streams, each ended by BFINAL, one message may consist of. Compressors make one or two; a
+/// stream can be two bytes, and each costs a reset.
+const STREAMS_MAX: usize = 64;
+
+/// zlib's fastest: 2 µs for 200 bytes of JSON where level 2 takes 5.5 µs to save another seventh.
+const LEVEL: u32 = 1;
+
 /// What a sync flush ends with and a message leaves out (RFC 7692 7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
-/// The flush tail put back, and a final empty block: a message that ends within a block does not reach its end.
+/// The flush tail put back, and a final empty block: a message that ends within a block does not reach its
+/// end.
 const MESSAGE_TAIL: [u8; 6] = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
 
 /// Inflates messages. Costs nothing until the first one.
@@ -45,17 +53,20 @@ impl Inflater {
         let state = self.state.get_or_insert_with(|| Decompress::new(false));
         state.reset(false);
         let mut run = Run { state, output: &mut self.output, bound: Bound::new(compressed.len(), limits) };
-        // A block with BFINAL ends a stream but perhaps not the message (RFC 7692 7.2.3.4): what follows is another.
         let mut rest = compressed;
-        while run.feed(&mut rest)? == Status::StreamEnd {
+        for _ in 0..STREAMS_MAX {
+            if run.feed(&mut rest)? != Status::StreamEnd {
+                let mut tail = MESSAGE_TAIL.as_slice();
+                let ended = run.feed(&mut tail)? == Status::StreamEnd && tail.is_empty();
+                return if ended { Ok(()) } else { Err(DecodeError::InvalidDeflate) };
+            }
             if rest.is_empty() {
                 return Ok(());
             }
+            // BFINAL ended a stream but not the message (RFC 7692 7.2.3.4): what follows is another.
             run.state.reset(false);
         }
-        let mut tail = MESSAGE_TAIL.as_slice();
-        let ended = run.feed(&mut tail)? == Status::StreamEnd && tail.is_empty();
-        if ended { Ok(()) } else { Err(DecodeError::InvalidDeflate) }
+        Err(DecodeError::InvalidDeflate)
     }
 
     /// The last inflated message.
@@ -118,7 +129,8 @@ impl Run<'_> {
     }
 }
 
-/// Compresses messages. Costs nothing until the first one; then one zlib state per window size in use.
+/// Compresses messages. Costs nothing until the first one; then one zlib state (at most some 300 KiB) per
+/// window size in use.
 #[derive(Default, Debug)]
 pub struct Deflater {
     states: [Option<Compress>; (WINDOW_BITS_DEFAULT - WINDOW_BITS_MIN + 1) as usize],
@@ -135,8 +147,9 @@ impl Deflater {
     pub fn compress(&mut self, window_bits: u8, payload: &[u8], out: &mut Vec<u8>) {
         let window_bits = window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_DEFAULT);
         let state = &mut self.states[usize::from(window_bits - WINDOW_BITS_MIN)];
-        let state = state
-            .get_or_insert_with(|| Compress::new_with_window_bits(Compression::fast(), false, window_bits));
+        let state = state.get_or_insert_with(|| {
+            Compress::new_with_window_bits(Compression::new(LEVEL), false, window_bits)
+        });
         state.reset();
         // Nine bits a byte and the flush: with this room one call is enough.
         out.reserve(payload.len() + payload.len() / 8 + 64);

@@ -1,5 +1,5 @@
-//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1, lists as RFC 9110 5.6.1): a list of names with parameters.
-//! Knows no extension; a value that breaks the grammar anywhere is refused as a whole.
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 9.1, lists as RFC 9110 5.6.1): a list of names with
+//! parameters. Knows no extension; a value that breaks the grammar anywhere is refused as a whole.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,8 @@ pub(super) struct Param<'h> {
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Malformed;
 
-/// Reads one header value. Empty list elements are allowed and skipped, as RFC 9110 5.6.1.2 asks of recipients.
+/// Reads one header value. Empty list elements are allowed and skipped, as RFC 9110 5.6.1.2 asks of
+/// recipients.
 pub(super) fn parse(value: &str) -> Result<Vec<Extension<'_>>, Malformed> {
     let mut scanner = Scanner { rest: value };
     let mut extensions = Vec::new();

@@ -1,7 +1,8 @@
-//! permessage-deflate (RFC 7692) without context takeover in either direction: every message stands alone, so that
-//! one compressed frame serves all subscribers and an idle connection owns no zlib state.
+//! permessage-deflate (RFC 7692) without context takeover in either direction: every message stands alone, so
+//! that one compressed frame serves all subscribers and an idle connection owns no zlib state.
 //!
-//! Owns the negotiation for both roles and the codec; one [`Inflater`] and one [`Deflater`] serve a whole shard.
+//! Owns the negotiation for both roles and the codec; one [`Inflater`] and one [`Deflater`] serve a whole
+//! shard.
 
 mod codec;
 mod header;
@@ -24,9 +25,9 @@ const WINDOW_BITS_MIN: u8 = 9;
 /// What a handshake agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Agreed {
-    /// The server compresses with a window of at most 2^this, 9–15.
+    /// The server compresses with a window of at most 2^this bytes: 9–15, or the 8 of another server.
     pub server_window_bits: u8,
-    /// The client compresses with a window of at most 2^this, 9–15.
+    /// The client compresses with a window of at most 2^this bytes, 9–15.
     pub client_window_bits: u8,
     /// The offer named `server_max_window_bits`: the answer must, too (RFC 7692 7.1.2.1).
     answer_server_bits: bool,
@@ -48,8 +49,9 @@ pub enum AnswerError {
     Parameters,
 }
 
-/// Picks the first acceptable offer out of all values of a request's `Sec-WebSocket-Extensions` (RFC 7692 5.1).
-/// A malformed value offers nothing; an offer that only an 8-bit window on the server could meet is declined.
+/// Picks the first acceptable offer out of all values of a request's `Sec-WebSocket-Extensions` (RFC 7692
+/// 5.1). A malformed value offers nothing; an offer that only an 8-bit window on the server could meet is
+/// declined.
 pub fn negotiate<'h>(values: impl Iterator<Item = &'h str>) -> Option<Agreed> {
     values
         .filter_map(|value| header::parse(value).ok())
@@ -63,7 +65,8 @@ pub fn offer() -> &'static str {
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits"
 }
 
-/// Reads the answer to [`offer`], all values of the response's header joined by commas. An empty one declines.
+/// Reads the answer to [`offer`], all values of the response's header joined by commas. An empty one
+/// declines.
 pub fn accept(answer: &str) -> Result<Option<Agreed>, AnswerError> {
     let mut extensions = header::parse(answer).map_err(|_| AnswerError::Malformed)?.into_iter();
     match (extensions.next(), extensions.next()) {
@@ -136,7 +139,8 @@ fn window_bits(value: &str) -> Option<u8> {
     }
 }
 
-/// The server's side of one offer. A client that limits itself to 8 bits needs no answer: any window inflates it.
+/// The server's side of one offer. A client that limits itself to 8 bits needs no answer: any window inflates
+/// it.
 fn agree(offer: &Extension<'_>) -> Option<Agreed> {
     let params = Params::read(offer)?;
     let server_window_bits = params.server_max_window_bits.unwrap_or(WINDOW_BITS_DEFAULT);
@@ -149,7 +153,8 @@ fn agree(offer: &Extension<'_>) -> Option<Agreed> {
     })
 }
 
-/// The client's side: the server must take up `server_no_context_takeover`, since every message is inflated alone.
+/// The client's side: the server must take up `server_no_context_takeover`, since every message is inflated
+/// alone.
 fn accepted(answer: &Extension<'_>) -> Result<Agreed, AnswerError> {
     let params = Params::read(answer).ok_or(AnswerError::Parameters)?;
     let client_window_bits = match params.client_max_window_bits {
