@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// From the order to publish to the first message, so that all threads are there in time.
 const START_AHEAD: Duration = Duration::from_millis(100);
 /// When everything has arrived, duplicates may still come: this long they are waited for.
-const AFTERMATH: Duration = Duration::from_millis(200);
+const AFTERMATH: Duration = Duration::from_millis(500);
 /// Threads have this long to close all connections.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 /// When so many connections have failed and none succeeded, the rest need not be tried.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use server::{Fault, Server, SignIn};
+use server::{Damage, Fault, Server, SignIn};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
 /// One room has 20 members and one publisher, so that faults can be told in advance.
@@ -122,16 +122,16 @@ fn poisson_arrivals_repeat_with_their_seed() {
 fn every_faulty_delivery_is_found_and_counted() {
     // fault, the figure that shows it, whether those deliveries count as lost too
     let rows = [
-        (Fault::Lose, "lost", true),
-        (Fault::Duplicate, "duplicated", false),
-        (Fault::Corrupt, "corrupt", true),
-        (Fault::Misroute, "misrouted", true),
+        (Fault::Deliveries(Damage::Lose), "lost", true),
+        (Fault::Deliveries(Damage::Duplicate), "duplicated", false),
+        (Fault::Deliveries(Damage::Reserialise), "corrupt", true),
+        (Fault::Deliveries(Damage::Misroute), "misrouted", true),
         (Fault::Reorder, "reordered", false),
         (Fault::Echo, "unexpected", false),
     ];
     for (fault, figure, is_lost) in rows {
         let server = Server::start(SignIn::DevToken, fault);
-        let outcome = run(&server, &["--drain-timeout", "300ms"]);
+        let outcome = run(&server, &["--drain-timeout", "2s"]);
         assert_eq!(outcome.code, 1, "{fault:?}: {}", outcome.text);
         assert!(server.faults() > 0);
         let lost = if is_lost { server.faults() } else { 0 };
@@ -152,7 +152,7 @@ fn every_faulty_delivery_is_found_and_counted() {
 fn refused_and_unanswered_publications_are_counted_and_nothing_is_lost() {
     for (fault, figure) in [(Fault::RefuseSends, "refused"), (Fault::LoseAcks, "unacked")] {
         let server = Server::start(SignIn::DevToken, fault);
-        let outcome = run(&server, &["--drain-timeout", "300ms"]);
+        let outcome = run(&server, &["--drain-timeout", "2s"]);
         assert_eq!(outcome.code, 1, "{}", outcome.text);
         assert_eq!(server.faults(), SENT / 10);
         assert_eq!(outcome.number("publications", figure), server.faults(), "{}", outcome.text);
@@ -165,7 +165,7 @@ fn refused_and_unanswered_publications_are_counted_and_nothing_is_lost() {
 #[test]
 fn dropped_connections_are_counted_with_their_reason() {
     let server = Server::start(SignIn::DevToken, Fault::Drop);
-    let outcome = run(&server, &["--drain-timeout", "300ms"]);
+    let outcome = run(&server, &["--drain-timeout", "2s"]);
     assert_eq!(outcome.code, 1);
     assert_eq!((server.faults(), outcome.number("connections", "dropped")), (4, 4), "{}", outcome.text);
     assert_eq!(outcome.json["connections"]["drops"]["closed with 4430: slow consumer"].as_u64(), Some(4));

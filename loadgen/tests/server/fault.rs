@@ -6,11 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     None,
-    /// Some deliveries are left out, sent twice, re-serialised, or labelled with another room.
-    Lose,
-    Duplicate,
-    Corrupt,
-    Misroute,
+    /// Some deliveries arrive otherwise than they should.
+    Deliveries(Damage),
     /// Some messages are overtaken by the next one in their room.
     Reorder,
     /// Senders get their own messages.
@@ -28,6 +25,17 @@ pub(crate) enum Fault {
     Delay(Duration),
 }
 
+/// What befalls a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Damage {
+    Lose,
+    Duplicate,
+    /// The payload is the same JSON, but not the same bytes.
+    Reserialise,
+    /// The room is another one.
+    Misroute,
+}
+
 impl Fault {
     /// Every tenth message of a room, never the last of a multiple of ten.
     pub(crate) fn strikes_message(self, number: u64) -> bool {
@@ -35,9 +43,9 @@ impl Fault {
     }
 
     /// About one delivery in seven, spread over messages and members.
-    pub(crate) fn strikes_delivery(self, number: u64, member: u64) -> bool {
+    pub(crate) fn damage(self, number: u64, member: u64) -> Option<Damage> {
         match self {
-            Self::Lose | Self::Duplicate | Self::Corrupt | Self::Misroute => (number * 3 + member).is_multiple_of(7),
+            Self::Deliveries(damage) => (number * 3 + member).is_multiple_of(7).then_some(damage),
             Self::None
             | Self::Reorder
             | Self::Echo
@@ -46,7 +54,7 @@ impl Fault {
             | Self::Drop
             | Self::RefuseJoins
             | Self::WrongAccept
-            | Self::Delay(_) => false,
+            | Self::Delay(_) => None,
         }
     }
 }

@@ -18,7 +18,7 @@ use std::{
     thread,
 };
 
-pub(crate) use fault::Fault;
+pub(crate) use fault::{Damage, Fault};
 use ringway::ws::{Decoder, Input, Item, Limits, Opcode, Role, deflate::Inflater, encode};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
@@ -242,22 +242,21 @@ impl Shared {
                 }
                 continue;
             }
-            if !self.fault.strikes_delivery(number, index as u64) {
-                write(&member.socket, &good);
-                continue;
+            let damage = self.fault.damage(number, index as u64);
+            if damage.is_some() {
+                self.strike();
             }
-            self.strike();
-            match self.fault {
-                Fault::Lose => {}
-                Fault::Duplicate => {
+            match damage {
+                None => write(&member.socket, &good),
+                Some(Damage::Lose) => {}
+                Some(Damage::Duplicate) => {
                     write(&member.socket, &good);
                     write(&member.socket, &good);
                 }
-                Fault::Corrupt => {
-                    write(&member.socket, &delivery(name, &message.payload.replacen(r"\/", "/", 1)))
+                Some(Damage::Reserialise) => {
+                    write(&member.socket, &delivery(name, &message.payload.replacen(r"\/", "/", 1)));
                 }
-                Fault::Misroute => write(&member.socket, &delivery("elsewhere", &message.payload)),
-                other => unreachable!("{other:?} strikes no single deliveries"),
+                Some(Damage::Misroute) => write(&member.socket, &delivery("elsewhere", &message.payload)),
             }
         }
     }
