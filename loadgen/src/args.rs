@@ -5,11 +5,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::{payload, schedule::Arrivals};
 
-const EXAMPLES: &str = "\
+const MORE_HELP: &str = "\
+Modes:
+  fanout  join a room each; some publish; every delivery is checked
+  churn   as fanout, while half of the listeners come and go; those that stay must lose nothing
+  echo    send to a path that answers every message with itself (/echo); no token, no rooms
+  idle    join a room each, answer heartbeats, and hold still
+
 Examples:
   loadgen                                     10,000 connections, 100 rooms, 50,000 deliveries/s
   loadgen --conns 2000 --rate 2000 --duration 1m
@@ -23,13 +29,24 @@ Tokens come from the first of: --token, --token-file, --secret, --secret-file, t
 (RINGWAY_AUTH__JWT_SECRET, JWT_SECRET), and GET /dev/token of a gateway that runs without a
 secret outside production. Prefer the files: an argument shows in the process list.
 
+Latency is from the time at which a message was due to its arrival at each member, so that a
+delay that holds up the sender shows in full (no coordinated omission).
+
 Exit status: 0 every check passed; 1 a delivery was lost, duplicated, reordered, corrupt or
 misrouted, a publication refused or not acked, or a connection failed; 3 the run could not start.";
 
-/// Opens many authenticated connections, publishes on a fixed schedule, checks every delivery and
-/// reports latency from the scheduled time.
+/// Opens many authenticated WebSocket connections, publishes on a fixed schedule, checks every
+/// delivery, and reports latency
 #[derive(Parser, Debug)]
-#[command(name = "loadgen", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "loadgen",
+    version,
+    after_help = MORE_HELP,
+    max_term_width = 100,
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub(crate) struct Args {
     /// What the connections do
     #[arg(long, value_enum, default_value_t = Mode::Fanout)]
@@ -37,75 +54,88 @@ pub(crate) struct Args {
     /// Where to connect, ws:// only [default: ws://127.0.0.1:8080/ws, in echo mode /echo]
     #[arg(long)]
     pub(crate) url: Option<String>,
+
     /// Connections to open
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    #[arg(long, default_value_t = 10_000, value_name = "N", help_heading = CONNECTIONS)]
     pub(crate) conns: u32,
     /// Rooms that they share evenly [default: one per 100 connections]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = CONNECTIONS)]
     pub(crate) rooms: Option<u32>,
-    /// Connections that publish [default: 10 per room; in echo mode all]
-    #[arg(long, value_name = "N")]
-    pub(crate) publishers: Option<u32>,
-    /// Messages published per second, all publishers together [default: 500; in echo mode 1000]
-    #[arg(long, value_name = "PER_S")]
-    pub(crate) rate: Option<f64>,
-    /// Size of a message's payload in bytes
-    #[arg(long, default_value_t = 128, value_name = "BYTES")]
-    pub(crate) payload: usize,
-    /// How publications are spread over time
-    #[arg(long, value_enum, default_value_t = Arrivals::Even)]
-    pub(crate) arrivals: Arrivals,
-    /// Length of the measured phase (20s, 500ms, 2m)
-    #[arg(long, default_value = "20s", value_parser = parse_duration)]
-    pub(crate) duration: Duration,
-    /// Publishing before the measured phase: checked, but not in the latencies
-    #[arg(long, default_value = "3s", value_parser = parse_duration)]
-    pub(crate) warmup: Duration,
-    /// How long to wait at the end for what is still on its way
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    pub(crate) drain_timeout: Duration,
     /// Connections opened per second
-    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S")]
+    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S", help_heading = CONNECTIONS)]
     pub(crate) connect_rate: f64,
     /// Connections that leave and come back per second, in churn mode
-    #[arg(long, default_value_t = 100.0, value_name = "PER_S")]
+    #[arg(long, default_value_t = 100.0, value_name = "PER_S", help_heading = CONNECTIONS)]
     pub(crate) churn_rate: f64,
     /// Threads that share the connections
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = CONNECTIONS)]
     pub(crate) threads: u32,
-    /// Seed of Poisson arrivals and masking keys [default: drawn, and shown]
-    #[arg(long)]
+
+    /// Connections that publish [default: 10 per room; in echo mode all]
+    #[arg(long, value_name = "N", help_heading = MESSAGES)]
+    pub(crate) publishers: Option<u32>,
+    /// Messages published per second, all publishers together [default: 500; in echo mode 1000]
+    #[arg(long, value_name = "PER_S", help_heading = MESSAGES)]
+    pub(crate) rate: Option<f64>,
+    /// Size of a message's payload
+    #[arg(long, default_value_t = 128, value_name = "BYTES", help_heading = MESSAGES)]
+    pub(crate) payload: usize,
+    /// Messages at equal distances, or at random as from independent users
+    #[arg(long, value_enum, default_value_t = Arrivals::Even, value_name = "KIND", help_heading = MESSAGES)]
+    pub(crate) arrivals: Arrivals,
+    /// Seed of random arrivals and masking keys [default: drawn, and shown]
+    #[arg(long, help_heading = MESSAGES)]
     pub(crate) seed: Option<u64>,
+
+    /// Publishing before the measured phase: checked, but not in the latencies
+    #[arg(long, default_value = "3s", value_parser = parse_duration, value_name = "TIME", help_heading = PHASES)]
+    pub(crate) warmup: Duration,
+    /// Length of the measured phase, such as 500ms, 20s or 2m
+    #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "TIME", help_heading = PHASES)]
+    pub(crate) duration: Duration,
+    /// How long to wait at the end for what is still on its way
+    #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "TIME", help_heading = PHASES)]
+    pub(crate) drain_timeout: Duration,
+
     /// One token for all connections
-    #[arg(long, group = "credential")]
+    #[arg(long, group = "credential", help_heading = TOKENS)]
     pub(crate) token: Option<String>,
     /// Reads that token from a file (- is standard input)
-    #[arg(long, group = "credential", value_name = "FILE")]
+    #[arg(long, group = "credential", value_name = "FILE", help_heading = TOKENS)]
     pub(crate) token_file: Option<PathBuf>,
     /// HS256 secret; a token is minted for every connection
-    #[arg(long, group = "credential")]
+    #[arg(long, group = "credential", help_heading = TOKENS)]
     pub(crate) secret: Option<String>,
     /// Reads that secret from a file (- is standard input)
-    #[arg(long, group = "credential", value_name = "FILE")]
+    #[arg(long, group = "credential", value_name = "FILE", help_heading = TOKENS)]
     pub(crate) secret_file: Option<PathBuf>,
-    /// Tenant in the tokens
-    #[arg(long)]
+    /// Tenant in the tokens that are minted
+    #[arg(long, help_heading = TOKENS)]
     pub(crate) tenant: Option<String>,
+
     /// Writes the result as JSON (- is standard output; the table then goes to standard error)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) json: Option<PathBuf>,
+    /// Shows this help
+    #[arg(short, long, action = ArgAction::HelpShort, help_heading = OUTPUT)]
+    help: Option<bool>,
+    /// Shows the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = OUTPUT)]
+    version: Option<bool>,
 }
 
-/// What the connections do.
+const CONNECTIONS: &str = "Connections";
+const MESSAGES: &str = "Messages";
+const PHASES: &str = "Phases";
+const TOKENS: &str = "Tokens";
+const OUTPUT: &str = "Output";
+
+/// What the connections do; [`MORE_HELP`] describes each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Mode {
-    /// Join a room each; some publish; every delivery is checked
     Fanout,
-    /// As fanout, while half of the listeners come and go; those that stay must lose nothing
     Churn,
-    /// Send to a path that answers every message with itself; no token, no rooms
     Echo,
-    /// Join a room each, answer heartbeats, and hold still
     Idle,
 }
 

@@ -38,7 +38,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
@@ -65,10 +65,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed terminal is no reason to fail otherwise.
             let _ = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => ExitCode::from(EXIT_NO_RUN),
-            };
+            return if error.use_stderr() { ExitCode::from(EXIT_NO_RUN) } else { ExitCode::SUCCESS };
         }
     };
     match try_main(&args) {

@@ -10,7 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::format;
 
-const TEMPLATE: &str = "{prefix:10} {bar:32} {msg}";
+const TEMPLATE: &str = "{prefix:10} {bar:24} {wide_msg}";
+/// Of a phase that may end at any time.
+const OPEN_TEMPLATE: &str = "{prefix:10} {wide_msg}";
 /// Rates are of at least this long.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
@@ -29,10 +31,11 @@ struct Rate {
 }
 
 impl Phase {
-    /// A phase of `length` steps called `name`.
-    pub(crate) fn begin(name: &'static str, length: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+    /// A phase called `name`, of `length` steps if that is known.
+    pub(crate) fn begin(name: &'static str, length: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
+        let template = if length.is_some() { TEMPLATE } else { OPEN_TEMPLATE };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         }
         bar.set_prefix(name);

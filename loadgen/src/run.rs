@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// From the order to publish to the first message, so that all threads are there in time.
 const START_AHEAD: Duration = Duration::from_millis(100);
 /// When everything has arrived, duplicates may still come: this long they are waited for.
-const AFTERMATH: Duration = Duration::from_millis(200);
+const AFTERMATH: Duration = Duration::from_millis(500);
 /// Threads have this long to close all connections.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 /// When so many connections have failed and none succeeded, the rest need not be tried.
@@ -115,7 +115,7 @@ impl<'i> Lead<'i> {
     /// Until every connection was tried; whether there is anything to go on with.
     fn connect(&mut self) -> Result<bool, RunError> {
         let total = u64::from(self.setup.config.conns);
-        let mut phase = Phase::begin("connecting", total);
+        let mut phase = Phase::begin("connecting", Some(total));
         let settled = loop {
             self.look()?;
             let (ready, failed) = (self.sum(|s| s.ready.into()), self.sum(|s| s.failed.into()));
@@ -128,7 +128,8 @@ impl<'i> Lead<'i> {
             }
         };
         let ready = self.sum(|s| s.ready.into());
-        phase.end(&format!("{} of {} connections", format::count(ready), format::count(total)));
+        let gave_up = if settled || self.is_interrupted() { "" } else { " (all failed so far: gave up)" };
+        phase.end(&format!("{} of {} connections{gave_up}", format::count(ready), format::count(total)));
         Ok(settled && ready > 0)
     }
 
@@ -147,8 +148,10 @@ impl<'i> Lead<'i> {
                 members: Arc::clone(&members),
             }))?;
         }
-        let mut phase =
-            Phase::begin(if warmup.is_zero() { "running" } else { "warm-up" }, nanos(publishing) / 1_000_000);
+        let mut phase = Phase::begin(
+            if warmup.is_zero() { "running" } else { "warm-up" },
+            Some(nanos(publishing) / 1_000_000),
+        );
         let mut warming = !warmup.is_zero();
         loop {
             self.look()?;
@@ -188,7 +191,7 @@ impl<'i> Lead<'i> {
         if self.setup.config.mode == Mode::Idle {
             return Ok(());
         }
-        let mut phase = Phase::begin("draining", 1);
+        let mut phase = Phase::begin("draining", None);
         let deadline = Instant::now() + self.setup.config.drain_timeout;
         let mut complete = None;
         loop {

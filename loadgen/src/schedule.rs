@@ -7,12 +7,10 @@
 
 use clap::ValueEnum;
 
-/// How publications are spread over time.
+/// How publications are spread over time: at equal distances, or at random.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Arrivals {
-    /// At equal distances over all publishers
     Even,
-    /// At random, as independent users would
     Poisson,
 }
 

@@ -6,6 +6,7 @@ use crate::{format, latency::Percentiles, summary::Summary};
 
 const LABEL_WIDTH: usize = 13;
 const CELL_WIDTH: usize = 11;
+const CONNS_TO_DIVIDE_BY: u32 = 5_000;
 
 /// The whole report, with a line feed at the end.
 pub(crate) fn render(summary: &Summary) -> String {
@@ -112,15 +113,19 @@ fn write_generator(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let generator = &summary.generator;
     let cpu: Vec<String> =
         generator.cpu_ratios.iter().map(|ratio| format!("{:.0} %", ratio * 100.0)).collect();
-    let per_conn = generator.memory_bytes / u64::from(summary.load.conns.max(1));
-    writeln!(
+    write!(
         out,
-        "{:LABEL_WIDTH$}CPU {} of a core, {} resident ({} a connection)",
+        "{:LABEL_WIDTH$}CPU {} of a core, {} resident",
         "generator",
         cpu.join(" + "),
-        format::bytes(generator.memory_bytes),
-        format::bytes(per_conn)
-    )
+        format::bytes(generator.memory_bytes)
+    )?;
+    // With fewer, what every run needs would drown what a connection needs.
+    if summary.load.conns >= CONNS_TO_DIVIDE_BY {
+        let per_conn = generator.memory_bytes / u64::from(summary.load.conns);
+        write!(out, " ({} a connection)", format::bytes(per_conn))?;
+    }
+    writeln!(out)
 }
 
 fn write_verdict(out: &mut String, summary: &Summary) -> std::fmt::Result {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{
-    args::Mode,
     reasons::Reasons,
     summary::{Connections, Deliveries, Generator, Latency, Load, Publications, Throughput},
 };
@@ -85,7 +84,7 @@ fn good() -> Summary {
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    summary.judge(Mode::Fanout, false);
+    summary.judge(false);
     summary
 }
 
@@ -192,7 +191,7 @@ fn a_bad_run_says_what_was_wrong_and_what_to_doubt() {
     summary.deliveries.foreign = 5;
     summary.generator.cpu_ratios = vec![0.97, 0.12];
     summary.generator.scheduling_lag.p99_us = 2_500.0;
-    summary.judge(Mode::Churn, true);
+    summary.judge(true);
     assert!(!summary.passed && summary.generator.limited);
     assert_eq!(render(&summary), BAD);
 }
@@ -204,6 +203,6 @@ fn a_run_without_messages_shows_none() {
     summary.load.rooms = 1;
     summary.publications.sent = 0;
     summary.latency.join = Percentiles::default();
-    summary.judge(Mode::Idle, false);
+    summary.judge(false);
     assert_eq!(render(&summary), IDLE);
 }

@@ -1,0 +1,283 @@
+//! The real program against a server that is faithful, and against servers that do wrong in ways
+//! that are counted: every figure must be the server's own.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected is to fail")]
+
+mod server;
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use server::{Damage, Fault, Server, SignIn};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+
+/// One room has 20 members and one publisher, so that faults can be told in advance.
+const LOAD: [&str; 12] = [
+    "--conns",
+    "80",
+    "--rooms",
+    "4",
+    "--publishers",
+    "4",
+    "--rate",
+    "400",
+    "--warmup",
+    "200ms",
+    "--duration",
+    "800ms",
+];
+const SENT: u64 = 400;
+const DELIVERIES: u64 = SENT * 19;
+
+struct Outcome {
+    code: i32,
+    /// Null when there was no run.
+    json: Value,
+    /// Table, phases and errors.
+    text: String,
+}
+
+impl Outcome {
+    fn number(&self, group: &str, name: &str) -> u64 {
+        self.json[group][name].as_u64().unwrap_or_else(|| panic!("{group}.{name}: {}", self.text))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.json["problems"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn loadgen(flags: &[&str], stdin: &str) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(flags)
+        .args(["--json", "-"])
+        .env_remove("JWT_SECRET")
+        .env_remove("RINGWAY_AUTH__JWT_SECRET")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that reads no input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        code: output.status.code().unwrap(),
+        json: sonic_rs::from_slice(&output.stdout).unwrap_or_default(),
+        text: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The usual load, with further flags.
+fn run(server: &Server, flags: &[&str]) -> Outcome {
+    let url = format!("{}/ws", server.url());
+    loadgen(&[&LOAD[..], &["--url", &url], flags].concat(), "")
+}
+
+fn assert_clean(outcome: &Outcome) {
+    assert_eq!(outcome.problems(), Vec::<String>::new(), "{}", outcome.text);
+    assert_eq!(outcome.code, 0, "{}", outcome.text);
+    assert!(outcome.text.contains("PASSED"), "{}", outcome.text);
+}
+
+#[test]
+fn a_faithful_server_passes() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    for flags in [&[][..], &["--threads", "3"], &["--payload", "5000"], &["--payload", "57"]] {
+        let outcome = run(&server, flags);
+        assert_clean(&outcome);
+        assert_eq!(outcome.number("connections", "opened"), 80);
+        assert_eq!(
+            (outcome.number("publications", "sent"), outcome.number("publications", "acked")),
+            (SENT, SENT)
+        );
+        assert_eq!(outcome.number("deliveries", "expected"), DELIVERIES);
+        assert_eq!(outcome.number("deliveries", "delivered"), DELIVERIES);
+        let measured = outcome.json["latency"]["delivery"]["samples"].as_u64();
+        assert_eq!(measured, Some(DELIVERIES * 4 / 5), "the warm-up does not count");
+    }
+    assert_eq!((server.pongs(), server.closes()), (4 * 80, 4 * 80), "heartbeats answered, good-byes said");
+}
+
+#[test]
+fn poisson_arrivals_repeat_with_their_seed() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let sent = |seed| {
+        let outcome = run(&server, &["--arrivals", "poisson", "--seed", seed]);
+        assert_clean(&outcome);
+        outcome.number("publications", "sent")
+    };
+    assert_eq!(sent("7"), sent("7"));
+}
+
+#[test]
+fn every_faulty_delivery_is_found_and_counted() {
+    // fault, the figure that shows it, whether those deliveries count as lost too
+    let rows = [
+        (Fault::Deliveries(Damage::Lose), "lost", true),
+        (Fault::Deliveries(Damage::Duplicate), "duplicated", false),
+        (Fault::Deliveries(Damage::Reserialise), "corrupt", true),
+        (Fault::Deliveries(Damage::Misroute), "misrouted", true),
+        (Fault::Reorder, "reordered", false),
+        (Fault::Echo, "unexpected", false),
+    ];
+    for (fault, figure, is_lost) in rows {
+        let server = Server::start(SignIn::DevToken, fault);
+        let outcome = run(&server, &["--drain-timeout", "2s"]);
+        assert_eq!(outcome.code, 1, "{fault:?}: {}", outcome.text);
+        assert!(server.faults() > 0);
+        let lost = if is_lost { server.faults() } else { 0 };
+        for name in ["lost", "duplicated", "corrupt", "misrouted", "reordered", "unexpected"] {
+            let expected = match name {
+                _ if name == figure => server.faults(),
+                "lost" => lost,
+                _ => 0,
+            };
+            assert_eq!(outcome.number("deliveries", name), expected, "{fault:?}, {name}: {}", outcome.text);
+        }
+        assert_eq!(outcome.number("deliveries", "expected"), DELIVERIES, "{fault:?}");
+        assert_eq!(outcome.number("deliveries", "delivered"), DELIVERIES - lost, "{fault:?}");
+    }
+}
+
+#[test]
+fn refused_and_unanswered_publications_are_counted_and_nothing_is_lost() {
+    for (fault, figure) in [(Fault::RefuseSends, "refused"), (Fault::LoseAcks, "unacked")] {
+        let server = Server::start(SignIn::DevToken, fault);
+        let outcome = run(&server, &["--drain-timeout", "2s"]);
+        assert_eq!(outcome.code, 1, "{}", outcome.text);
+        assert_eq!(server.faults(), SENT / 10);
+        assert_eq!(outcome.number("publications", figure), server.faults(), "{}", outcome.text);
+        assert_eq!(outcome.number("deliveries", "lost"), 0, "{}", outcome.text);
+        let refused = outcome.number("publications", "refused");
+        assert_eq!(outcome.number("deliveries", "expected"), DELIVERIES - refused * 19);
+    }
+}
+
+#[test]
+fn dropped_connections_are_counted_with_their_reason() {
+    let server = Server::start(SignIn::DevToken, Fault::Drop);
+    let outcome = run(&server, &["--drain-timeout", "2s"]);
+    assert_eq!(outcome.code, 1);
+    assert_eq!((server.faults(), outcome.number("connections", "dropped")), (4, 4), "{}", outcome.text);
+    assert_eq!(outcome.json["connections"]["drops"]["closed with 4430: slow consumer"].as_u64(), Some(4));
+    assert!(outcome.text.contains("FAILED: connections dropped: 4"), "{}", outcome.text);
+}
+
+#[test]
+fn latency_includes_what_the_server_delays() {
+    let delay = Duration::from_millis(40);
+    let server = Server::start(SignIn::DevToken, Fault::Delay(delay));
+    let outcome = run(&server, &["--rate", "40"]);
+    assert_clean(&outcome);
+    let p50_us = outcome.json["latency"]["delivery"]["p50_us"].as_f64().unwrap();
+    assert!(p50_us >= delay.as_secs_f64() * 1e6, "{p50_us}");
+}
+
+#[test]
+fn members_that_stay_lose_nothing_while_others_come_and_go() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let outcome = run(&server, &["--mode", "churn", "--churn-rate", "200"]);
+    assert_clean(&outcome);
+    assert!(outcome.number("connections", "left") > 100, "{}", outcome.text);
+    assert_eq!(outcome.number("connections", "left"), outcome.number("connections", "returned"));
+}
+
+#[test]
+fn echo_mode_needs_no_token() {
+    let server = Server::start(SignIn::Token("unknown".to_owned()), Fault::None);
+    let outcome = loadgen(&[&LOAD[..], &["--mode", "echo", "--url", &server.url()]].concat(), "");
+    assert_clean(&outcome);
+    assert_eq!(
+        (outcome.number("deliveries", "expected"), outcome.number("deliveries", "delivered")),
+        (400, 400)
+    );
+}
+
+#[test]
+fn idle_mode_holds_and_answers_heartbeats() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let outcome = run(&server, &["--mode", "idle"]);
+    assert_clean(&outcome);
+    assert_eq!((outcome.number("publications", "sent"), server.pongs(), server.closes()), (0, 80, 80));
+}
+
+#[test]
+fn two_thousand_connections() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let url = format!("{}/ws", server.url());
+    let flags = ["--conns", "2000", "--rate", "100", "--warmup", "0", "--duration", "1s", "--url", &url];
+    let outcome = loadgen(&flags, "");
+    assert_clean(&outcome);
+    assert_eq!(outcome.number("deliveries", "delivered"), 100 * 99);
+}
+
+#[test]
+fn every_way_to_sign_in_works() {
+    let token = SignIn::Token("one.for.all".to_owned());
+    let secret = SignIn::Secret("a secret of some length".to_owned());
+    let rows = [
+        (&token, &["--token", "one.for.all"][..], ""),
+        (&token, &["--token-file", "-"], "one.for.all\n"),
+        (&secret, &["--secret", "a secret of some length"], ""),
+        (&secret, &["--secret-file", "-"], "a secret of some length\n"),
+        (&SignIn::DevToken, &[], ""),
+    ];
+    for (sign_in, flags, stdin) in rows {
+        let server = Server::start(sign_in.clone(), Fault::None);
+        let url = server.url();
+        let load = ["--conns", "4", "--rate", "20", "--warmup", "0", "--duration", "100ms", "--url", &url];
+        assert_clean(&loadgen(&[&load[..], flags].concat(), stdin));
+    }
+}
+
+#[test]
+fn connections_that_fail_are_counted_by_reason() {
+    let good = SignIn::Token("good".to_owned());
+    let rows = [
+        (Fault::None, "bad", "HTTP 401 Unauthorized"),
+        (Fault::RefuseJoins, "good", "room:join refused: forbidden"),
+        (Fault::WrongAccept, "good", "101 with a wrong Sec-WebSocket-Accept"),
+    ];
+    for (fault, token, reason) in rows {
+        let server = Server::start(good.clone(), fault);
+        let outcome = run(&server, &["--token", token]);
+        assert_eq!(outcome.code, 1, "{}", outcome.text);
+        assert_eq!(outcome.json["connections"]["failures"][reason].as_u64(), Some(80), "{}", outcome.text);
+        assert_eq!(outcome.problems(), ["connections failed: 80"]);
+    }
+}
+
+#[test]
+fn what_prevents_a_run_is_said_with_a_way_out() {
+    let server = Server::start(SignIn::Token("good".to_owned()), Fault::None);
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("ws://{}", listener.local_addr().unwrap())
+    };
+    let url = server.url();
+    let rows = [
+        (&["--url", &nobody][..], "Start the gateway first"),
+        (&["--url", &url], "--secret-file"),
+        (&["--url", "wss://localhost:1/ws"], "only ws://"),
+        (&["--url", &url, "--token-file", "/nonexistent"], "/nonexistent: No such file"),
+        (&["--url", &url, "--token-file", "-"], "holds nothing"),
+        (&["--conns", "4000000"], "hard limit"),
+        (&["--rooms", "0"], "--rooms is 0; it must be at least 1"),
+        (&["--token", "a", "--secret", "b"], "cannot be used with"),
+        (&["--frobnicate"], "unexpected argument"),
+    ];
+    for (flags, hint) in rows {
+        let outcome = loadgen(flags, "");
+        assert!(outcome.text.contains(hint), "{flags:?}: {}", outcome.text);
+        assert_eq!(outcome.code, 3, "{flags:?}: {}", outcome.text);
+    }
+}
