@@ -30,17 +30,13 @@ fn isolate(command: &mut Command) {
 /// A gateway about to be started: JSON log, two shards, [`token::SECRET`], until a test says otherwise.
 pub(crate) struct Start {
     command: Command,
+    shards: Option<u16>,
 }
 
 impl Start {
     /// On a driver.
     pub(crate) fn on(driver: Driver) -> Self {
-        Self::bare()
-            .arg("--driver")
-            .arg(driver.as_str())
-            .env("JWT_SECRET", token::SECRET)
-            .arg("--shards")
-            .arg("2")
+        Self::bare().arg("--driver").arg(driver.as_str()).env("JWT_SECRET", token::SECRET).shards(2)
     }
 
     /// With nothing but a free port and the JSON log.
@@ -52,7 +48,7 @@ impl Start {
     pub(crate) fn from_command(mut command: Command) -> Self {
         isolate(&mut command);
         command.arg("serve");
-        Self { command }.arg("--port").arg("0").set("log.format", "json")
+        Self { command, shards: None }.arg("--port").arg("0").set("log.format", "json")
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -71,7 +67,7 @@ impl Start {
     }
 
     pub(crate) fn shards(self, count: u16) -> Self {
-        self.set("server.shards", count)
+        Self { shards: Some(count), ..self }
     }
 
     pub(crate) fn without_io_uring(mut self) -> Self {
@@ -102,6 +98,9 @@ impl Start {
 
     /// Starts it and waits for nothing; its address is not known.
     pub(crate) fn spawn(mut self) -> Gateway {
+        if let Some(shards) = self.shards {
+            self.command.arg("--shards").arg(shards.to_string());
+        }
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the binary was built by cargo and can be started");
         let output = Arc::new(Mutex::new(String::new()));
