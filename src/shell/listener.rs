@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn connections_inherit_no_delay() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), 1, BACKLOG_DEFAULT).unwrap().remove(0);
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
+    }
+
+    #[test]
     fn the_unspecified_ipv6_address_takes_ipv4_too() {
         let listeners = bind("[::]:0".parse().unwrap(), 1, BACKLOG_DEFAULT).unwrap();
         TcpStream::connect(("127.0.0.1", listeners[0].local_addr().unwrap().port())).unwrap();

@@ -44,6 +44,8 @@ pub use self::{ring::RingConfig, token::SLOTS_MAX};
 
 /// `IOV_MAX`: slices that one system call takes.
 const SLICES_MAX: usize = 1024;
+/// The longest sleep; a longer timeout ends early, which a wait may.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// What a reactor needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +183,7 @@ impl Reactor {
         timeout: Duration,
         has_work: impl Fn() -> bool,
     ) -> io::Result<()> {
+        let timeout = timeout.min(WAIT_MAX);
         match what {
             WaitFor::Anything => self.wait_for_anything(timeout, has_work).await,
             WaitFor::WakeOnly => self.wait_for_waker(timeout, has_work).await,
