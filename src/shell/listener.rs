@@ -32,10 +32,10 @@ pub enum ListenError {
 
 impl ListenError {
     fn new(address: SocketAddr, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { address },
-            io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
-            io::ErrorKind::AddrNotAvailable => Self::NotLocal { address },
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => Self::InUse { address },
+            Some(libc::EACCES | libc::EPERM) => Self::NotPermitted { address },
+            Some(libc::EADDRNOTAVAIL) => Self::NotLocal { address },
             _ => Self::Failed { address, error },
         }
     }

@@ -51,6 +51,7 @@ impl Acceptor {
         if !self.is_due() {
             return Accepted::Nobody;
         }
+        self.rests_until = None;
         let Some(listener) = &self.listener else { return Accepted::Nobody };
         match listener.accept() {
             Ok((stream, peer)) => Accepted::Connection(stream, peer),
@@ -78,7 +79,6 @@ impl Acceptor {
     }
 
     fn failed(&mut self, error: io::Error) -> Accepted {
-        self.rests_until = None;
         match error.raw_os_error() {
             Some(libc::EAGAIN) => return self.nobody(),
             // The connection that was next has gone, or brought a pending network error along (accept(2)).
