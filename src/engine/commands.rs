@@ -64,7 +64,8 @@ impl Engine {
     fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
         self.session(id)?;
         let key = self.roster.ask_leave(id, room.as_str()).cloned();
-        let key = key.ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
+        let key =
+            key.ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
         self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
         Ok(())
     }

@@ -102,6 +102,14 @@ impl Engine {
         conn.timer.deadline_ms = http.deadline_ms;
     }
 
+    /// The time for a head that has begun is over.
+    pub(super) fn head_timeout(&mut self, id: ConnId, now: Now) {
+        let mut out = Vec::new();
+        response::write_fault(&mut out, &HttpFault::HEAD_TIMEOUT, Framing::CLOSE);
+        self.metrics.errors.inc(ErrorType::Http);
+        self.begin_closing(id, WireBytes::copy_from(&out), Disconnect::HeadTimeout, Finish::Linger, now);
+    }
+
     fn put_back(&mut self, id: ConnId, mut buffer: Vec<u8>, used: usize) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };

@@ -74,8 +74,13 @@ impl Engine {
             Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
             Stage::Http(http) => {
-                let reason = if http.is_idle() { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
-                self.forget(id, reason, now);
+                if http.is_idle() {
+                    self.forget(id, Disconnect::IdleTimeout, now);
+                } else if http.buffer.is_empty() {
+                    self.forget(id, Disconnect::HeadTimeout, now);
+                } else {
+                    self.head_timeout(id, now);
+                }
                 return;
             }
             Stage::Closing { deadline_ms, .. } if *deadline_ms > now_ms => *deadline_ms,

@@ -35,6 +35,7 @@ impl Engine {
         // A connection that broke may have made others dirty: they are flushed in the next turn.
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
+        self.store.trim();
     }
 
     /// The shell's clock after the writes of a turn: publications that came in it have left.
