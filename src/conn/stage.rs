@@ -164,3 +164,43 @@ impl Session {
         Some(at_ms.saturating_sub(unix_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTICE_MS: u64 = 60_000;
+    const LEEWAY_MS: u64 = 5_000;
+
+    fn session(expires_at_ms: Option<u64>) -> Session {
+        let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
+        Session { user, tenant, expires_at_ms, expiry_announced: false }
+    }
+
+    #[test]
+    fn a_token_is_announced_before_its_end_and_taken_until_its_leeway() {
+        let mut session = session(Some(1_000_000));
+        assert_eq!(session.next_check_ms(900_000, NOTICE_MS, LEEWAY_MS), Some(40_000));
+        assert_eq!(session.announce(939_999, NOTICE_MS), None);
+        assert_eq!(session.announce(940_000, NOTICE_MS), Some(60_000));
+        assert_eq!(session.announce(950_000, NOTICE_MS), None, "once");
+        assert_eq!(session.next_check_ms(950_000, NOTICE_MS, LEEWAY_MS), Some(55_000));
+        assert!(!session.is_over(1_004_999, LEEWAY_MS) && session.is_over(1_005_000, LEEWAY_MS));
+        assert_eq!(session.next_check_ms(2_000_000, NOTICE_MS, LEEWAY_MS), Some(0));
+    }
+
+    #[test]
+    fn a_notice_of_0_is_none_and_a_token_without_end_has_no_time() {
+        let mut ends = session(Some(1_000_000));
+        assert_eq!(ends.announce(999_999, 0), None);
+        assert_eq!(ends.next_check_ms(900_000, 0, LEEWAY_MS), Some(105_000));
+        assert_eq!(
+            session(Some(1_000)).announce(9_000, NOTICE_MS),
+            Some(0),
+            "past its end, within its leeway"
+        );
+        let mut lasts = session(None);
+        assert_eq!((lasts.announce(0, NOTICE_MS), lasts.next_check_ms(0, NOTICE_MS, 0)), (None, None));
+        assert!(!lasts.is_over(u64::MAX, 0));
+    }
+}
