@@ -73,6 +73,8 @@ impl Shard {
                 self.engine.expire(start);
             }
             let mut drained = self.do_outputs()?;
+            // The others begin with what is for them while this shard writes.
+            self.courier.dispatch();
             self.write(start);
             drained |= self.do_outputs()?;
             self.courier.dispatch();
