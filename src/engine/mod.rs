@@ -25,6 +25,9 @@ mod timers;
 mod upgrade;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, net::IpAddr};
 
 pub use config::{ChannelTemplates, Config, DrainConfig};
@@ -125,6 +128,7 @@ impl Engine {
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.file_timer(id, deadline_ms);
+        self.came_late(id);
         id
     }
 
@@ -140,9 +144,7 @@ impl Engine {
             Input::Facts(facts) => self.facts = facts,
             Input::Drain => self.drain(now),
         }
-        while let Some(parcel) = self.own_parcels.pop_front() {
-            self.parcel(self.shard, parcel, now);
-        }
+        self.take_own_parcels(now);
     }
 
     /// The next thing for the shell to do.
@@ -162,8 +164,13 @@ impl Engine {
 
     fn received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
         self.metrics.received_bytes += bytes.len() as u64;
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        match &mut conn.stage {
+        self.read(id, bytes, now);
+    }
+
+    /// Bytes as the connection's stage understands them.
+    fn read(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        match &conn.stage {
             Stage::Http(_) => self.http_received(id, bytes, now),
             Stage::Socket(_) => self.socket_received(id, bytes, now),
             Stage::Closing { .. } => self.closing_received(id, bytes),
@@ -171,11 +178,15 @@ impl Engine {
     }
 
     fn writable(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.blocked = false;
-        if !conn.dirty {
-            conn.dirty = true;
-            self.dirty.push(id);
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+            conn.blocked = false;
+            self.mark_dirty(id);
+        }
+    }
+
+    fn take_own_parcels(&mut self, now: Now) {
+        while let Some(parcel) = self.own_parcels.pop_front() {
+            self.parcel(self.shard, parcel, now);
         }
     }
 
@@ -190,7 +201,8 @@ impl Engine {
         self.remove(id, reason, now);
     }
 
-    /// Gives the connection up: the shell closes the socket.
+    /// Gives the connection up: the shell closes the socket. Only while deadlines and writes are seen to: between
+    /// them and the next `accept` the shell does what it was told, so that no slot has two sockets.
     fn forget(&mut self, id: ConnId, reason: Disconnect, now: Now) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.outputs.push_back(Output::Close { conn: id });

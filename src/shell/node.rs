@@ -76,6 +76,14 @@ struct ShardHandle {
 /// # Errors
 /// When wakers, signals or threads cannot be had.
 pub fn run(config: NodeConfig, started: impl FnOnce(SocketAddr)) -> std::io::Result<Ended> {
+    run_shards(config, started, ShardStart::run)
+}
+
+fn run_shards(
+    config: NodeConfig,
+    started: impl FnOnce(SocketAddr),
+    body: fn(ShardStart) -> std::io::Result<()>,
+) -> std::io::Result<Ended> {
     let address = config.listeners[0].local_addr()?;
     let clock = Clock::start();
     let (happened, happenings) = unbounded();
@@ -104,7 +112,7 @@ pub fn run(config: NodeConfig, started: impl FnOnce(SocketAddr)) -> std::io::Res
         };
         let happened = happened.clone();
         thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-            let result = supervised(|| start.run());
+            let result = supervised(|| body(start));
             // Nobody listens only when the node has ended already.
             let _ = happened.send(Happening::ShardEnded(id, result));
         })?;
@@ -267,6 +275,25 @@ fn watch_signals(happened: Sender<Happening>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        auth::{self, KeySet, Verifier},
+        shell::listener::bind,
+    };
+
+    #[test]
+    fn when_a_shard_panics_the_others_drain_and_the_node_has_failed() {
+        let verifier = Verifier::new(auth::Config::new(KeySet::default()));
+        let config = NodeConfig {
+            listeners: bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3, 16).unwrap(),
+            driver: Driver::Epoll,
+            engine: engine::Config::for_tests(3, verifier),
+            mailbox_parcels: 16,
+            seed: 1,
+        };
+        let body =
+            |start: ShardStart| if start.id == ShardId(1) { panic!("on purpose") } else { start.run() };
+        assert_eq!(run_shards(config, |_| {}, body).unwrap(), Ended::ShardFailed);
+    }
 
     #[test]
     fn a_panicking_shard_is_an_error_and_not_the_end_of_the_process() {

@@ -129,8 +129,9 @@ fn a_busy_shard_lets_other_tasks_run(driver: Driver) {
             // A timer and a socket's readiness: both need the driver.
             let (mut far, near) = std::os::unix::net::UnixStream::pair().unwrap();
             let near = monoio::net::UnixStream::from_std(near).unwrap();
+            let mut timer = monoio::time::interval(Duration::from_millis(1));
             for _ in 0..10 {
-                monoio::time::sleep(Duration::from_millis(1)).await;
+                timer.tick().await;
                 far.write_all(b"tick").unwrap();
                 near.readable(false).await.unwrap();
                 of_task.set(of_task.get() + 1);
