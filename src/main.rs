@@ -10,7 +10,10 @@ mod token;
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
-use ringway::config::cli::{Cli, Command, ConfigCommand, TokenCommand};
+use ringway::{
+    config::cli::{Cli, Command, ConfigCommand, TokenCommand},
+    shell::process::avoid_huge_pages,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +26,7 @@ const EXIT_SOFTWARE: u8 = 70;
 const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    avoid_huge_pages();
     match Cli::parse().into_command() {
         Command::Serve(args) => serve::serve(&args),
         Command::Config(ConfigCommand::Check(args)) => told(show::check(&args)),

@@ -148,6 +148,20 @@ impl<K: Copy> Wheel<K> {
 }
 
 #[cfg(test)]
+impl<K: Copy> Wheel<K> {
+    /// How many entries are filed, those that are stale among them.
+    pub fn len(&self) -> usize {
+        let mut free = 0;
+        let mut index = self.free;
+        while index != NIL {
+            free += 1;
+            index = self.entries[index as usize].next;
+        }
+        self.entries.len() - free
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 

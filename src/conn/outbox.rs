@@ -14,6 +14,9 @@ pub const SLICES_MAX: usize = 64;
 
 const NONE: u32 = u32::MAX;
 
+/// Nodes that an idle shard keeps for its next fan-out.
+const NODES_KEPT: usize = 64 * 1024;
+
 #[derive(Debug)]
 struct Node {
     frame: Option<WireBytes>,
@@ -25,13 +28,15 @@ struct Node {
 pub struct FrameStore {
     nodes: Vec<Node>,
     free: u32,
+    /// Nodes in some outbox.
+    used: usize,
     bytes: u64,
 }
 
 impl FrameStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self { nodes: Vec::new(), free: NONE, bytes: 0 }
+        Self { nodes: Vec::new(), free: NONE, used: 0, bytes: 0 }
     }
 
     /// Bytes queued in all outboxes of the shard.
@@ -41,6 +46,7 @@ impl FrameStore {
 
     fn take(&mut self, frame: WireBytes) -> u32 {
         let node = Node { frame: Some(frame), next: NONE };
+        self.used += 1;
         if self.free == NONE {
             let index = u32::try_from(self.nodes.len()).expect("outbox limits keep frames far below 2^32");
             self.nodes.push(node);
@@ -58,7 +64,15 @@ impl FrameStore {
         node.frame = None;
         let next = std::mem::replace(&mut node.next, self.free);
         self.free = index;
+        self.used -= 1;
         next
+    }
+
+    /// Gives the memory of a flood back once nothing waits any more. For the end of a turn.
+    pub fn trim(&mut self) {
+        if self.used == 0 && self.nodes.len() > NODES_KEPT {
+            (self.nodes, self.free) = (Vec::new(), NONE);
+        }
     }
 
     fn frame(&self, index: u32) -> &[u8] {

@@ -32,7 +32,7 @@ impl Conn {
             peer,
             stage: Stage::Http(Box::new(HttpStage::new(deadline_ms))),
             outbox: Outbox::new(),
-            timer: Timer { deadline_ms, filing: 0 },
+            timer: Timer { deadline_ms, filed_ms: u64::MAX, filing: 0 },
             messages: 0,
             dirty: false,
             blocked: false,
@@ -70,8 +70,10 @@ pub enum Finish {
 /// The one entry of a connection in the timer wheel.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {
-    /// Monotonic milliseconds; when something is due. May move later without a new entry.
+    /// Monotonic milliseconds; when something is due. Moves later without a new entry.
     pub deadline_ms: u64,
+    /// When the entry asks; `u64::MAX` while there is none.
+    pub filed_ms: u64,
     /// The number of the latest entry: older ones are ignored.
     pub filing: u32,
 }
@@ -132,21 +134,73 @@ pub enum SocketKind {
 pub struct Session {
     pub user: UserName,
     pub tenant: TenantName,
-    /// When the token is no longer taken, in Unix milliseconds; `None` for one that does not expire.
-    pub ends_at_ms: Option<u64>,
+    /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
+    pub expires_at_ms: Option<u64>,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
 }
 
 impl Session {
-    /// How long the token lasts, in milliseconds; `None` for one that does not expire.
-    pub fn left_ms(&self, unix_ms: u64) -> Option<u64> {
-        Some(self.ends_at_ms?.saturating_sub(unix_ms))
+    /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
+    pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
+        self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.saturating_add(leeway_ms))
     }
 
-    /// In how many milliseconds to look again at a token that lasts `left_ms` and whose end is announced
-    /// `notice_ms` before.
-    pub fn next_check_ms(&self, left_ms: u64, notice_ms: u64) -> u64 {
-        if self.expiry_announced || notice_ms == 0 { left_ms } else { left_ms.saturating_sub(notice_ms) }
+    /// How long the token lasts, in milliseconds, once it is `notice_ms` or less; answered once. A notice of 0 is never
+    /// given.
+    pub fn announce(&mut self, unix_ms: u64, notice_ms: u64) -> Option<u64> {
+        let left_ms = self.expires_at_ms?.saturating_sub(unix_ms);
+        let is_due = notice_ms > 0 && left_ms <= notice_ms && !self.expiry_announced;
+        self.expiry_announced |= is_due;
+        is_due.then_some(left_ms)
+    }
+
+    /// In how many milliseconds one of the above may answer something new.
+    pub fn next_check_ms(&self, unix_ms: u64, notice_ms: u64, leeway_ms: u64) -> Option<u64> {
+        let end_ms = self.expires_at_ms?;
+        let is_announced = self.expiry_announced || notice_ms == 0;
+        let at_ms =
+            if is_announced { end_ms.saturating_add(leeway_ms) } else { end_ms.saturating_sub(notice_ms) };
+        Some(at_ms.saturating_sub(unix_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTICE_MS: u64 = 60_000;
+    const LEEWAY_MS: u64 = 5_000;
+
+    fn session(expires_at_ms: Option<u64>) -> Session {
+        let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
+        Session { user, tenant, expires_at_ms, expiry_announced: false }
+    }
+
+    #[test]
+    fn a_token_is_announced_before_its_end_and_taken_until_its_leeway() {
+        let mut session = session(Some(1_000_000));
+        assert_eq!(session.next_check_ms(900_000, NOTICE_MS, LEEWAY_MS), Some(40_000));
+        assert_eq!(session.announce(939_999, NOTICE_MS), None);
+        assert_eq!(session.announce(940_000, NOTICE_MS), Some(60_000));
+        assert_eq!(session.announce(950_000, NOTICE_MS), None, "once");
+        assert_eq!(session.next_check_ms(950_000, NOTICE_MS, LEEWAY_MS), Some(55_000));
+        assert!(!session.is_over(1_004_999, LEEWAY_MS) && session.is_over(1_005_000, LEEWAY_MS));
+        assert_eq!(session.next_check_ms(2_000_000, NOTICE_MS, LEEWAY_MS), Some(0));
+    }
+
+    #[test]
+    fn a_notice_of_0_is_none_and_a_token_without_end_has_no_time() {
+        let mut ends = session(Some(1_000_000));
+        assert_eq!(ends.announce(999_999, 0), None);
+        assert_eq!(ends.next_check_ms(900_000, 0, LEEWAY_MS), Some(105_000));
+        assert_eq!(
+            session(Some(1_000)).announce(9_000, NOTICE_MS),
+            Some(0),
+            "past its end, within its leeway"
+        );
+        let mut lasts = session(None);
+        assert_eq!((lasts.announce(0, NOTICE_MS), lasts.next_check_ms(0, NOTICE_MS, 0)), (None, None));
+        assert!(!lasts.is_over(u64::MAX, 0));
     }
 }

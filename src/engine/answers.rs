@@ -10,7 +10,7 @@ use super::{
     report::{NodeFacts, Report, Talker},
 };
 use crate::{
-    base::{Now, RoomKey},
+    base::{Now, RoomKey, ShardId},
     metrics::{self, Format, Label, NodeStats, ShardMetrics},
 };
 
@@ -39,6 +39,10 @@ pub(super) struct NodeReport<'a> {
 }
 
 impl NodeReport<'_> {
+    fn report_of(&self, shard: u16) -> Option<&Report> {
+        self.reports.iter().find(|report| report.shard == ShardId(shard))
+    }
+
     fn connections(&self) -> u64 {
         self.reports.iter().map(|report| open(&report.metrics)).sum()
     }
@@ -125,23 +129,18 @@ struct Capacity {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ShardHealth {
-    shard: usize,
+    shard: u16,
     alive: bool,
     loop_lag_us: u64,
 }
 
 /// `/health`: 200 while healthy, 503 while draining or with a shard that does not answer.
 pub(super) fn health(node: &NodeReport<'_>) -> (u16, Vec<u8>) {
-    let shards: Vec<_> = node
-        .facts
-        .shards
-        .iter()
-        .enumerate()
-        .map(|(shard, facts)| ShardHealth {
-            shard,
-            alive: is_alive(facts.turned_ago_ms)
-                && node.reports.iter().any(|report| report.shard.index() == shard),
-            loop_lag_us: facts.lag_us,
+    let shards: Vec<_> = (0..node.config.shards)
+        .map(|shard| {
+            let facts = node.facts.shards.get(usize::from(shard)).copied().unwrap_or_default();
+            let alive = is_alive(facts.turned_ago_ms) && node.report_of(shard).is_some();
+            ShardHealth { shard, alive, loop_lag_us: facts.lag_us }
         })
         .collect();
     let all_alive = shards.iter().all(|shard| shard.alive);
@@ -194,7 +193,8 @@ struct ConnectionStats<'a> {
     total: u64,
     by_tenant: BTreeMap<&'a str, u64>,
     by_protocol: BTreeMap<&'a str, u64>,
-    by_shard: Vec<u64>,
+    /// `null` for one that did not answer.
+    by_shard: Vec<Option<u64>>,
 }
 
 #[derive(Serialize)]
@@ -240,11 +240,12 @@ pub(super) fn stats(node: &NodeReport<'_>) -> Vec<u8> {
         }
         *by_protocol.entry(protocol.as_str()).or_default() += open;
     }
+    let of_shard = |shard| node.report_of(shard).map(|report| open(&report.metrics));
     let connections = ConnectionStats {
         total: node.connections(),
         by_tenant,
         by_protocol,
-        by_shard: node.reports.iter().map(|report| open(&report.metrics)).collect(),
+        by_shard: (0..node.config.shards).map(of_shard).collect(),
     };
     let sum = |pick: fn(&ShardMetrics) -> u64| node.reports.iter().map(|report| pick(&report.metrics)).sum();
     let rooms = RoomStats {

@@ -63,9 +63,11 @@ impl Engine {
 
     fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
         self.session(id)?;
-        let key = self.roster.ask_leave(id, room.as_str()).cloned();
-        let key =
-            key.ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
+        let key = self
+            .roster
+            .ask_leave(id, room.as_str())
+            .cloned()
+            .ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
         self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
         Ok(())
     }
@@ -83,7 +85,9 @@ impl Engine {
             return Err(Fault::new(FaultCode::Unavailable, text));
         }
         let key = self
-            .membership(id, &send.room)
+            .roster
+            .find(id, send.room.as_str())
+            .cloned()
             .ok_or_else(|| Fault::new(FaultCode::Forbidden, "join the room before sending to it"))?;
         let publish = Publish {
             key: key.clone(),
@@ -132,10 +136,6 @@ impl Engine {
                 Err(Fault::new(FaultCode::Unavailable, "the connection is closing"))
             }
         }
-    }
-
-    fn membership(&self, id: ConnId, room: &RoomRef<'_>) -> Option<RoomKey> {
-        self.roster.find(id, room.as_str()).cloned()
     }
 
     /// Whether a connection exists and is an open JSON socket.

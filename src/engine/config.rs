@@ -43,6 +43,40 @@ pub struct Config {
     pub channels: Arc<ChannelTemplates>,
 }
 
+#[cfg(test)]
+impl Config {
+    /// The configuration's defaults, outside production.
+    pub(crate) fn for_tests(shards: u16, verifier: Verifier) -> Self {
+        let limits = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 1024, inflate_ratio_max: 100 };
+        Self {
+            node: NodeId(0x0123_abcd),
+            shards,
+            version: "1.2.3",
+            driver: "epoll",
+            verifier: Arc::new(verifier),
+            dev_tokens: None,
+            http: http::Limits::default(),
+            head_timeout_ms: 10_000,
+            keep_alive_ms: 60_000,
+            auth_timeout_ms: 10_000,
+            heartbeat_interval_ms: 30_000,
+            heartbeat_timeout_ms: 60_000,
+            expiring_notice_ms: 60_000,
+            ws: limits,
+            echo: true,
+            echo_ws: limits,
+            outbox_bytes_max: 1024 * 1024,
+            echo_outbox_bytes_max: 1024 * 1024,
+            rooms_per_connection_max: 1000,
+            connections_max: 0,
+            deflate: true,
+            deflate_bytes_min: 1024,
+            drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
+            channels: Arc::new(ChannelTemplates::default()),
+        }
+    }
+}
+
 /// How a node leaves.
 #[derive(Clone, Copy, Debug)]
 pub struct DrainConfig {

@@ -72,7 +72,8 @@ const fn bad(message: &'static str) -> HttpFault {
 fn is_local_host(host: &str) -> bool {
     let (bracketed, end) = (host.strip_prefix('['), if host.starts_with('[') { ']' } else { ':' });
     let name = bracketed.unwrap_or(host).split(end).next().unwrap_or_default();
-    name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::{Engine, Output, config::DrainConfig};
 use crate::{
     base::{ConnId, Now},
-    conn::Stage,
+    conn::{Finish, SocketKind, Stage},
     metrics::Disconnect,
     model::Event,
     ws::close,
@@ -50,6 +50,22 @@ impl Engine {
         self.drain_step(now);
     }
 
+    /// Whether connections are still taken: unless a drain has come past its announcement.
+    pub(super) fn is_accepting(&self) -> bool {
+        let Some(draining) = &self.draining else { return true };
+        match draining.stage {
+            DrainStage::Announced => true,
+            DrainStage::Closing { .. } | DrainStage::Over => false,
+        }
+    }
+
+    /// A connection came while the shell was letting go of the listener.
+    pub(super) fn came_late(&mut self, id: ConnId) {
+        if let Some(Draining { stage: DrainStage::Closing { left }, .. }) = &mut self.draining {
+            left.insert(0, id);
+        }
+    }
+
     pub(super) fn drain_due_ms(&self) -> Option<u64> {
         let draining = self.draining.as_ref()?;
         match draining.stage {
@@ -68,17 +84,18 @@ impl Engine {
         match &mut draining.stage {
             DrainStage::Announced => {
                 self.outputs.push_back(Output::StopAccepting);
-                let left = self.announce_restart(now);
+                let closing_ms = draining.end_ms.saturating_sub(now_ms + TAIL_MS);
+                let left = self.announce_restart(closing_ms, now);
                 if let Some(draining) = &mut self.draining {
                     draining.stage = DrainStage::Closing { left };
                 }
-                self.drained_when_empty(now);
+                self.drained_when_empty();
             }
             DrainStage::Closing { left } if now_ms >= draining.end_ms => {
                 left.clear();
                 let all: Vec<_> = self.all_connections();
                 for id in all {
-                    self.forget(id, Disconnect::ServerRestart, now);
+                    self.forget(id, Disconnect::ServerRestart);
                 }
             }
             DrainStage::Closing { left } => {
@@ -96,7 +113,7 @@ impl Engine {
     }
 
     /// Says `Drained` when the last connection of a draining shard has gone.
-    pub(super) fn drained_when_empty(&mut self, _now: Now) {
+    pub(super) fn drained_when_empty(&mut self) {
         let empty = self.conns.is_empty();
         let Some(draining) = &mut self.draining else { return };
         if empty && matches!(draining.stage, DrainStage::Closing { .. }) {
@@ -106,15 +123,20 @@ impl Engine {
     }
 
     /// Tells every client to come back, each at another time, and answers whom to close, in random order.
-    fn announce_restart(&mut self, now: Now) -> Vec<ConnId> {
+    /// `closing_ms` is how long that may take at most.
+    fn announce_restart(&mut self, closing_ms: u64, now: Now) -> Vec<ConnId> {
         let mut ids = self.all_connections();
         // As many a second may come back as are let go.
-        let spread_ms = 1_000 + ids.len() as u64 * 1_000 / self.config.drain.per_second.max(1);
+        let per_second = self.config.drain.per_second.max(1_000 / STEP_MS);
+        let spread_ms = 1_000 + (ids.len() as u64 * 1_000 / per_second).min(closing_ms);
         for index in (1..ids.len()).rev() {
             ids.swap(index, self.prng.below(index as u64 + 1) as usize);
         }
         for &id in &ids {
             let reconnect_in_ms = 500 + self.prng.below(spread_ms);
+            if self.is_echo(id) {
+                continue;
+            }
             self.tell(id, &Event::Restart { reason: "drain", reconnect_in_ms }, now);
         }
         ids
@@ -129,8 +151,18 @@ impl Engine {
             }
             // A request under way is answered, and its response closes the connection.
             Stage::Http(http) if http.awaiting => {}
-            Stage::Http(_) => self.forget(id, Disconnect::ServerRestart, now),
+            Stage::Http(_) if !conn.outbox.is_empty() => {
+                self.enter_closing(id, Disconnect::ServerRestart, Finish::Linger, now);
+            }
+            Stage::Http(_) => self.forget(id, Disconnect::ServerRestart),
             Stage::Closing { .. } => {}
+        }
+    }
+
+    fn is_echo(&self, id: ConnId) -> bool {
+        match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
+            Some(Stage::Socket(socket)) => matches!(socket.kind, SocketKind::Echo),
+            Some(Stage::Http(_) | Stage::Closing { .. }) | None => false,
         }
     }
 

@@ -27,31 +27,33 @@ pub(super) enum Answer {
 
 impl Engine {
     pub(super) fn http_received(&mut self, id: ConnId, bytes: &[u8], now: Now) {
-        let bytes_max = self.config.http.head_bytes_max;
+        let (bytes_max, outbox_bytes_max) = (self.config.http.head_bytes_max, self.config.outbox_bytes_max);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };
         if http.is_idle() {
             // The first bytes of the next request: the time for its head begins.
             http.deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-            conn.timer.deadline_ms = http.deadline_ms;
         }
         http.buffer.extend_from_slice(bytes);
-        if http.awaiting {
-            if http.buffer.len() > 2 * bytes_max {
-                self.metrics.errors.inc(ErrorType::Http);
-                self.forget(id, Disconnect::ProtocolError, now);
-            }
-            return;
+        let (deadline_ms, is_too_much) = (http.deadline_ms, http.buffer.len() > 2 * bytes_max);
+        let waits = http.awaiting || conn.outbox.bytes() > outbox_bytes_max;
+        self.file_timer(id, deadline_ms);
+        if !waits {
+            self.serve(id, now);
+        } else if is_too_much {
+            // Any word would look like the answer that is still due.
+            self.metrics.errors.inc(ErrorType::Http);
+            self.enter_closing(id, Disconnect::ProtocolError, Finish::AtOnce, now);
         }
-        self.serve(id, now);
     }
 
-    /// Answers the requests that are there, in their order.
+    /// Answers the requests that are there, in their order, as long as the client takes the answers.
     pub(super) fn serve(&mut self, id: ConnId, now: Now) {
         loop {
             let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
             let Stage::Http(http) = &mut conn.stage else { return };
-            if http.awaiting || http.buffer.is_empty() {
+            let is_full = conn.outbox.bytes() > self.config.outbox_bytes_max;
+            if http.awaiting || http.buffer.is_empty() || is_full {
                 return;
             }
             let mut scanner = http.scanner;
@@ -77,7 +79,7 @@ impl Engine {
                 }
                 Answer::Awaited => self.put_back(id, buffer, used),
                 Answer::Upgraded => {
-                    self.socket_received(id, &mut buffer[used..], now);
+                    self.read(id, &mut buffer[used..], now);
                     return;
                 }
             }
@@ -99,7 +101,16 @@ impl Engine {
         let time_ms =
             if http.buffer.is_empty() { self.config.keep_alive_ms } else { self.config.head_timeout_ms };
         http.deadline_ms = now.mono_ms() + time_ms;
-        conn.timer.deadline_ms = http.deadline_ms;
+        let deadline_ms = http.deadline_ms;
+        self.file_timer(id, deadline_ms);
+    }
+
+    /// A head was begun and not finished in its time.
+    pub(super) fn head_timed_out(&mut self, id: ConnId, now: Now) {
+        let mut out = Vec::new();
+        response::write_fault(&mut out, &HttpFault::HEAD_TIMEOUT, Framing::CLOSE);
+        let frame = WireBytes::copy_from(&out);
+        self.begin_closing(id, frame, Disconnect::HeadTimeout, Finish::Linger, now);
     }
 
     fn put_back(&mut self, id: ConnId, mut buffer: Vec<u8>, used: usize) {
@@ -162,12 +173,12 @@ impl Engine {
         Ok(Answer::Awaited)
     }
 
-    /// Whether new connections are welcome.
+    /// Whether new connections are welcome. Whoever asks is counted: the limit is reached by the last who is let in.
     pub(super) fn readiness(&self) -> Readiness {
         let (connections, limit) = (self.node_connections(), self.config.connections_max);
         if self.draining.is_some() {
             Readiness::Draining
-        } else if limit > 0 && connections >= limit {
+        } else if limit > 0 && connections > limit {
             Readiness::OverCapacity
         } else {
             Readiness::Ready

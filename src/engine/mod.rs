@@ -25,6 +25,9 @@ mod timers;
 mod upgrade;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, net::IpAddr};
 
 pub use config::{ChannelTemplates, Config, DrainConfig};
@@ -125,6 +128,7 @@ impl Engine {
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.file_timer(id, deadline_ms);
+        self.came_late(id);
         id
     }
 
@@ -134,15 +138,13 @@ impl Engine {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
             Input::Writable { conn } => self.writable(conn),
             Input::Closed { conn, reset } => {
-                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof }, now);
+                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof });
             }
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.facts = facts,
             Input::Drain => self.drain(now),
         }
-        while let Some(parcel) = self.own_parcels.pop_front() {
-            self.parcel(self.shard, parcel, now);
-        }
+        self.take_own_parcels(now);
     }
 
     /// The next thing for the shell to do.
@@ -162,8 +164,13 @@ impl Engine {
 
     fn received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
         self.metrics.received_bytes += bytes.len() as u64;
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        match &mut conn.stage {
+        self.read(id, bytes, now);
+    }
+
+    /// Bytes as the connection's stage understands them.
+    fn read(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        match &conn.stage {
             Stage::Http(_) => self.http_received(id, bytes, now),
             Stage::Socket(_) => self.socket_received(id, bytes, now),
             Stage::Closing { .. } => self.closing_received(id, bytes),
@@ -171,40 +178,45 @@ impl Engine {
     }
 
     fn writable(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.blocked = false;
-        if !conn.dirty {
-            conn.dirty = true;
-            self.dirty.push(id);
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+            conn.blocked = false;
+            self.mark_dirty(id);
+        }
+    }
+
+    fn take_own_parcels(&mut self, now: Now) {
+        while let Some(parcel) = self.own_parcels.pop_front() {
+            self.parcel(self.shard, parcel, now);
         }
     }
 
     /// The connection no longer exists.
-    fn gone(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    fn gone(&mut self, id: ConnId, reason: Disconnect) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let reason = match conn.stage {
             // The end was decided before.
             Stage::Closing { reason, .. } => reason,
             Stage::Http(_) | Stage::Socket(_) => reason,
         };
-        self.remove(id, reason, now);
+        self.remove(id, reason);
     }
 
-    /// Gives the connection up: the shell closes the socket.
-    fn forget(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    /// Gives the connection up: the shell closes the socket. Only while deadlines and writes are seen to: between
+    /// them and the next `accept` the shell does what it was told, so that no slot has two sockets.
+    fn forget(&mut self, id: ConnId, reason: Disconnect) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.outputs.push_back(Output::Close { conn: id });
-            self.gone(id, reason, now);
+            self.gone(id, reason);
         }
     }
 
-    fn remove(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.leave_all(id);
         let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
         conn.outbox.clear(&mut self.store);
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
-        self.drained_when_empty(now);
+        self.drained_when_empty();
     }
 }

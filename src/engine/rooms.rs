@@ -109,6 +109,10 @@ impl Engine {
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
             }
             Tell::Left { key, conn, call } => {
+                // Who ended left all rooms then, and another may have the slot by now.
+                if !self.is_open(conn) {
+                    return;
+                }
                 let vacated = self.roster.left(conn, &key);
                 self.vacate(vacated);
                 if let Some(id) = call {
@@ -147,7 +151,10 @@ impl Engine {
         };
         let delivered = recipients.deliver(members, &mut frames, &mut self.full);
         self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
-        self.fanned_out.push(received_us);
+        // With nobody to write to, there may be no write that ends the turn.
+        if delivered > 0 {
+            self.fanned_out.push(received_us);
+        }
         while let Some(id) = self.full.pop() {
             self.slow_consumer(id, now);
         }

@@ -41,7 +41,7 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
-                let session = session_of(identity, self.config.verifier.leeway_s());
+                let session = session_of(identity);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
                     user: session.user.clone(),
@@ -56,7 +56,7 @@ impl Engine {
                 if first {
                     self.established(id, now);
                 } else {
-                    self.file_timer(id, now.mono_ms());
+                    self.meet_deadlines(id, now);
                 }
             }
             Err(refusal) => {
@@ -94,7 +94,7 @@ impl Engine {
         };
         self.outputs.push_back(Output::Notice(notice));
         self.tell(id, &Event::Established(Box::new(established)), now);
-        self.file_timer(id, now.mono_ms());
+        self.meet_deadlines(id, now);
     }
 
     /// Counts and logs a refused token.
@@ -105,14 +105,12 @@ impl Engine {
     }
 }
 
-/// A verified identity as the connection keeps it, which ends as late as the token would still be taken.
-pub(super) fn session_of(identity: Identity, leeway_s: u64) -> Session {
+/// A verified identity as the connection keeps it.
+pub(super) fn session_of(identity: Identity) -> Session {
     Session {
         user: identity.user,
         tenant: identity.tenant,
-        ends_at_ms: identity
-            .expires_at_s
-            .map(|seconds| seconds.saturating_add(leeway_s).saturating_mul(1_000)),
+        expires_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000)),
         expiry_announced: false,
     }
 }

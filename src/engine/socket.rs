@@ -127,10 +127,7 @@ impl Engine {
         };
         if answered {
             *finish = Finish::AtOnce;
-            if !conn.dirty {
-                conn.dirty = true;
-                self.dirty.push(id);
-            }
+            self.mark_dirty(id);
         }
     }
 

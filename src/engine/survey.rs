@@ -91,6 +91,7 @@ impl Engine {
     fn conclude(&mut self, index: usize, now: Now) {
         let mut survey = self.surveys.waiting.swap_remove(index);
         survey.reports.sort_by_key(|report| report.shard);
+        survey.framing.keep_alive &= self.draining.is_none();
         let node = NodeReport {
             config: &self.config,
             facts: &self.facts,

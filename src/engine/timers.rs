@@ -34,54 +34,65 @@ impl Engine {
     /// Does what has become due.
     pub fn expire(&mut self, now: Now) {
         let now_ms = now.mono_ms();
-        let (conns, due, shard) = (&self.conns, &mut self.due, self.shard);
+        let (conns, due, shard) = (&mut self.conns, &mut self.due, self.shard);
         self.timers.expire(now_ms, |ticket| {
-            let (generation, conn) = conns.get_by_slot(ticket.slot)?;
-            if conn.timer.filing != ticket.filing {
+            let (generation, _) = conns.get_by_slot(ticket.slot)?;
+            let timer = &mut conns.get_mut(ticket.slot, generation)?.timer;
+            if timer.filing != ticket.filing {
                 return None;
             }
-            if conn.timer.deadline_ms > now_ms {
-                return Some(conn.timer.deadline_ms);
+            if timer.deadline_ms > now_ms {
+                timer.filed_ms = timer.deadline_ms;
+                return Some(timer.deadline_ms);
             }
+            timer.filed_ms = u64::MAX;
             due.push(ConnId { shard, slot: ticket.slot, generation });
             None
         });
         let mut due = std::mem::take(&mut self.due);
         for id in due.drain(..) {
-            self.deadline(id, now);
+            self.meet_deadlines(id, now);
         }
         self.due = due;
         self.expire_surveys(now);
         self.drain_step(now);
-        while let Some(parcel) = self.own_parcels.pop_front() {
-            self.parcel(self.shard, parcel, now);
-        }
+        self.take_own_parcels(now);
     }
 
-    /// Gives a connection a deadline that may be earlier than its entry in the wheel.
+    /// Gives a connection a deadline. The wheel gets a new entry only if the last would ask too late: that one stays
+    /// there until its time, and is not listened to.
     pub(super) fn file_timer(&mut self, id: ConnId, deadline_ms: u64) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.timer.deadline_ms = deadline_ms;
+        if conn.timer.filed_ms <= deadline_ms {
+            return;
+        }
         self.tickets = self.tickets.wrapping_add(1);
         conn.timer.filing = self.tickets;
-        conn.timer.deadline_ms = deadline_ms;
+        conn.timer.filed_ms = deadline_ms;
         self.timers.insert(Ticket { slot: id.slot, filing: self.tickets }, deadline_ms);
     }
 
-    fn deadline(&mut self, id: ConnId, now: Now) {
+    /// Does what is due for a connection, and files when to look again.
+    pub(super) fn meet_deadlines(&mut self, id: ConnId, now: Now) {
         let now_ms = now.mono_ms();
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let next_ms = match &mut conn.stage {
             Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
-            Stage::Http(http) => {
-                let reason = if http.is_idle() { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
-                self.forget(id, reason, now);
+            Stage::Http(http) if http.buffer.is_empty() => {
+                let reason = if http.served { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
+                self.forget(id, reason);
+                return;
+            }
+            Stage::Http(_) => {
+                self.head_timed_out(id, now);
                 return;
             }
             Stage::Closing { deadline_ms, .. } if *deadline_ms > now_ms => *deadline_ms,
             Stage::Closing { reason, .. } => {
                 let reason = *reason;
-                self.forget(id, reason, now);
+                self.forget(id, reason);
                 return;
             }
             Stage::Socket(_) => match self.socket_deadline(id, now) {
@@ -96,6 +107,7 @@ impl Engine {
     fn socket_deadline(&mut self, id: ConnId, now: Now) -> Option<u64> {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
+        let leeway_ms = self.config.verifier.leeway_s().saturating_mul(1_000);
         let conn = self.conns.get_mut(id.slot, id.generation)?;
         let Stage::Socket(socket) = &mut conn.stage else { return None };
         let mut ping = None;
@@ -120,17 +132,15 @@ impl Engine {
                 next_ms = next_ms.min(*deadline_ms);
             }
             SocketKind::Json(session) => {
-                if let Some(left_ms) = session.left_ms(now.unix_ms) {
-                    if left_ms == 0 {
-                        let text = "the token has expired";
-                        self.close(id, close::UNAUTHENTICATED, text, Disconnect::TokenExpired, now);
-                        return None;
-                    }
-                    if notice_ms > 0 && left_ms <= notice_ms && !session.expiry_announced {
-                        session.expiry_announced = true;
-                        expiring = Some(Event::TokenExpiring { expires_in_ms: left_ms });
-                    }
-                    next_ms = next_ms.min(now.mono_ms() + session.next_check_ms(left_ms, notice_ms));
+                if session.is_over(now.unix_ms, leeway_ms) {
+                    let text = "the token has expired";
+                    self.close(id, close::UNAUTHENTICATED, text, Disconnect::TokenExpired, now);
+                    return None;
+                }
+                let left_ms = session.announce(now.unix_ms, notice_ms);
+                expiring = left_ms.map(|expires_in_ms| Event::TokenExpiring { expires_in_ms });
+                if let Some(wait_ms) = session.next_check_ms(now.unix_ms, notice_ms, leeway_ms) {
+                    next_ms = next_ms.min(now.mono_ms().saturating_add(wait_ms));
                 }
             }
         }

@@ -78,6 +78,8 @@ impl Engine {
     fn check_welcome(&mut self) -> Result<(), HttpFault> {
         match self.readiness() {
             Readiness::Ready => Ok(()),
+            // Load balancers may not have seen it yet.
+            Readiness::Draining if self.is_accepting() => Ok(()),
             Readiness::Draining => {
                 self.metrics.rejected.inc(Reject::Draining);
                 Err(unavailable("the node is draining: connect again, elsewhere"))
@@ -113,7 +115,7 @@ impl Engine {
             deflate,
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
         });
-        self.file_timer(id, now.mono_ms());
+        self.meet_deadlines(id, now);
     }
 
     fn admit(&mut self, id: ConnId, verified: Option<Result<Identity, AuthError>>, now: Now) {
@@ -122,7 +124,7 @@ impl Engine {
             Some(Ok(identity)) => {
                 let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
                 if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity, self.config.verifier.leeway_s()));
+                    socket.kind = SocketKind::Json(session_of(identity));
                 }
                 self.established(id, now);
             }

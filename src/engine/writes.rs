@@ -28,13 +28,18 @@ impl Engine {
     /// Offers every connection with something to send to `write`, as one vectored write each (more for long
     /// queues), then lets connections that have nothing left to say go. The shell calls it at the end of a turn.
     pub fn take_writes(&mut self, now: Now, mut write: impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for id in dirty.drain(..) {
-            self.flush(id, now, &mut write);
+        // Room in an outbox lets requests that waited for it be answered.
+        while !self.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for id in dirty.drain(..) {
+                self.flush(id, now, &mut write);
+            }
+            self.take_own_parcels(now);
+            if self.dirty.is_empty() {
+                self.dirty = dirty;
+            }
         }
-        // A connection that broke may have made others dirty: they are flushed in the next turn.
-        dirty.append(&mut self.dirty);
-        self.dirty = dirty;
+        self.store.trim();
     }
 
     /// The shell's clock after the writes of a turn: publications that came in it have left.
@@ -65,23 +70,36 @@ impl Engine {
                     self.metrics.sent_bytes += written as u64;
                 }
                 Wrote::Broken => {
-                    self.forget(id, Disconnect::Reset, now);
+                    self.forget(id, Disconnect::Reset);
                     return;
                 }
             }
         }
-        self.finish_if_written(id, now);
+        match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
+            Some(Stage::Closing { .. }) => self.finish_if_written(id),
+            Some(Stage::Http(_)) => self.serve(id, now),
+            Some(Stage::Socket(_)) | None => {}
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation)
+            && !conn.dirty
+        {
+            conn.dirty = true;
+            self.dirty.push(id);
+        }
     }
 
     /// A closing connection whose outbox is empty takes its last step.
-    fn finish_if_written(&mut self, id: ConnId, now: Now) {
+    fn finish_if_written(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Closing { finish, reason, .. } = conn.stage else { return };
         if !conn.outbox.is_empty() {
             return;
         }
         match finish {
-            Finish::AtOnce => self.forget(id, reason, now),
+            Finish::AtOnce => self.forget(id, reason),
             Finish::Linger => self.outputs.push_back(Output::ShutdownWrite { conn: id }),
             Finish::AfterPeerClose => {}
         }
@@ -102,7 +120,7 @@ impl Engine {
             Some(Stage::Socket(socket)) if matches!(socket.kind, SocketKind::Echo) => {
                 self.config.echo_outbox_bytes_max
             }
-            // A response to a request is as long as it is; there is one at a time.
+            // A response is as long as it is; requests wait while there is too much of them already.
             Some(Stage::Http(_)) => u32::MAX,
             Some(_) => self.config.outbox_bytes_max,
             None => return,
@@ -157,9 +175,14 @@ impl Engine {
         now: Now,
     ) {
         // Refused, as the stage is, when it is closing already.
-        if self.recipients(u32::MAX).queue(id, last) != Queued::Yes {
-            return;
+        if self.recipients(u32::MAX).queue(id, last) == Queued::Yes {
+            self.enter_closing(id, reason, finish, now);
         }
+    }
+
+    /// Says nothing more, and ends as `finish` says once what is queued is written.
+    pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
+        self.mark_dirty(id);
         self.leave_all(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);

@@ -2,6 +2,8 @@
 //! Decides nothing: who the members are and what a full outbox means are the engine's.
 
 mod encoder;
+#[cfg(test)]
+mod tests;
 
 pub use encoder::{Encoder, Frames};
 

@@ -3,6 +3,8 @@
 
 mod home;
 mod roster;
+#[cfg(test)]
+mod roster_tests;
 
 pub use home::{Home, Interest, Joining, Publication};
 pub use roster::{LocalRoomId, Membership, Roster, Vacated};

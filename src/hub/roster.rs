@@ -2,7 +2,8 @@
 //! leave and lookup.
 //!
 //! A membership begins as *joining* (the home shard has been asked) and becomes *joined* when the answer comes
-//! in the room's stream; only joined members get what the stream carries after it.
+//! in the room's stream; only joined members get what the stream carries after it. For what the connection itself
+//! may do, its own order counts: from the question to join to the question to leave.
 //!
 //! Invariant: `rooms[m.room].members[m.index]` points back at membership `m`, for every joined membership.
 
@@ -25,8 +26,8 @@ pub struct Membership {
     index: u32,
     /// Joins that were asked and not answered.
     pending: u32,
-    /// The client has asked to leave since: for it, it is out.
-    leaving: bool,
+    /// The last that the connection asked was to join, not to leave.
+    wanted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,31 +83,30 @@ impl Roster {
         if self.memberships.len() <= slot {
             self.memberships.resize_with(slot + 1, Vec::new);
         }
-        if let Some(place) = self.place(conn, key) {
-            let membership = &mut self.memberships[slot][place];
-            membership.pending += 1;
-            membership.leaving = false;
-            return true;
-        }
-        if self.memberships[slot].len() >= rooms_max {
+        let place = self.place(conn, key);
+        let list = &mut self.memberships[slot];
+        let is_new = place.is_none_or(|place| !list[place].wanted);
+        if is_new && list.iter().filter(|membership| membership.wanted).count() >= rooms_max {
             return false;
+        }
+        if let Some(place) = place {
+            list[place].pending += 1;
+            list[place].wanted = true;
+            return true;
         }
         let id = self.room_or_new(key);
         self.room_mut(id).joining += 1;
-        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1, leaving: false });
+        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1, wanted: true });
         true
     }
 
-    /// Notes that `conn` asks to leave the room of this name; the room's key, if it is in it.
+    /// Notes that `conn` asks to leave. The room's key, or `None` when it is not in a room of this name.
     pub fn ask_leave(&mut self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        let rooms = &self.rooms;
-        let is_it = |membership: &&mut Membership| {
-            let found = rooms[membership.room.0 as usize].as_ref();
-            !membership.leaving && found.is_some_and(|found| found.key.room.as_str() == room)
-        };
-        let membership = self.memberships.get_mut(conn.slot as usize)?.iter_mut().find(is_it)?;
-        membership.leaving = true;
-        rooms[membership.room.0 as usize].as_ref().map(|room| &room.key)
+        let (place, _) = self.wanted(conn, room)?;
+        let membership = &mut self.memberships[conn.slot as usize][place];
+        membership.wanted = false;
+        let room = self.rooms[membership.room.0 as usize].as_ref().expect("memberships keep rooms alive");
+        Some(&room.key)
     }
 
     /// The home answered a join of `conn` with its count `joins`. The caller knows that `conn` is alive; if the
@@ -170,19 +170,15 @@ impl Roster {
         room.map(|room| room.members.as_slice()).unwrap_or_default().iter().map(|member| member.conn)
     }
 
-    /// The key of the room of this name that `conn` is in or has asked to join. Compares names, so that a message
-    /// costs no allocation: a connection is in few rooms.
+    /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
     pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        let list = self.memberships.get(conn.slot as usize)?;
-        let staying = list.iter().filter(|membership| !membership.leaving);
-        let keys = staying.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref());
-        keys.map(|room| &room.key).find(|key| key.room.as_str() == room)
+        self.wanted(conn, room).map(|(_, key)| key)
     }
 
-    /// The keys of the rooms that `conn` has joined.
+    /// The keys of the rooms that `conn` has joined and has not asked to leave.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
         let list = self.memberships.get(conn.slot as usize).map(Vec::as_slice).unwrap_or_default();
-        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED && !membership.leaving);
+        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED && membership.wanted);
         joined.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref()).map(|room| &room.key)
     }
 
@@ -194,6 +190,16 @@ impl Roster {
     /// Joined memberships on this shard.
     pub fn subscriptions(&self) -> usize {
         self.joined
+    }
+
+    /// Compares names, so that a message costs no allocation: a connection is in few rooms.
+    fn wanted(&self, conn: ConnId, room: &str) -> Option<(usize, &RoomKey)> {
+        let list = self.memberships.get(conn.slot as usize)?.iter().enumerate();
+        let wanted = list.filter(|(_, membership)| membership.wanted);
+        let keys = wanted.filter_map(|(place, membership)| {
+            self.rooms[membership.room.0 as usize].as_ref().map(|room| (place, &room.key))
+        });
+        keys.into_iter().find(|(_, key)| key.room.as_str() == room)
     }
 
     fn room_or_new(&mut self, key: &RoomKey) -> LocalRoomId {

@@ -22,7 +22,7 @@ use ringway::{
         listener,
         log::{self, LogFormat},
         node::{self, Ended, NodeConfig},
-        process::ProcessFacts,
+        process,
     },
 };
 use tracing::{info, warn};
@@ -51,7 +51,7 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let settings = &loaded.settings;
     log::init(&settings.log.level, settings.log.format)?;
     // As many connections as the system lets this process have.
-    let fds_max = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|_| ProcessFacts::read().fds_max);
+    let fds_max = process::raise_open_files();
     let (driver, refused) = driver::choose(settings.server.driver)?;
     if let Some(reason) = refused {
         warn!(reason = %reason, "no io_uring: using epoll");

@@ -32,10 +32,10 @@ pub enum ListenError {
 
 impl ListenError {
     fn new(address: SocketAddr, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { address },
-            io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
-            io::ErrorKind::AddrNotAvailable => Self::NotLocal { address },
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => Self::InUse { address },
+            Some(libc::EACCES | libc::EPERM) => Self::NotPermitted { address },
+            Some(libc::EADDRNOTAVAIL) => Self::NotLocal { address },
             _ => Self::Failed { address, error },
         }
     }
@@ -92,6 +92,14 @@ mod tests {
             assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == bound));
             TcpStream::connect(bound).unwrap();
         }
+    }
+
+    #[test]
+    fn connections_inherit_no_delay() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), 1, BACKLOG_DEFAULT).unwrap().remove(0);
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
     }
 
     #[test]

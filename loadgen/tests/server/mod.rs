@@ -16,6 +16,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 pub(crate) use fault::{Damage, Fault};
@@ -209,7 +210,7 @@ impl Shared {
                     return;
                 }
                 if let Fault::Delay(delay) = self.fault {
-                    thread::sleep(delay);
+                    stall(delay);
                 }
                 let payload = command.get("payload").unwrap().as_raw_str().to_owned();
                 self.publish(&mut lock(&room), &room_name, Message { sender: id, payload }, number);
@@ -288,4 +289,12 @@ fn write(socket: &Mutex<TcpStream>, text: &str) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
+}
+
+/// A server that is late: the delay is what the load generator has to find.
+fn stall(delay: Duration) {
+    let end = Instant::now() + delay;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        thread::park_timeout(left);
+    }
 }

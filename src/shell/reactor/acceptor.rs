@@ -51,6 +51,7 @@ impl Acceptor {
         if !self.is_due() {
             return Accepted::Nobody;
         }
+        self.rests_until = None;
         let Some(listener) = &self.listener else { return Accepted::Nobody };
         match listener.accept() {
             Ok((stream, peer)) => Accepted::Connection(stream, peer),
@@ -78,12 +79,8 @@ impl Acceptor {
     }
 
     fn failed(&mut self, error: io::Error) -> Accepted {
-        self.rests_until = None;
         match error.raw_os_error() {
-            Some(libc::EAGAIN) => {
-                self.ready = false;
-                return Accepted::Nobody;
-            }
+            Some(libc::EAGAIN) => return self.nobody(),
             // The connection that was next has gone, or brought a pending network error along (accept(2)).
             Some(
                 libc::EINTR
@@ -97,18 +94,35 @@ impl Acceptor {
                 | libc::EHOSTUNREACH
                 | libc::EOPNOTSUPP,
             ) => {}
-            Some(libc::EMFILE | libc::ENFILE) if self.turn_away() => {}
-            _ => self.rests_until = Some(Instant::now() + REST),
+            Some(libc::EMFILE | libc::ENFILE) => match self.turn_away().map_err(|error| error.kind()) {
+                Ok(()) => {}
+                // Linux looks for a descriptor before it looks for a connection.
+                Err(io::ErrorKind::WouldBlock) => return self.nobody(),
+                Err(_) => self.rest(),
+            },
+            _ => self.rest(),
         }
         Accepted::Failed(error)
     }
 
-    /// Accepts and closes one connection with the spare descriptor; false if that did not work out.
-    fn turn_away(&mut self) -> bool {
-        let (Some(listener), Some(spare)) = (&self.listener, self.spare.take()) else { return false };
+    /// Accepts and closes one connection with the spare descriptor.
+    fn turn_away(&mut self) -> io::Result<()> {
+        let (Some(listener), Some(spare)) = (&self.listener, self.spare.take()) else {
+            self.spare = sys::eventfd().ok();
+            return Err(io::ErrorKind::Other.into());
+        };
         drop(spare);
-        let turned_away = listener.accept().is_ok();
+        let outcome = listener.accept().map(drop);
         self.spare = sys::eventfd().ok();
-        turned_away
+        outcome
+    }
+
+    fn nobody(&mut self) -> Accepted {
+        self.ready = false;
+        Accepted::Nobody
+    }
+
+    fn rest(&mut self) {
+        self.rests_until = Some(Instant::now() + REST);
     }
 }

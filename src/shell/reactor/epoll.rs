@@ -113,9 +113,9 @@ impl EpollBackend {
                 }
                 return len == self.buffer.len();
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => return false,
-                kind => CloseCause::Failed(kind),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EINTR) => return false,
+                _ => CloseCause::Failed(error.kind()),
             },
         };
         drop(slots.remove(conn));

@@ -44,6 +44,8 @@ pub use self::{ring::RingConfig, token::SLOTS_MAX};
 
 /// `IOV_MAX`: slices that one system call takes.
 const SLICES_MAX: usize = 1024;
+/// The longest sleep; a longer timeout ends early, which a wait may.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// What a reactor needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +169,7 @@ impl Reactor {
             acceptor: Acceptor::new(listener)?,
             backend,
             waker: waker.clone(),
-            doze: Doze::new(waker)?,
+            doze: Doze::new(driver, waker)?,
             more_waiting: false,
         })
     }
@@ -181,6 +183,7 @@ impl Reactor {
         timeout: Duration,
         has_work: impl Fn() -> bool,
     ) -> io::Result<()> {
+        let timeout = timeout.min(WAIT_MAX);
         match what {
             WaitFor::Anything => self.wait_for_anything(timeout, has_work).await,
             WaitFor::WakeOnly => self.wait_for_waker(timeout, has_work).await,
@@ -271,22 +274,21 @@ impl Reactor {
 
     async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
         let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
-        let (watch, is_waiting) = match &mut self.backend {
-            Backend::Uring(uring) => {
-                uring.settle()?;
-                // What the kernel rings for from here on is not missed; what it has rung for is asked about.
-                self.waker.silence();
-                (None, uring.is_waiting())
-            }
-            Backend::Epoll(_, watch) => (Some(&*watch), false),
-        };
+        if self.settle()? || self.more_waiting || self.acceptor.is_due() || has_work() {
+            return self.doze.pass().await;
+        }
+        if let Backend::Uring(_) = self.backend {
+            // What the kernel rings for from here on is heard; what it has rung for before is asked about below.
+            self.waker.silence();
+        }
         self.waker.fall_asleep();
-        let outcome = if self.more_waiting || is_waiting || self.acceptor.is_due() || has_work() {
+        let outcome = if has_work() || self.settle()? {
             self.doze.pass().await
-        } else if let Some(watch) = watch {
-            self.doze.until(watch, timeout).await
         } else {
-            self.doze.until_bell(timeout).await
+            match &self.backend {
+                Backend::Uring(_) => self.doze.until_bell(timeout).await,
+                Backend::Epoll(_, watch) => self.doze.until(watch, timeout).await,
+            }
         };
         self.waker.rise();
         outcome
@@ -294,9 +296,7 @@ impl Reactor {
 
     async fn wait_for_waker(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
         let deadline = Instant::now() + timeout;
-        if let Backend::Uring(uring) = &mut self.backend {
-            uring.settle()?;
-        }
+        self.settle()?;
         loop {
             self.waker.silence();
             self.waker.fall_asleep();
@@ -307,6 +307,14 @@ impl Reactor {
             if outcome.is_err() || woken || Instant::now() >= deadline {
                 return outcome;
             }
+        }
+    }
+
+    /// Brings what is queued to the kernel; true if there is known to be something to harvest.
+    fn settle(&mut self) -> io::Result<bool> {
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.settle(),
+            Backend::Epoll(..) => Ok(false),
         }
     }
 

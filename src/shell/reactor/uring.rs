@@ -95,12 +95,7 @@ impl Uring {
             // A cancelled receive lets go of its socket only when the kernel runs what it has deferred.
             self.enter(!self.closing.is_empty())?;
         }
-        Ok(self.is_waiting())
-    }
-
-    /// There is something to harvest, or to submit.
-    pub(super) fn is_waiting(&mut self) -> bool {
-        self.ring.has_deferred() || self.ring.has_reports() || !self.ring.is_submitted()
+        Ok(self.ring.has_deferred() || self.ring.has_reports() || !self.ring.is_submitted())
     }
 
     fn received(&mut self, report: Completion, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {

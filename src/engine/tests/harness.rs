@@ -1,0 +1,365 @@
+//! A node of engines without a shell: steps the clock, carries parcels in order per lane, keeps what sockets took.
+//!
+//! A socket's slot answers as the reactor's does: until the engine said `Close`, nobody else may have it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use crate::{
+    auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
+    base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
+    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
+    http, ws,
+};
+
+pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes or more";
+
+/// Unix milliseconds at which every test begins.
+pub(super) const START_UNIX_MS: u64 = 1_800_000_000_000;
+pub(super) const START_UNIX_S: u64 = START_UNIX_MS / 1_000;
+
+const START_MONO_US: u64 = 500_000_000;
+
+/// How much a socket takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    Open,
+    /// So many bytes of each write, then it is blocked until the shell says that it is writable.
+    Bytes(usize),
+    Blocked,
+    Broken,
+}
+
+/// What has become of a connection, as its client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    Open,
+    /// The gateway has ended its side.
+    Shut,
+    Closed,
+}
+
+pub(super) struct Socket {
+    pub(super) flow: Flow,
+    pub(super) side: Side,
+    /// A write was cut short: the reactor will report room.
+    armed: bool,
+    /// What the client has not looked at yet.
+    received: Vec<u8>,
+}
+
+impl Socket {
+    /// What the client has not looked at yet.
+    pub(super) fn peek(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Bytes that were taken and are to be looked at again.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.received.splice(..0, bytes.iter().copied());
+    }
+}
+
+pub(super) struct Node {
+    pub(super) engines: Vec<Engine>,
+    pub(super) now: Now,
+    pub(super) sockets: BTreeMap<ConnId, Socket>,
+    /// Parcels under way, by sender, receiver, and whether they are tells.
+    pub(super) lanes: BTreeMap<(u16, u16, bool), VecDeque<Parcel>>,
+    /// Shards that do not take parcels.
+    pub(super) deaf: Vec<u16>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) stopped_accepting: Vec<u16>,
+    pub(super) drained: Vec<u16>,
+}
+
+pub(super) fn config(shards: u16) -> Config {
+    let key = Key::from_secret(Algorithm::Hs256, SECRET).unwrap();
+    let keys = KeySet::new(vec![key]).unwrap();
+    let small = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 64, inflate_ratio_max: 200 };
+    let templates = ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"];
+    Config {
+        node: NodeId(0x2a),
+        shards,
+        version: "1.2.3",
+        driver: "test",
+        verifier: Arc::new(Verifier::new(auth::Config::new(keys))),
+        dev_tokens: None,
+        http: http::Limits::default(),
+        head_timeout_ms: 10_000,
+        keep_alive_ms: 60_000,
+        auth_timeout_ms: 10_000,
+        heartbeat_interval_ms: 30_000,
+        heartbeat_timeout_ms: 60_000,
+        expiring_notice_ms: 60_000,
+        ws: small,
+        echo: true,
+        echo_ws: ws::Limits { message_bytes_max: 1 << 20, fragments_max: 1_024, inflate_ratio_max: 2_000 },
+        outbox_bytes_max: 256 * 1024,
+        echo_outbox_bytes_max: 4 << 20,
+        rooms_per_connection_max: 8,
+        connections_max: 0,
+        deflate: true,
+        deflate_bytes_min: 64,
+        drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 100 },
+        channels: Arc::new(ChannelTemplates::new(templates.map(str::to_owned))),
+    }
+}
+
+/// A signed token; `lasts_s` counts from the start of the test.
+pub(super) fn token(user: &str, tenant: &str, lasts_s: Option<u64>) -> String {
+    sign(user, tenant, lasts_s, &[])
+}
+
+pub(super) fn admin_token() -> String {
+    sign("root", "default", None, &[auth::ABILITY_ADMIN])
+}
+
+fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str]) -> String {
+    let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
+    let claims = MintClaims {
+        user: UserName::parse(user).unwrap(),
+        tenant: Some(TenantName::parse(tenant).unwrap()),
+        issued_at_s: START_UNIX_S,
+        expires_at_s: lasts_s.map(|lasts_s| START_UNIX_S + lasts_s),
+        issuer: None,
+        audience: None,
+        abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
+        names: auth::ClaimNames::default(),
+    };
+    mint(&key, &claims)
+}
+
+impl Node {
+    pub(super) fn new(shards: u16) -> Self {
+        Self::with(config(shards))
+    }
+
+    pub(super) fn with(config: Config) -> Self {
+        let engine = |shard| Engine::new(ShardId(shard), config.clone(), 7_000 + u64::from(shard));
+        Self {
+            engines: (0..config.shards).map(engine).collect(),
+            now: Now { mono_us: START_MONO_US, unix_ms: START_UNIX_MS },
+            sockets: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            deaf: Vec::new(),
+            notices: Vec::new(),
+            stopped_accepting: Vec::new(),
+            drained: Vec::new(),
+        }
+    }
+
+    pub(super) fn accept(&mut self, shard: u16) -> ConnId {
+        self.accept_from(shard, Ipv4Addr::LOCALHOST.into())
+    }
+
+    pub(super) fn accept_from(&mut self, shard: u16, peer: IpAddr) -> ConnId {
+        let id = self.engines[usize::from(shard)].accept(peer, self.now);
+        let in_use = |(other, socket): (&ConnId, &Socket)| {
+            (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
+        };
+        assert!(!self.sockets.iter().any(in_use), "{id:?}: the reactor still has the slot's last socket");
+        let socket = Socket { flow: Flow::Open, side: Side::Open, armed: false, received: Vec::new() };
+        assert!(self.sockets.insert(id, socket).is_none(), "an id came twice");
+        id
+    }
+
+    /// Bytes from a client, then everything that follows from them.
+    pub(super) fn receive(&mut self, id: ConnId, bytes: &[u8]) {
+        self.receive_only(id, bytes);
+        self.settle();
+    }
+
+    /// Bytes from a client, and no turn yet. A socket that the gateway shut or closed is not read any more.
+    pub(super) fn receive_only(&mut self, id: ConnId, bytes: &[u8]) {
+        if self.sockets[&id].side == Side::Open {
+            let mut bytes = bytes.to_vec();
+            let now = self.now;
+            self.engine(id).handle(Input::Received { conn: id, bytes: &mut bytes }, now);
+        }
+    }
+
+    /// The client ends its stream, or breaks it.
+    pub(super) fn hang_up(&mut self, id: ConnId, reset: bool) {
+        self.hang_up_only(id, reset);
+        self.settle();
+    }
+
+    pub(super) fn hang_up_only(&mut self, id: ConnId, reset: bool) {
+        let socket = self.socket(id);
+        if socket.side != Side::Closed {
+            socket.side = Side::Closed;
+            let now = self.now;
+            self.engine(id).handle(Input::Closed { conn: id, reset }, now);
+        }
+    }
+
+    pub(super) fn drain(&mut self) {
+        for engine in &mut self.engines {
+            engine.handle(Input::Drain, self.now);
+        }
+        self.settle();
+    }
+
+    /// Moves the clock, stopping at every deadline that an engine names.
+    pub(super) fn advance(&mut self, ms: u64) {
+        let end_ms = self.now.mono_ms() + ms;
+        while let Some(due_ms) = self.due_ms().filter(|due_ms| *due_ms <= end_ms) {
+            let before_ms = self.now.mono_ms();
+            self.step(due_ms.saturating_sub(before_ms));
+            self.engines.iter_mut().for_each(|engine| engine.expire(self.now));
+            self.settle();
+            let stuck = self.due_ms() == Some(due_ms) && self.now.mono_ms() == before_ms;
+            assert!(!stuck, "a deadline stands still at {due_ms}");
+        }
+        self.step(end_ms - self.now.mono_ms());
+    }
+
+    /// Moves the clock and lets nobody notice.
+    pub(super) fn step(&mut self, ms: u64) {
+        self.now.mono_us += ms * 1_000;
+        self.now.unix_ms += ms;
+    }
+
+    fn due_ms(&self) -> Option<u64> {
+        self.engines.iter().filter_map(Engine::poll_timeout).min()
+    }
+
+    /// Turns and parcels until nothing is left to do.
+    pub(super) fn settle(&mut self) {
+        loop {
+            for shard in 0..self.engines.len() as u16 {
+                self.turn(shard);
+            }
+            let lane = self.lanes.keys().copied().find(|lane| !self.deaf.contains(&lane.1));
+            let Some(lane) = lane else { return };
+            while self.deliver(lane) {}
+        }
+    }
+
+    /// The next parcel of a lane; false when there is none.
+    pub(super) fn deliver(&mut self, lane: (u16, u16, bool)) -> bool {
+        let Some(parcels) = self.lanes.get_mut(&lane) else { return false };
+        let parcel = parcels.pop_front();
+        if parcels.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        let Some(parcel) = parcel else { return false };
+        let input = Input::Parcel { from: ShardId(lane.0), parcel };
+        self.engines[usize::from(lane.1)].handle(input, self.now);
+        true
+    }
+
+    /// The end of one shard's turn, in the order of the shell's loop.
+    pub(super) fn turn(&mut self, shard: u16) {
+        self.outputs(shard);
+        let (engine, sockets) = (&mut self.engines[usize::from(shard)], &mut self.sockets);
+        if engine.has_writes() {
+            engine.take_writes(self.now, |id, slices| {
+                let socket = sockets.get_mut(&id).expect("writes go to sockets that were accepted");
+                assert_eq!(socket.side, Side::Open, "a write after the end of the stream");
+                assert!(!socket.armed, "a write while the socket is known to be full");
+                let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+                assert!(offered > 0, "a write of nothing");
+                let taken = match socket.flow {
+                    Flow::Open => offered,
+                    Flow::Bytes(bytes) => bytes.min(offered),
+                    Flow::Blocked => 0,
+                    Flow::Broken => return Wrote::Broken,
+                };
+                socket.armed = taken < offered;
+                let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+                socket.received.extend(bytes.take(taken));
+                Wrote::Bytes(taken)
+            });
+            engine.written(self.now);
+        }
+        self.outputs(shard);
+    }
+
+    fn outputs(&mut self, shard: u16) {
+        while let Some(output) = self.engines[usize::from(shard)].poll_output() {
+            match output {
+                Output::Parcel { to, parcel } => {
+                    assert_ne!(to.0, shard, "a parcel to oneself never leaves");
+                    let is_tell = matches!(parcel, Parcel::Tell(_));
+                    self.lanes.entry((shard, to.0, is_tell)).or_default().push_back(parcel);
+                }
+                Output::Close { conn } => {
+                    let socket = self.socket(conn);
+                    assert_ne!(socket.side, Side::Closed, "a socket closed twice");
+                    socket.side = Side::Closed;
+                }
+                Output::ShutdownWrite { conn } => {
+                    let socket = self.socket(conn);
+                    assert_eq!(socket.side, Side::Open, "our side ended twice");
+                    socket.side = Side::Shut;
+                }
+                Output::StopAccepting => self.stopped_accepting.push(shard),
+                Output::Drained => self.drained.push(shard),
+                Output::Notice(notice) => self.notices.push(notice),
+            }
+        }
+    }
+
+    /// Sets how much a socket takes; one that was blocked and takes more is reported as writable.
+    pub(super) fn flow(&mut self, id: ConnId, flow: Flow) {
+        self.socket(id).flow = flow;
+        self.writable(id);
+        self.settle();
+    }
+
+    /// Reports room, if the reactor was asked to. False when nobody waits for it.
+    pub(super) fn writable(&mut self, id: ConnId) -> bool {
+        let socket = self.socket(id);
+        let waits = std::mem::take(&mut socket.armed) && socket.side == Side::Open;
+        if waits {
+            let now = self.now;
+            self.engine(id).handle(Input::Writable { conn: id }, now);
+        }
+        waits
+    }
+
+    /// What the client has received since the last call.
+    pub(super) fn take(&mut self, id: ConnId) -> Vec<u8> {
+        std::mem::take(&mut self.socket(id).received)
+    }
+
+    pub(super) fn take_text(&mut self, id: ConnId) -> String {
+        String::from_utf8(self.take(id)).unwrap()
+    }
+
+    pub(super) fn side(&self, id: ConnId) -> Side {
+        self.sockets[&id].side
+    }
+
+    pub(super) fn engine(&mut self, id: ConnId) -> &mut Engine {
+        &mut self.engines[id.shard.index()]
+    }
+
+    fn socket(&mut self, id: ConnId) -> &mut Socket {
+        self.sockets.get_mut(&id).expect("ids come from accept")
+    }
+
+    /// Nothing is left of anybody: no connections, rooms, memberships, queued bytes, parcels or, later, timers.
+    pub(super) fn assert_empty(&mut self) {
+        assert!(self.lanes.is_empty(), "parcels under way");
+        for engine in &self.engines {
+            let shard = engine.shard;
+            assert_eq!(engine.connections(), 0, "{shard:?}");
+            assert!(engine.home.is_empty(), "{shard:?}: {:?}", engine.home);
+            assert_eq!(engine.roster.sizes().count(), 0, "{shard:?}");
+            assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
+            assert_eq!(engine.store.bytes(), 0, "{shard:?}");
+            assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
+            assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");
+        }
+        self.advance(120_000);
+        for engine in &self.engines {
+            assert_eq!(engine.timers.next_due_ms(), None, "{:?}: a timer of nobody", engine.shard);
+        }
+    }
+}

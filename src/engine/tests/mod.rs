@@ -1,0 +1,19 @@
+//! The engine under test: whole nodes of one to four shards, driven as the shell drives them, with a stepped clock,
+//! parcels that may be late, sockets that may be slow, and clients that speak real bytes.
+
+mod client;
+mod harness;
+
+mod close;
+mod dev;
+mod drain;
+mod hostile;
+mod http;
+mod json;
+mod keepalive;
+mod outbox;
+mod rooms;
+mod survey;
+mod tenants;
+mod tokens;
+mod upgrade;

@@ -1,0 +1,217 @@
+//! Pages that need every shard: `/health`, `/stats`, `/metrics`, whole and with a shard that does not answer.
+
+use serde_json::json;
+
+use super::{
+    client::Client,
+    harness::{Node, Side, admin_token},
+    http::{answers, ask, bearer, request},
+};
+use crate::engine::{Input, NodeFacts, ShardFacts};
+
+fn facts(shards: usize) -> NodeFacts {
+    NodeFacts {
+        uptime_s: 12.3456,
+        resident_bytes: 128 * 1024 * 1024,
+        memory_bytes_max: 1024 * 1024 * 1024,
+        shards: vec![ShardFacts { turned_ago_ms: 3, lag_us: 250 }; shards],
+        ..NodeFacts::default()
+    }
+}
+
+fn tell_facts(node: &mut Node, facts: &NodeFacts) {
+    let now = node.now;
+    for engine in &mut node.engines {
+        engine.handle(Input::Facts(facts.clone()), now);
+    }
+}
+
+#[test]
+fn health_covers_the_node() {
+    let mut node = Node::new(3);
+    tell_facts(&mut node, &facts(3));
+    let _clients = [Client::connect(&mut node, 0, "a", "x"), Client::connect(&mut node, 2, "b", "x")];
+    let id = node.accept(1);
+    let answer = ask(&mut node, id, &request("/health", ""));
+    assert_eq!(answer.status, 200);
+    let shard = |shard| json!({"shard": shard, "alive": true, "loopLagUs": 250});
+    let expected = json!({
+        "status": "healthy", "timestamp": "2027-01-15T08:00:00Z", "uptime": 12.346, "connections": 3,
+        "memory_usage": "128MB", "version": "1.2.3", "node": "0000002a", "driver": "test",
+        "websocket": {"active": 2},
+        "checks": {
+            "redis": {"status": "disabled"},
+            "memory": {"bytes": 134_217_728, "limit": 1_073_741_824, "ratio": 0.125},
+            "capacity": {"connections": 3, "limit": 0, "ratio": 0.0},
+            "shards": [shard(0), shard(1), shard(2)],
+        },
+    });
+    assert_eq!(answer.json(), expected);
+}
+
+#[test]
+fn a_request_behind_a_survey_waits_for_its_turn() {
+    let mut node = Node::new(3);
+    let id = node.accept(0);
+    node.deaf = vec![2];
+    let bytes = [request("/health", ""), request("/live", "")].concat();
+    node.receive(id, &bytes);
+    node.receive(id, &request("/none", ""));
+    assert_eq!(node.take_text(id), "", "one shard has not answered");
+    node.deaf = vec![];
+    node.settle();
+    let status: Vec<u16> = answers(&node.take_text(id), 0).iter().map(|answer| answer.status).collect();
+    assert_eq!(status, [200, 200, 404]);
+}
+
+/// Also before the shell has told its first facts.
+#[test]
+fn a_shard_that_does_not_answer_is_left_out_after_a_second() {
+    for told in [true, false] {
+        let mut node = Node::new(3);
+        if told {
+            tell_facts(&mut node, &facts(3));
+        }
+        let id = node.accept(0);
+        node.deaf = vec![1];
+        node.receive(id, &request("/health", ""));
+        node.advance(999);
+        assert_eq!(node.take_text(id), "");
+        node.advance(1);
+        let answer = answers(&node.take_text(id), 0).remove(0);
+        assert_eq!(answer.status, 503);
+        let health = answer.json();
+        assert_eq!(health["status"], "degraded");
+        let alive: Vec<_> =
+            health["checks"]["shards"].as_array().unwrap().iter().map(|it| &it["alive"]).collect();
+        assert_eq!(alive, [true, false, true], "told: {told}");
+        // The late report is of no use to the next page.
+        node.deaf = vec![];
+        node.settle();
+        assert_eq!(ask(&mut node, id, &request("/health", "")).status, 200);
+    }
+}
+
+#[test]
+fn a_shard_that_stands_still_fails_live_and_health() {
+    let mut node = Node::new(2);
+    let mut facts = facts(2);
+    facts.shards[1].turned_ago_ms = 5_000;
+    tell_facts(&mut node, &facts);
+    let id = node.accept(0);
+    let live = ask(&mut node, id, &request("/live", ""));
+    assert_eq!((live.status, live.body.as_str()), (503, r#"{"status":"stalled"}"#));
+    assert_eq!(ask(&mut node, id, &request("/health", "")).status, 503);
+    facts.shards[1].turned_ago_ms = 4_999;
+    tell_facts(&mut node, &facts);
+    assert_eq!(ask(&mut node, id, &request("/live", "")).body, r#"{"status":"alive"}"#);
+}
+
+#[test]
+fn a_client_that_does_not_wait_for_its_page_leaves_nothing() {
+    let mut node = Node::new(2);
+    let id = node.accept(0);
+    node.deaf = vec![1];
+    node.receive(id, &request("/health", ""));
+    node.hang_up(id, true);
+    assert_eq!(node.engines[0].surveys.due_ms(), None);
+    node.deaf = vec![];
+    node.settle();
+    node.assert_empty();
+}
+
+/// Requests behind a page that does not come are kept to a bound; then the connection ends, without a word that
+/// would look like the page's answer.
+#[test]
+fn requests_behind_a_survey_are_bounded() {
+    let mut node = Node::new(2);
+    let id = node.accept(0);
+    node.deaf = vec![1];
+    node.receive(id, &request("/health", ""));
+    let filler = request("/live", "");
+    for _ in 0..(40 * 1024 / filler.len()) {
+        node.receive(id, &filler);
+    }
+    assert_eq!((node.side(id), node.take_text(id)), (Side::Closed, String::new()));
+    node.deaf = vec![];
+    node.settle();
+    node.assert_empty();
+}
+
+/// The shell reads all sockets before it does what the engine said: nobody may be given the slot of a socket
+/// that is still open.
+#[test]
+fn a_slot_is_not_given_out_before_its_socket_is_closed() {
+    let mut node = Node::new(2);
+    let id = node.accept(0);
+    node.deaf = vec![1];
+    node.receive(id, &request("/health", ""));
+    let filler = request("/live", "");
+    for _ in 0..(40 * 1024 / filler.len()) {
+        node.receive_only(id, &filler);
+    }
+    let next = node.accept(0);
+    node.settle();
+    assert_eq!(node.side(id), Side::Closed);
+    assert_eq!(ask(&mut node, next, &request("/live", "")).status, 200);
+}
+
+#[test]
+fn stats_name_tenants_rooms_and_talkers() {
+    let mut node = Node::new(3);
+    let mut ada = Client::connect(&mut node, 0, "ada", "acme");
+    let mut bob = Client::connect(&mut node, 1, "bob", "acme");
+    let mut eve = Client::connect(&mut node, 2, "eve", "other");
+    ada.join(&mut node, "lobby");
+    bob.join(&mut node, "lobby");
+    eve.join(&mut node, "lobby");
+    for _ in 0..3 {
+        bob.say(&mut node, r#"{"type":"ping"}"#);
+    }
+    let id = node.accept(0);
+    let stats = ask(&mut node, id, &request("/stats", &bearer(&admin_token()))).json();
+    assert_eq!(
+        stats["connections"],
+        json!({
+            "total": 4, "byTenant": {"acme": 2, "other": 1}, "byProtocol": {"json": 3, "echo": 0, "http": 1},
+            "byShard": [2, 1, 1],
+        })
+    );
+    assert_eq!(
+        stats["rooms"],
+        json!({"total": 2, "subscriptions": 3, "largest": [
+            {"tenant": "acme", "room": "lobby", "members": 2},
+            {"tenant": "other", "room": "lobby", "members": 1},
+        ]})
+    );
+    assert_eq!(stats["topTalkers"][0]["user"], "bob");
+    assert_eq!(stats["topTalkers"][0]["messages"], 4);
+    // A shard that is missing keeps its place.
+    node.deaf = vec![1];
+    node.receive(id, &request("/stats", &bearer(&admin_token())));
+    node.advance(1_000);
+    let stats = answers(&node.take_text(id), 0).remove(0).json();
+    assert_eq!(stats["connections"]["byShard"], json!([2, null, 1]));
+}
+
+#[test]
+fn metrics_sum_what_the_shards_counted() {
+    let mut node = Node::new(3);
+    for shard in 0..3 {
+        let mut client = Client::connect(&mut node, shard, "ada", "acme");
+        client.join(&mut node, "lobby");
+        client.say(&mut node, r#"{"type":"room:send","id":1,"room":"lobby","payload":1,"echo":true}"#);
+    }
+    let id = node.accept(2);
+    let text = ask(&mut node, id, &request("/metrics", "")).body;
+    for line in [
+        r#"websocket_active_connections{tenant="acme",status="authenticated",protocol="json"} 3"#,
+        r#"websocket_messages_sent_total{type="room:message",protocol="json"} 6"#,
+        r#"websocket_messages_received_total{type="room:send",protocol="json"} 3"#,
+        "websocket_active_rooms 1",
+        "websocket_room_subscriptions 3",
+        "websocket_connections_total 4",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Frames made once per encoding, and what becomes of them in outboxes.
+
+use std::{io::IoSlice, net::Ipv4Addr};
+
+use super::{Encoder, Queued, Recipients};
+use crate::{
+    base::{ConnId, RoomName, ShardId, TenantName, UserName, slab::Slab},
+    conn::{Conn, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
+    metrics::Disconnect,
+    model::Event,
+    ws::{
+        Decoder, Input, Item, Limits, Opcode, Role,
+        deflate::{self, Agreed, Inflater},
+    },
+};
+
+const LIMITS: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 1, inflate_ratio_max: 1_000 };
+
+fn agreed(offer: &str) -> Agreed {
+    deflate::negotiate([offer].into_iter()).unwrap()
+}
+
+fn windows() -> [Agreed; 2] {
+    [agreed("permessage-deflate"), agreed("permessage-deflate; server_max_window_bits=10")]
+}
+
+fn joined(room: &str) -> Event {
+    Event::RoomJoined { room: RoomName::parse(room).unwrap(), metadata: None }
+}
+
+fn decoded(frame: &[u8], deflate: Option<Agreed>) -> String {
+    let mut bytes = frame.to_vec();
+    let (mut decoder, mut inflater) = (Decoder::new(Role::Client, deflate), Inflater::new());
+    let mut input = Input::new(&mut bytes);
+    match decoder.next(&mut input, &mut inflater, &LIMITS).unwrap() {
+        Some(Item::Text(text)) => text.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_encoding_is_made_once_and_says_the_same() {
+    let mut encoder = Encoder::new(32);
+    let room = "r".repeat(200);
+    let text = format!(r#"{{"type":"room:joined","room":"{room}"}}"#);
+    let [wide, narrow] = windows();
+    let event = joined(&room);
+    let mut frames = encoder.frames(&event);
+    for deflate in [None, Some(wide), Some(narrow)] {
+        let (first, second) = (frames.for_deflate(deflate), frames.for_deflate(deflate));
+        assert!(std::ptr::eq(first.as_ptr(), second.as_ptr()), "one allocation for all");
+        assert_eq!(decoded(&first, deflate), text);
+        assert_eq!(first.len() < 100, deflate.is_some());
+    }
+    // The next event starts anew.
+    assert_eq!(decoded(&encoder.event(&joined("x"), None), None), r#"{"type":"room:joined","room":"x"}"#);
+}
+
+#[test]
+fn short_events_are_not_compressed() {
+    let mut encoder = Encoder::new(64);
+    let [wide, _] = windows();
+    let event = joined("x");
+    let mut frames = encoder.frames(&event);
+    let plain = frames.for_deflate(None);
+    assert!(std::ptr::eq(plain.as_ptr(), frames.for_deflate(Some(wide)).as_ptr()));
+}
+
+#[test]
+fn echoes_and_control_frames() {
+    let mut encoder = Encoder::new(64);
+    assert_eq!(&*encoder.message(Opcode::Binary, b"ab", None), b"\x82\x02ab");
+    assert_eq!(&*encoder.control(Opcode::Pong, b"p"), b"\x8a\x01p");
+    assert_eq!(&*encoder.close(1000, "bye"), b"\x88\x05\x03\xe8bye");
+    let long = "x".repeat(300);
+    assert_eq!(encoder.close(1000, &long).len(), 127, "cut to what a control frame holds");
+    let [wide, _] = windows();
+    assert_eq!(decoded(&encoder.message(Opcode::Text, b"hello", Some(wide)), Some(wide)), "hello");
+}
+
+/// Connections of every kind, and what is queued for them.
+struct Shard {
+    conns: Slab<Conn>,
+    store: FrameStore,
+    dirty: Vec<ConnId>,
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { conns: Slab::new(), store: FrameStore::new(), dirty: Vec::new() }
+    }
+
+    fn add(&mut self, stage: Option<Stage>) -> ConnId {
+        let mut conn = Conn::new(Ipv4Addr::LOCALHOST.into(), 0);
+        if let Some(stage) = stage {
+            conn.stage = stage;
+        }
+        let (slot, generation) = self.conns.insert(conn);
+        ConnId { shard: ShardId(0), slot, generation }
+    }
+
+    fn open(&mut self, deflate: Option<Agreed>) -> ConnId {
+        let session = Session {
+            user: UserName::parse("ada").unwrap(),
+            tenant: TenantName::default_tenant(),
+            expires_at_ms: None,
+            expiry_announced: false,
+        };
+        self.add(Some(socket(SocketKind::Json(session), deflate)))
+    }
+
+    fn recipients(&mut self, outbox_bytes_max: u32) -> Recipients<'_> {
+        let Self { conns, store, dirty } = self;
+        Recipients { conns, store, dirty, outbox_bytes_max }
+    }
+
+    fn queued(&self, id: ConnId) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let conn = self.conns.get(id.slot, id.generation).unwrap();
+        let (count, _) = conn.outbox.slices(&self.store, &mut slices);
+        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+}
+
+fn socket(kind: SocketKind, deflate: Option<Agreed>) -> Stage {
+    let keepalive = Keepalive::new(0, 0);
+    Stage::Socket(Socket { decoder: Decoder::new(Role::Server, deflate), kind, deflate, keepalive })
+}
+
+fn closing() -> Stage {
+    let (reason, finish) = (Disconnect::Internal, Finish::AtOnce);
+    Stage::Closing { reason, finish, deadline_ms: 0, decoder: None }
+}
+
+#[test]
+fn members_get_an_event_each_in_its_encoding() {
+    let mut shard = Shard::new();
+    let [wide, narrow] = windows();
+    let open = [None, Some(wide), Some(narrow), None].map(|deflate| (shard.open(deflate), deflate));
+    let others = [
+        shard.add(None),
+        shard.add(Some(closing())),
+        shard.add(Some(socket(SocketKind::Echo, None))),
+        shard.add(Some(socket(SocketKind::Pending { deadline_ms: 0 }, None))),
+    ];
+    let gone = shard.open(None);
+    shard.conns.remove(gone.slot, gone.generation);
+    let full = shard.open(None);
+    let mut encoder = Encoder::new(32);
+    let event = joined(&"r".repeat(200));
+    let mut too_full = Vec::new();
+    let filler = encoder.control(Opcode::Pong, &[0; 100]);
+    assert_eq!(shard.recipients(1_000).queue(full, filler), Queued::Yes);
+    let everybody = open.iter().map(|(id, _)| *id).chain(others).chain([gone, full]);
+    let mut frames = encoder.frames(&event);
+    let delivered = shard.recipients(300).deliver(everybody, &mut frames, &mut too_full);
+    assert_eq!((delivered, &too_full[..]), (4, &[full][..]));
+    for (id, deflate) in open {
+        assert!(decoded(&shard.queued(id), deflate).contains("rrr"));
+    }
+    assert!(others.iter().all(|id| shard.queued(*id).is_empty()));
+    let expected: Vec<ConnId> = [full].into_iter().chain(open.map(|(id, _)| id)).collect();
+    assert_eq!(shard.dirty, expected, "each once");
+}
+
+#[test]
+fn queueing_bounds_and_notes_once() {
+    let mut shard = Shard::new();
+    let open = shard.open(None);
+    let mut encoder = Encoder::new(0);
+    let frame = encoder.control(Opcode::Pong, &[0; 8]);
+    let queue = |shard: &mut Shard, id| shard.recipients(25).queue(id, frame.clone());
+    assert_eq!([queue(&mut shard, open), queue(&mut shard, open)], [Queued::Yes, Queued::Yes]);
+    assert_eq!(queue(&mut shard, open), Queued::Full);
+    assert_eq!((shard.queued(open).len(), shard.dirty.len()), (20, 1));
+    let closing = shard.add(Some(closing()));
+    assert_eq!(queue(&mut shard, closing), Queued::Gone);
+    let stale = ConnId { generation: 9, ..open };
+    assert_eq!(queue(&mut shard, stale), Queued::Gone);
+}

@@ -1,0 +1,218 @@
+//! What clients send comes back, whole and in order, and every end of a connection is noticed.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+};
+
+use super::*;
+
+on_both_drivers!(
+    many_clients_get_their_own_bytes_back,
+    one_byte_at_a_time,
+    five_megabytes_to_a_slow_reader,
+    five_megabytes_there_and_back,
+    more_data_than_buffers,
+    queues_that_are_too_small,
+    a_reset_is_a_failure,
+    a_half_close_comes_after_the_bytes,
+    after_our_fin_input_is_discarded,
+    the_engine_closes,
+    slots_are_reused_and_never_mixed_up,
+    over_the_limit_is_refused,
+    the_listener_can_be_given_away,
+);
+
+fn many_clients_get_their_own_bytes_back(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let mut clients: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    for round in 0..20 {
+        for (seed, client) in clients.iter_mut().enumerate() {
+            client.write_all(&pattern(seed + round, 100 + seed)).unwrap();
+        }
+        for (seed, client) in clients.iter_mut().enumerate() {
+            assert_eq!(read_exactly(client, 100 + seed), pattern(seed + round, 100 + seed));
+        }
+    }
+    drop(clients);
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!((tally.accepted, tally.ended, tally.failed.len()), (100, 100, 0));
+    server.stop();
+}
+
+fn one_byte_at_a_time(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let mut client = server.connect();
+    client.set_nodelay(true).unwrap();
+    let bytes = pattern(1, 2000);
+    for byte in &bytes {
+        client.write_all(&[*byte]).unwrap();
+    }
+    assert_eq!(read_exactly(&mut client, bytes.len()), bytes);
+    server.stop();
+}
+
+fn five_megabytes_to_a_slow_reader(driver: Driver) {
+    let greeting = pattern(2, 5 << 20);
+    let server = Server::start(driver, Script { greeting: greeting.clone(), ..Script::default() });
+    let mut client = server.connect();
+    server.until(|tally| tally.cut_short > 0);
+    let mut got = Vec::new();
+    // Small bites first, so that the server is blocked over and over.
+    while got.len() < 1 << 20 {
+        got.extend(read_exactly(&mut client, 5_000));
+    }
+    got.extend(read_exactly(&mut client, greeting.len() - got.len()));
+    assert!(got == greeting, "bytes differ");
+    client.write_all(b"still alive").unwrap();
+    assert_eq!(read_exactly(&mut client, 11), b"still alive");
+    let tally = server.stop();
+    assert!(tally.resumed > 0 && tally.resumed <= tally.cut_short, "{tally:?}");
+}
+
+fn five_megabytes_there_and_back(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    echo_at_once(&server, 1, 5 << 20);
+    server.stop();
+}
+
+fn more_data_than_buffers(driver: Driver) {
+    let ring = RingConfig { buffer_bytes: 256, buffers_first: 1, buffers_max: 2, ..RingConfig::default() };
+    let server = Server::start(driver, Script { ring, ..Script::default() });
+    echo_at_once(&server, 16, 256 << 10);
+    server.stop();
+}
+
+fn queues_that_are_too_small(driver: Driver) {
+    let ring = RingConfig { submissions: 1, completions: 2, ..RingConfig::default() };
+    let server = Server::start(driver, Script { ring, ..Script::default() });
+    echo_at_once(&server, 64, 16 << 10);
+    server.until(|tally| tally.open == 0);
+    server.stop();
+}
+
+/// Each of `clients` sends `len` bytes from a thread and reads them back.
+fn echo_at_once(server: &Server, clients: usize, len: usize) {
+    thread::scope(|scope| {
+        for seed in 0..clients {
+            let mut reader = server.connect();
+            let mut writer = reader.try_clone().unwrap();
+            let bytes = Arc::new(pattern(seed, len));
+            let expected = Arc::clone(&bytes);
+            scope.spawn(move || writer.write_all(&bytes).unwrap());
+            scope.spawn(move || assert!(read_exactly(&mut reader, len) == *expected, "bytes differ"));
+        }
+    });
+}
+
+fn a_reset_is_a_failure(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let client = server.connect();
+    server.until(|tally| tally.open == 1);
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!((tally.ended, tally.failed), (0, vec![io::ErrorKind::ConnectionReset]));
+    server.stop();
+}
+
+fn a_half_close_comes_after_the_bytes(driver: Driver) {
+    let server = Server::start(driver, Script { mute: true, ..Script::default() });
+    let mut client = server.connect();
+    client.write_all(&pattern(3, 300_000)).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_ended(&mut client);
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!((tally.received, tally.ended), (300_000, 1));
+    server.stop();
+}
+
+fn after_our_fin_input_is_discarded(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let mut client = server.connect();
+    client.write_all(&[b"good bye".as_slice(), &[FINISH]].concat()).unwrap();
+    assert_eq!(read_exactly(&mut client, 8), b"good bye");
+    assert_ended(&mut client);
+    server.until(|tally| tally.received == 9);
+    for _ in 0..50 {
+        client.write_all(&pattern(4, 1000)).unwrap();
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!((tally.received, tally.ended), (9, 1));
+    server.stop();
+}
+
+fn the_engine_closes(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let mut client = server.connect();
+    client.write_all(&[b"enough".as_slice(), &[CLOSE]].concat()).unwrap();
+    assert_eq!(read_exactly(&mut client, 6), b"enough");
+    assert_ended(&mut client);
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!((tally.ended, tally.failed.len()), (0, 0), "closing is not reported back to who closed");
+    server.stop();
+}
+
+fn slots_are_reused_and_never_mixed_up(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    for round in 0..300 {
+        let mut client = server.connect();
+        let mut bytes = pattern(round, 2000);
+        client.write_all(&bytes).unwrap();
+        assert_eq!(read_exactly(&mut client, bytes.len()), bytes);
+        match round % 3 {
+            0 => {}
+            1 => {
+                // Closed by the engine with bytes on the way, and half of the time with its write blocked.
+                bytes.insert(0, CLOSE);
+                let _ = client.write_all(&bytes);
+                while client.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+            }
+            _ => SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap(),
+        }
+    }
+    let tally = server.until(|tally| tally.open == 0);
+    assert_eq!(tally.accepted, 300);
+    server.stop();
+}
+
+fn over_the_limit_is_refused(driver: Driver) {
+    let server = Server::start(driver, Script { open_max: 1, ..Script::default() });
+    let mut first = server.connect();
+    first.write_all(b"a").unwrap();
+    assert_eq!(read_exactly(&mut first, 1), b"a");
+    assert_ended(&mut server.connect());
+    first.write_all(b"b").unwrap();
+    assert_eq!(read_exactly(&mut first, 1), b"b");
+    server.stop();
+}
+
+fn the_listener_can_be_given_away(driver: Driver) {
+    let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1, 16).unwrap().remove(0);
+    let address = listener.local_addr().unwrap();
+    let waker = Waker::new().unwrap();
+    let config = ReactorConfig { shard: SHARD, ring: RingConfig::default() };
+    let listener = driver::with_runtime(driver, async {
+        let mut reactor = Reactor::new(driver, listener, &waker, &config).unwrap();
+        let mut echo = Echo::new(Script::default());
+        reactor.set_accepting(false);
+        let _client = TcpStream::connect(address).unwrap();
+        let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+        assert_eq!(echo.tally.accepted, 0, "paused");
+        reactor.set_accepting(true);
+        reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+        let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+        assert_eq!(echo.tally.accepted, 1, "resumed");
+        let listener = reactor.take_listener().unwrap().unwrap();
+        assert!(reactor.take_listener().unwrap().is_none());
+        let _late = TcpStream::connect(address).unwrap();
+        let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+        assert_eq!(echo.tally.accepted, 1, "given away");
+        listener
+    })
+    .unwrap();
+    assert!(listener.accept().is_ok(), "whoever has the listener accepts");
+    drop(listener);
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+}
