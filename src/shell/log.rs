@@ -59,7 +59,13 @@ pub struct BadLogLevel(String);
 /// When `level` does not parse.
 pub fn init(level: &str, format: LogFormat) -> Result<(), BadLogLevel> {
     let filter = EnvFilter::try_new(level).map_err(|error| BadLogLevel(error.to_string()))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).event_format(Lines(format)).finish();
+    // Of a line that cannot be written nothing is said: it would be said on standard error, which may have gone the
+    // same way, and a shard would panic over it.
+    let subscriber = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .event_format(Lines(format))
+        .finish();
     // A second call, in tests, changes nothing.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())
