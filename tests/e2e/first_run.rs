@@ -131,8 +131,20 @@ fn production_is_closed_until_it_is_opened() {
 }
 
 #[test]
-fn the_default_is_loopback_and_port_8080() {
+fn the_documented_defaults() {
     let output = ringway().args(["config", "check"]).output().expect("the binary runs");
     let text = String::from_utf8(output.stdout).expect("text");
-    assert!(text.contains("host = \"127.0.0.1\"") && text.contains("port = 8080 "), "{text}");
+    let documented = [
+        "host = \"127.0.0.1\"",
+        "port = 8080",
+        "head_timeout_ms = 10000",
+        "keep_alive_ms = 60000",
+        "interval_ms = 30000",
+        "timeout_ms = 60000",
+        "message_bytes = 65536",
+        "timeout_s = 30",
+    ];
+    for value in documented {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{value} "))), "{value} in\n{text}");
+    }
 }

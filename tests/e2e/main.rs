@@ -4,6 +4,12 @@
 //! with a deadline, conditions are looked at again until they hold. Tests with `driver` as their argument run once
 //! for io_uring and once for epoll.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that meets the unexpected is to fail"
+)]
+
 /// Makes tests of functions that take a driver: `uring::name`, skipped with a word where the machine has no
 /// io_uring, and `epoll::name`.
 macro_rules! on_both_drivers {
@@ -26,6 +32,7 @@ macro_rules! on_both_drivers {
     };
 }
 
+mod churn;
 mod command;
 mod deflate;
 mod descriptors;

@@ -10,7 +10,7 @@ use ringway::{
 
 use crate::support::{Gateway, Received, Socket, Start, frame, text_frame, token::token};
 
-on_both_drivers!(broken_frames, broken_deflate, binary_is_for_other_protocols, close_frames);
+on_both_drivers!(broken_frames, broken_deflate, binary_is_for_other_protocols, close_frames, limits_of_echo);
 
 /// A masked frame from its first two bytes, whatever they say; the mask is zero, so payloads travel as they are.
 fn raw(first: u8, second: u8, rest: &[u8]) -> Vec<u8> {
@@ -217,4 +217,24 @@ fn close_frames(driver: Driver) {
     assert_eq!(socket.receive(), Received::Close(1000, String::new()));
     assert_eq!(socket.receive(), Received::End);
     gateway.serves_the_next("close frames");
+}
+
+/// `/echo` is for conformance suites: its limits are those that they need, and they are limits.
+fn limits_of_echo(driver: Driver) {
+    const BYTES_MAX: usize = 16 << 20;
+    const FRAGMENTS_MAX: usize = 65_536;
+    let mut gateway = Start::on(driver).start();
+    let mut echo = Socket::open(gateway.address, "/echo", "");
+    let largest = vec![0xa5; BYTES_MAX];
+    echo.write(frame(Opcode::Binary, &largest));
+    assert!(echo.receive() == Received::Binary(largest), "16 MiB come back as they were");
+    let last = small(0x80, b".");
+    echo.write([small(0x01, b"."), small(0x00, b".").repeat(FRAGMENTS_MAX - 1), last.clone()].concat());
+    assert_eq!(echo.text().len(), FRAGMENTS_MAX + 1);
+    echo.write([small(0x01, b"."), small(0x00, b".").repeat(FRAGMENTS_MAX), last].concat());
+    assert_eq!(echo.closed().0, 1009);
+    let mut echo = Socket::open(gateway.address, "/echo", "");
+    echo.write(announced(TEXT, BYTES_MAX as u64 + 1));
+    assert_eq!(echo.closed().0, 1009);
+    gateway.serves_the_next("large messages");
 }

@@ -6,7 +6,14 @@ use crate::support::{
     Http, Received, Socket, Start, frame, text_frame, token::token, until, upgrade_request,
 };
 
-on_both_drivers!(ten_thousand_pings, byte_by_byte, connections_that_say_nothing, resets);
+on_both_drivers!(
+    ten_thousand_pings,
+    byte_by_byte,
+    connections_that_say_nothing,
+    resets,
+    answers_that_nobody_reads,
+    nobody_reads_the_log
+);
 
 fn ten_thousand_pings(driver: Driver) {
     const PINGS: u32 = 10_000;
@@ -95,4 +102,37 @@ fn resets(driver: Driver) {
     });
     assert_eq!(gateway.metric("websocket_active_rooms"), 0.0);
     assert_eq!(gateway.metric("websocket_outbound_queue_bytes"), 0.0);
+}
+
+/// Requests without end, and not one answer is read: what waits for the client stays bounded, and so does its patience.
+fn answers_that_nobody_reads(driver: Driver) {
+    let mut gateway = Start::on(driver).start();
+    let mut scraper = Http::connect(gateway.address);
+    let requests = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1_000);
+    let mut flood: Vec<_> = (0..4).map(|_| Http::connect(gateway.address)).collect();
+    for round in 0..20 {
+        for http in &mut flood {
+            // More than is taken before the answers are: the rest stays in the kernel, or the connection ends.
+            http.write_some(&requests);
+        }
+        let text = scraper.get("/metrics").text();
+        let queued = text.lines().find_map(|line| line.strip_prefix("websocket_outbound_queue_bytes "));
+        let queued: f64 = queued.expect("the gauge").parse().expect("a number");
+        assert!(queued < 16e6, "{queued} bytes wait in round {round}");
+    }
+    gateway.serves_the_next("requests without end");
+}
+
+/// Whoever reads the log may go: lines are lost then, connections are not.
+fn nobody_reads_the_log(driver: Driver) {
+    let mut gateway = Start::on(driver).arg("--log-level").arg("debug").start_and_hang_up();
+    let mut socket = gateway.socket("ada", "acme");
+    for _ in 0..10 {
+        gateway.serves_the_next("the log has gone");
+    }
+    assert_eq!(socket.ping(), "pong");
+    gateway.signal(libc::SIGTERM);
+    socket.expect("system:restart");
+    assert_eq!(socket.closed().0, 1012);
+    assert_eq!(gateway.wait().code(), Some(0));
 }

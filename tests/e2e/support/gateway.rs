@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -94,6 +94,19 @@ impl Start {
         let mut gateway = self.spawn();
         let status = gateway.wait();
         (status.code(), gateway.output())
+    }
+
+    /// Starts it with standard output and standard error in one pipe, and closes that once it listens: `2>&1 | head`.
+    #[track_caller]
+    pub(crate) fn start_and_hang_up(mut self) -> Gateway {
+        let (reader, writer) = io::pipe().expect("a pipe can be had");
+        self.command.stdout(writer.try_clone().expect("a pipe can be had")).stderr(writer);
+        let child = self.command.spawn().expect("the binary was built by cargo and can be started");
+        // The command holds the other end of the pipe, too.
+        drop(self.command);
+        let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| listening_on(&line)).expect("it says where it listens");
+        Gateway { child, address, output: Arc::default(), readers: Vec::new() }
     }
 
     /// Starts it and waits for nothing; its address is not known.

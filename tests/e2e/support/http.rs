@@ -42,6 +42,14 @@ impl Http {
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
     }
 
+    /// Sends as much as the kernel takes at once.
+    pub(crate) fn write_some(&mut self, bytes: impl AsRef<[u8]>) {
+        let stream = self.stream.get_mut();
+        stream.set_nonblocking(true).expect("a socket has this option");
+        let _ = stream.write_all(bytes.as_ref());
+        stream.set_nonblocking(false).expect("a socket has this option");
+    }
+
     #[track_caller]
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.get_with(path, "")

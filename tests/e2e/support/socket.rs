@@ -4,6 +4,7 @@
 use std::{
     io::{self, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use ringway::ws::{
@@ -156,6 +157,12 @@ impl Socket {
         ack
     }
 
+    /// Closing the socket will reset the connection: there is no orderly end.
+    pub(crate) fn reset_on_drop(&self) {
+        let socket = socket2::SockRef::from(self.stream.get_ref());
+        socket.set_linger(Some(Duration::ZERO)).expect("a TCP socket has this option");
+    }
+
     // ---- receiving ----
 
     /// The next frame; answered pings are not shown.
@@ -163,9 +170,9 @@ impl Socket {
     pub(crate) fn receive(&mut self) -> Received {
         loop {
             let received = self.frame().unwrap_or_else(|error| panic!("nothing came: {error}"));
-            match received {
-                Received::Ping(payload) if self.answers_pings => self.write(frame(Opcode::Pong, &payload)),
-                received => return received,
+            match &received {
+                Received::Ping(payload) if self.answers_pings => self.write(frame(Opcode::Pong, payload)),
+                _ => return received,
             }
         }
     }
