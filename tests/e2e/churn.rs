@@ -5,9 +5,9 @@ use std::{
     thread,
 };
 
-use ringway::shell::driver::Driver;
+use ringway::{shell::driver::Driver, ws::Opcode};
 
-use crate::support::{Gateway, Start, until};
+use crate::support::{Gateway, Start, frame, until};
 
 on_both_drivers!(who_stays_misses_nothing);
 
@@ -59,8 +59,8 @@ fn come_and_go(gateway: &Gateway, door: usize, is_over: &AtomicBool) -> usize {
                 guest.send(r#"{"type":"room:leave","room":"lobby"}"#);
                 while guest.json()["type"] != "room:left" {}
             }
-            1 => guest.write(crate::support::frame(ringway::ws::Opcode::Close, &[])),
-            2 => while guest.json()["type"] != "room:message" && !is_over.load(Relaxed) {},
+            1 => guest.write(frame(Opcode::Close, &[])),
+            2 => while guest.json()["type"] != "room:joined" {},
             _ => guest.reset_on_drop(),
         }
         visits += 1;

@@ -2,11 +2,11 @@
 
 use ringway::{shell::driver::Driver, ws::deflate};
 
-use crate::support::{Socket, Start, token::token};
+use crate::support::{Gateway, Socket, Start, token::token};
 
 on_both_drivers!(big_messages_travel_compressed, negotiation, switched_off);
 
-fn deflating(gateway: &crate::support::Gateway, user: &str) -> Socket {
+fn deflating(gateway: &Gateway, user: &str) -> Socket {
     let headers = format!(
         "Authorization: Bearer {}\r\nSec-WebSocket-Extensions: {}\r\n",
         token(user, "acme"),

@@ -2,7 +2,7 @@
 
 use ringway::shell::driver::Driver;
 
-use crate::support::{Gateway, Http, Socket, Start, ringway, token, until};
+use crate::support::{Gateway, Http, Response, Socket, Start, ringway, token, until};
 
 on_both_drivers!(what_it_prints_works, dev_tokens);
 
@@ -63,7 +63,7 @@ fn what_it_prints_works(driver: Driver) {
 
 /// Who one is with the token in a response.
 #[track_caller]
-fn established_with(gateway: &Gateway, response: &crate::support::Response) -> (String, String) {
+fn established_with(gateway: &Gateway, response: &Response) -> (String, String) {
     let json = response.json();
     let token = json["token"].as_str().expect("the response has a token");
     let established = Socket::with_token(gateway.address, token).expect("connection:established");

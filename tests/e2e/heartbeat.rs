@@ -1,8 +1,8 @@
 //! Heartbeats: who answers stays, who is silent is let go.
 
-use ringway::shell::driver::Driver;
+use ringway::{shell::driver::Driver, ws::Opcode};
 
-use crate::support::{Received, Socket, Start, token::token};
+use crate::support::{Received, Socket, Start, frame, token::token};
 
 on_both_drivers!(who_answers_stays_and_who_is_silent_goes);
 
@@ -25,7 +25,7 @@ fn who_answers_stays_and_who_is_silent_goes(driver: Driver) {
         match answering.receive() {
             Received::Ping(payload) => {
                 assert_eq!(payload.len(), 8, "a time that the pong brings back");
-                answering.write(crate::support::frame(ringway::ws::Opcode::Pong, &payload));
+                answering.write(frame(Opcode::Pong, &payload));
                 pings += 1;
             }
             other => panic!("{other:?}"),
@@ -33,7 +33,7 @@ fn who_answers_stays_and_who_is_silent_goes(driver: Driver) {
         // Any frame is a sign of life; its pings go unanswered.
         talking.send(r#"{"type":"ping"}"#);
         // A wrong pong is one, too, but measures nothing.
-        talking.write(crate::support::frame(ringway::ws::Opcode::Pong, b"unasked"));
+        talking.write(frame(Opcode::Pong, b"unasked"));
     }
     let (mut pongs, mut unanswered) = (0, 0);
     while pongs < 7 {

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use ringway::shell::driver::Driver;
+use ringway::{shell::driver::Driver, ws::Opcode};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::support::{Gateway, Http, Received, Socket, Start, token::token, until};
+use crate::support::{Gateway, Http, Received, Socket, Start, frame, token::token, until};
 
 on_both_drivers!(who_does_not_read_is_let_go, who_never_comes_back_is_cut_off);
 
@@ -77,7 +77,7 @@ fn who_does_not_read_is_let_go(driver: Driver) {
     };
     assert_eq!(code, 4430);
     assert!(next > 0);
-    slow.write(crate::support::frame(ringway::ws::Opcode::Close, &4430_u16.to_be_bytes()));
+    slow.write(frame(Opcode::Close, &4430_u16.to_be_bytes()));
     assert_eq!(slow.receive(), Received::End);
     nothing_is_left(&mut gateway);
 }
