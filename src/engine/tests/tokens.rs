@@ -131,6 +131,18 @@ fn a_first_message_that_fails_ends_the_connection() {
     }
 }
 
+/// What was negotiated holds while the peer's close is awaited.
+#[test]
+fn compressed_messages_behind_the_close_are_read_past() {
+    let mut node = Node::new(1);
+    let mut client = Client::upgrade(&mut node, 0, "/ws", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let mut bytes = text(&authenticate("x", ""));
+    bytes.extend(client.compressed(r#"{"type":"ping"}"#));
+    node.receive(client.id, &bytes);
+    assert_eq!(client.closed(&mut node).1, Some(4401));
+    assert_eq!(client.side(&node), Side::Open);
+}
+
 /// The rest of a frame that was cut by the gateway's close is no nonsense.
 #[test]
 fn a_frame_cut_by_the_close_is_read_on() {
