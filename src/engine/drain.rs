@@ -89,13 +89,13 @@ impl Engine {
                 if let Some(draining) = &mut self.draining {
                     draining.stage = DrainStage::Closing { left };
                 }
-                self.drained_when_empty(now);
+                self.drained_when_empty();
             }
             DrainStage::Closing { left } if now_ms >= draining.end_ms => {
                 left.clear();
                 let all: Vec<_> = self.all_connections();
                 for id in all {
-                    self.forget(id, Disconnect::ServerRestart, now);
+                    self.forget(id, Disconnect::ServerRestart);
                 }
             }
             DrainStage::Closing { left } => {
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     /// Says `Drained` when the last connection of a draining shard has gone.
-    pub(super) fn drained_when_empty(&mut self, _now: Now) {
+    pub(super) fn drained_when_empty(&mut self) {
         let empty = self.conns.is_empty();
         let Some(draining) = &mut self.draining else { return };
         if empty && matches!(draining.stage, DrainStage::Closing { .. }) {
@@ -127,8 +127,8 @@ impl Engine {
     fn announce_restart(&mut self, closing_ms: u64, now: Now) -> Vec<ConnId> {
         let mut ids = self.all_connections();
         // As many a second may come back as are let go.
-        let paced_ms = (ids.len() as u64 * 1_000).checked_div(self.config.drain.per_second);
-        let spread_ms = 1_000 + paced_ms.map_or(closing_ms, |paced_ms| paced_ms.min(closing_ms));
+        let per_second = self.config.drain.per_second.max(1_000 / STEP_MS);
+        let spread_ms = 1_000 + (ids.len() as u64 * 1_000 / per_second).min(closing_ms);
         for index in (1..ids.len()).rev() {
             ids.swap(index, self.prng.below(index as u64 + 1) as usize);
         }
@@ -154,7 +154,7 @@ impl Engine {
             Stage::Http(_) if !conn.outbox.is_empty() => {
                 self.enter_closing(id, Disconnect::ServerRestart, Finish::Linger, now);
             }
-            Stage::Http(_) => self.forget(id, Disconnect::ServerRestart, now),
+            Stage::Http(_) => self.forget(id, Disconnect::ServerRestart),
             Stage::Closing { .. } => {}
         }
     }

@@ -138,7 +138,7 @@ impl Engine {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
             Input::Writable { conn } => self.writable(conn),
             Input::Closed { conn, reset } => {
-                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof }, now);
+                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof });
             }
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.facts = facts,
@@ -191,32 +191,32 @@ impl Engine {
     }
 
     /// The connection no longer exists.
-    fn gone(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    fn gone(&mut self, id: ConnId, reason: Disconnect) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let reason = match conn.stage {
             // The end was decided before.
             Stage::Closing { reason, .. } => reason,
             Stage::Http(_) | Stage::Socket(_) => reason,
         };
-        self.remove(id, reason, now);
+        self.remove(id, reason);
     }
 
     /// Gives the connection up: the shell closes the socket. Only while deadlines and writes are seen to: between
     /// them and the next `accept` the shell does what it was told, so that no slot has two sockets.
-    fn forget(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    fn forget(&mut self, id: ConnId, reason: Disconnect) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.outputs.push_back(Output::Close { conn: id });
-            self.gone(id, reason, now);
+            self.gone(id, reason);
         }
     }
 
-    fn remove(&mut self, id: ConnId, reason: Disconnect, now: Now) {
+    fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.leave_all(id);
         let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
         conn.outbox.clear(&mut self.store);
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
-        self.drained_when_empty(now);
+        self.drained_when_empty();
     }
 }

@@ -82,7 +82,7 @@ impl Engine {
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
             Stage::Http(http) if http.buffer.is_empty() => {
                 let reason = if http.served { Disconnect::IdleTimeout } else { Disconnect::HeadTimeout };
-                self.forget(id, reason, now);
+                self.forget(id, reason);
                 return;
             }
             Stage::Http(_) => {
@@ -92,7 +92,7 @@ impl Engine {
             Stage::Closing { deadline_ms, .. } if *deadline_ms > now_ms => *deadline_ms,
             Stage::Closing { reason, .. } => {
                 let reason = *reason;
-                self.forget(id, reason, now);
+                self.forget(id, reason);
                 return;
             }
             Stage::Socket(_) => match self.socket_deadline(id, now) {

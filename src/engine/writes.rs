@@ -70,13 +70,13 @@ impl Engine {
                     self.metrics.sent_bytes += written as u64;
                 }
                 Wrote::Broken => {
-                    self.forget(id, Disconnect::Reset, now);
+                    self.forget(id, Disconnect::Reset);
                     return;
                 }
             }
         }
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
-            Some(Stage::Closing { .. }) => self.finish_if_written(id, now),
+            Some(Stage::Closing { .. }) => self.finish_if_written(id),
             Some(Stage::Http(_)) => self.serve(id, now),
             Some(Stage::Socket(_)) | None => {}
         }
@@ -92,14 +92,14 @@ impl Engine {
     }
 
     /// A closing connection whose outbox is empty takes its last step.
-    fn finish_if_written(&mut self, id: ConnId, now: Now) {
+    fn finish_if_written(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Closing { finish, reason, .. } = conn.stage else { return };
         if !conn.outbox.is_empty() {
             return;
         }
         match finish {
-            Finish::AtOnce => self.forget(id, reason, now),
+            Finish::AtOnce => self.forget(id, reason),
             Finish::Linger => self.outputs.push_back(Output::ShutdownWrite { conn: id }),
             Finish::AfterPeerClose => {}
         }

@@ -5,7 +5,8 @@
 //! it takes no asks. Tells are always taken and make nobody send more than a bounded number of asks, so some shard
 //! can always go on. Nothing is dropped.
 //!
-//! A shard is woken at most once per turn of the sender, and only if it sleeps.
+//! A shard is woken only if it sleeps, and once for all that a turn has for it: before the sender writes to its own
+//! sockets, which takes long. What the writes themselves cause goes out behind them.
 
 use std::collections::VecDeque;
 

@@ -1,0 +1,6 @@
+//! Hostile input, row by row: each gets its documented answer, and the next client is served as if nothing had been.
+
+mod frames;
+mod heads;
+mod messages;
+mod patience;

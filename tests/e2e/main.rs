@@ -1,0 +1,43 @@
+//! The gateway as its users meet it: the real binary, real sockets, on both drivers.
+//!
+//! Every test starts a gateway of its own on a free port and ends it by its process id. Nothing sleeps: reads block
+//! with a deadline, conditions are looked at again until they hold. Tests with `driver` as their argument run once
+//! for io_uring and once for epoll.
+
+/// Makes tests of functions that take a driver: `uring::name`, skipped with a word where the machine has no
+/// io_uring, and `epoll::name`.
+macro_rules! on_both_drivers {
+    ($($test:ident),+ $(,)?) => {
+        mod uring {
+            $(#[test]
+            fn $test() {
+                if $crate::support::has_uring(concat!(module_path!(), "::", stringify!($test))) {
+                    super::$test(ringway::shell::driver::Driver::Uring);
+                }
+            })+
+        }
+
+        mod epoll {
+            $(#[test]
+            fn $test() {
+                super::$test(ringway::shell::driver::Driver::Epoll);
+            })+
+        }
+    };
+}
+
+mod command;
+mod deflate;
+mod descriptors;
+mod drain;
+mod drivers;
+mod first_run;
+mod heartbeat;
+mod hostile;
+mod rooms;
+mod slow_consumer;
+mod support;
+mod surface;
+mod surface_limits;
+mod tokens;
+mod total_order;

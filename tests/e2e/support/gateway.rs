@@ -1,0 +1,212 @@
+//! A gateway as a child process: started on a free port, with all that it says kept, killed when dropped.
+//!
+//! It sees an empty environment but for what a test sets, and works in a folder without `ringway.toml`, so that
+//! nothing of the machine shines through.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use ringway::shell::driver::Driver;
+
+use super::{Http, Response, Socket, system, token, until};
+
+/// The binary under test, with an empty environment.
+pub(crate) fn ringway() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    isolate(&mut command);
+    command
+}
+
+fn isolate(command: &mut Command) {
+    command.env_clear().current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
+}
+
+/// A gateway about to be started: JSON log, two shards, [`token::SECRET`], until a test says otherwise.
+pub(crate) struct Start {
+    command: Command,
+    shards: Option<u16>,
+}
+
+impl Start {
+    /// On a driver.
+    pub(crate) fn on(driver: Driver) -> Self {
+        Self::bare().arg("--driver").arg(driver.as_str()).env("JWT_SECRET", token::SECRET).shards(2)
+    }
+
+    /// With nothing but a free port and the JSON log.
+    pub(crate) fn bare() -> Self {
+        Self::from_command(ringway())
+    }
+
+    /// Through another program, which must become the binary with the arguments that are added here.
+    pub(crate) fn from_command(mut command: Command) -> Self {
+        isolate(&mut command);
+        command.arg("serve");
+        Self { command, shards: None }.arg("--port").arg("0").set("log.format", "json")
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// `--set key=value`.
+    pub(crate) fn set(self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.arg("--set").arg(format!("{key}={value}"))
+    }
+
+    pub(crate) fn shards(self, count: u16) -> Self {
+        Self { shards: Some(count), ..self }
+    }
+
+    pub(crate) fn without_io_uring(mut self) -> Self {
+        system::refuse_io_uring(&mut self.command);
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start(self) -> Gateway {
+        let mut gateway = self.spawn();
+        let address = until("the line that says where it listens", || {
+            let line = gateway.output().lines().find_map(listening_on);
+            assert!(line.is_some() || gateway.exit_status().is_none(), "it ended: {}", gateway.output());
+            line
+        });
+        gateway.address = address;
+        gateway
+    }
+
+    /// Starts what is expected to end by itself; answers with its exit code and all that it said.
+    #[track_caller]
+    pub(crate) fn fail(self) -> (Option<i32>, String) {
+        let mut gateway = self.spawn();
+        let status = gateway.wait();
+        (status.code(), gateway.output())
+    }
+
+    /// Starts it and waits for nothing; its address is not known.
+    pub(crate) fn spawn(mut self) -> Gateway {
+        if let Some(shards) = self.shards {
+            self.command.arg("--shards").arg(shards.to_string());
+        }
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect("the binary was built by cargo and can be started");
+        let output = Arc::new(Mutex::new(String::new()));
+        let readers = [
+            keep_lines(child.stdout.take().expect("piped above"), &output),
+            keep_lines(child.stderr.take().expect("piped above"), &output),
+        ];
+        Gateway { child, address: ([127, 0, 0, 1], 0).into(), output, readers: readers.into() }
+    }
+}
+
+fn keep_lines(pipe: impl Read + Send + 'static, output: &Arc<Mutex<String>>) -> thread::JoinHandle<()> {
+    let output = Arc::clone(output);
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            output.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    })
+}
+
+fn listening_on(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on ")?;
+    let end = rest.find(['"', ' ']).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+/// A running gateway. Dropped, it is killed; a test that fails shows what it said.
+pub(crate) struct Gateway {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    output: Arc<Mutex<String>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Everything on standard output and standard error so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// A new connection's one request.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Response {
+        Http::connect(self.address).get(path)
+    }
+
+    /// The same, with a bearer token.
+    #[track_caller]
+    pub(crate) fn get_as(&self, token: &str, path: &str) -> Response {
+        Http::connect(self.address).get_with(path, &format!("Authorization: Bearer {token}\r\n"))
+    }
+
+    /// The value of one series in the text format, written as there: `name` or `name{label="value"}`.
+    #[track_caller]
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no series {series} in\n{text}"));
+        value.parse().unwrap_or_else(|_| panic!("{series} is {value}"))
+    }
+
+    /// An open JSON connection of `user` in `tenant`, greeted.
+    #[track_caller]
+    pub(crate) fn socket(&self, user: &str, tenant: &str) -> Socket {
+        let mut socket = Socket::with_token(self.address, &token::token(user, tenant));
+        socket.expect("connection:established");
+        socket
+    }
+
+    /// A stranger comes and is served: the gateway has not suffered.
+    #[track_caller]
+    pub(crate) fn serves_the_next(&mut self, after: &str) {
+        let mut socket = self.socket("next", "default");
+        assert_eq!(socket.ping(), "pong", "after {after}");
+        assert!(self.exit_status().is_none(), "it ended after {after}");
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        system::signal(&self.child, signal);
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// Waits for its end and for the last of what it said.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = until("the end of the process", || self.exit_status());
+        for reader in self.readers.drain(..) {
+            reader.join().expect("reading lines does not panic");
+        }
+        status
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("---- the gateway said ----\n{}", self.output());
+        }
+    }
+}
