@@ -17,6 +17,15 @@ use crate::{
 
 pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes or more";
 
+/// The seeds to try: as many as `PROPTEST_CASES` says, as for the other properties, or the one in `RINGWAY_SEED`.
+pub(super) fn seeds(otherwise: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    match number("RINGWAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PROPTEST_CASES").unwrap_or(otherwise),
+    }
+}
+
 /// Unix milliseconds at which every test begins.
 pub(super) const START_UNIX_MS: u64 = 1_800_000_000_000;
 pub(super) const START_UNIX_S: u64 = START_UNIX_MS / 1_000;

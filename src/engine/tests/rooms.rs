@@ -342,9 +342,8 @@ fn check_delivery(actors: &[Actor], sent: &BTreeMap<u64, Sent>) {
 
 #[test]
 fn rooms_keep_their_promises_under_every_seed() {
-    let only: Option<u64> = option_env!("RINGWAY_SEED").and_then(|seed| seed.parse().ok());
-    let seeds = only.map_or(0..SEEDS, |seed| seed..seed + 1);
-    let mut delivered = 0;
+    let seeds = super::harness::seeds(SEEDS);
+    let (tried, mut delivered) = (seeds.end - seeds.start, 0);
     for seed in seeds {
         println!("seed {seed}");
         let mut world = World::new(seed);
@@ -359,5 +358,5 @@ fn rooms_keep_their_promises_under_every_seed() {
         delivered += order.len();
         world.leave_all();
     }
-    assert!(only.is_some() || delivered > 3_000, "{delivered} messages are too few to mean something");
+    assert!(delivered as u64 > 5 * tried, "{delivered} messages are too few to mean something");
 }
