@@ -168,7 +168,10 @@ fn stats(driver: Driver) {
     assert_eq!(connections["byTenant"]["globex"], 1, "{stats}");
     assert_eq!(connections["byProtocol"]["json"], 2, "{stats}");
     let by_shard = connections["byShard"].as_array().expect("one for each shard");
-    assert_eq!(by_shard.iter().filter_map(Value::as_u64).sum::<u64>(), 3, "{stats}");
+    // Those that asked before may not have been missed yet.
+    let total = connections["total"].as_u64();
+    assert!(total >= Some(3), "{stats}");
+    assert_eq!(Some(by_shard.iter().filter_map(Value::as_u64).sum()), total, "{stats}");
     assert_eq!(stats["rooms"]["total"], 2, "rooms of two tenants are two: {stats}");
     assert_eq!(stats["rooms"]["subscriptions"], 2, "{stats}");
     assert_eq!(stats["rooms"]["largest"][0]["room"], "lobby", "{stats}");

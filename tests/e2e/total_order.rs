@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, thread};
 use ringway::shell::driver::Driver;
 use serde_json::Value;
 
-use crate::support::{Gateway, Socket, Start, text_frame, token::token, until};
+use crate::support::{Gateway, Socket, Start, text_frame, token::token};
 
-on_both_drivers!(every_member_sees_one_order, full_mailboxes_lose_nothing);
+on_both_drivers!(every_member_sees_one_order, full_mailboxes_delay_and_lose_nothing);
 
 const SHARDS: usize = 4;
 const MEMBERS_PER_SHARD: usize = 3;
@@ -16,21 +16,19 @@ const MESSAGES: usize = 500;
 
 fn every_member_sees_one_order(driver: Driver) {
     let gateway = Start::on(driver).shards(SHARDS as u16).start();
-    one_order(&gateway);
+    all_see_one_order(&gateway);
 }
 
-/// With room for a few parcels only, shards wait for each other: that is counted, and nobody loses anything.
-fn full_mailboxes_lose_nothing(driver: Driver) {
+/// What one read brings is more than a mailbox holds: senders wait, and nothing else changes.
+fn full_mailboxes_delay_and_lose_nothing(driver: Driver) {
     let gateway = Start::on(driver).shards(SHARDS as u16).set("limits.mailbox_parcels", 64).start();
-    one_order(&gateway);
-    let full = |shard: usize| gateway.metric(&format!("websocket_mailbox_full_total{{shard=\"{shard}\"}}"));
-    assert!((0..SHARDS).map(full).sum::<f64>() > 0.0, "no mailbox was ever full");
-    assert_eq!(gateway.metric(r#"websocket_dropped_total{reason="mailbox_full"}"#), 0.0);
-    let depth = |shard: usize| gateway.metric(&format!("websocket_mailbox_depth{{shard=\"{shard}\"}}"));
-    until("that all parcels have been taken", || ((0..SHARDS).map(depth).sum::<f64>() == 0.0).then_some(()));
+    all_see_one_order(&gateway);
+    let full = |shard| gateway.metric(&format!(r#"websocket_mailbox_full_total{{shard="{shard}"}}"#));
+    let times: f64 = (0..SHARDS).map(full).sum();
+    assert!(times > 0.0, "no mailbox was ever full: the test shows nothing");
 }
 
-fn one_order(gateway: &Gateway) {
+fn all_see_one_order(gateway: &Gateway) {
     let mut members = members_on_all_shards(gateway);
     for member in &mut members {
         member.join("lobby");
@@ -89,12 +87,11 @@ fn payload(publisher: usize, number: usize) -> String {
 fn take_part(mut member: Socket, number: usize) -> Vec<(usize, usize)> {
     if number.is_multiple_of(MEMBERS_PER_SHARD) {
         let publisher = number / MEMBERS_PER_SHARD;
-        let messages = (0..MESSAGES).flat_map(|number| {
+        let message = |number| {
             let payload = payload(publisher, number);
             text_frame(&format!(r#"{{"type":"room:send","room":"lobby","echo":true,"payload":{payload}}}"#))
-        });
-        // In one go, as bursts come.
-        member.write(messages.collect::<Vec<u8>>());
+        };
+        member.write((0..MESSAGES).flat_map(message).collect::<Vec<u8>>());
     }
     let mut seen = Vec::new();
     while seen.len() < SHARDS * MESSAGES {

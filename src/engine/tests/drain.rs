@@ -132,7 +132,7 @@ fn not_ready_at_once_but_welcoming_until_it_is_announced() {
     assert!(node.stopped_accepting.is_empty());
     node.advance(200);
     assert_eq!(node.stopped_accepting, [0]);
-    assert!([&mut ada, &mut bob].into_iter().all(|it| it.heard(&mut node).len() >= 1));
+    assert!([&mut ada, &mut bob].into_iter().all(|it| !it.heard(&mut node).is_empty()));
 }
 
 #[test]
