@@ -295,6 +295,23 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_gives_its_memory_back_when_nothing_waits() {
+        let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
+        for _ in 0..=NODES_KEPT {
+            outbox.push(&mut store, frame("x"));
+        }
+        outbox.advance(&mut store, NODES_KEPT);
+        store.trim();
+        assert_eq!(queued(&outbox, &store), "x", "one still waits");
+        outbox.advance(&mut store, 1);
+        store.trim();
+        assert_eq!(store.nodes.capacity(), 0);
+        outbox.push(&mut store, frame("again"));
+        store.trim();
+        assert_eq!(queued(&outbox, &store), "again");
+    }
+
+    #[test]
     fn the_limit_counts_what_waits() {
         let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
         outbox.push(&mut store, frame("12345678"));
