@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use super::ids::RoomId;
+use super::{ids::RoomId, prng};
 
 /// The longest name of a room, tenant or user, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -129,9 +129,7 @@ impl RoomKey {
         const PRIME: u64 = 0x0000_0100_0000_01b3;
         let bytes = self.tenant.as_str().bytes().chain([0]).chain(self.room.as_str().bytes());
         let fnv = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-        let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        RoomId(mixed ^ (mixed >> 31))
+        RoomId(prng::mix(fnv))
     }
 }
 
@@ -174,6 +172,7 @@ mod tests {
         };
         assert_ne!(key("a", "bc").id(), key("ab", "c").id());
         assert_ne!(key("a", "x").id(), key("b", "x").id());
-        assert_eq!(key("default", "lobby").id(), key("default", "lobby").id());
+        assert_eq!(key("default", "lobby").id(), RoomId(0x18ef45c2f2ceb086));
+        assert_eq!(key("acme", "räume/1").id(), RoomId(0x4dfe582b0a514061));
     }
 }

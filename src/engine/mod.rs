@@ -180,7 +180,7 @@ impl Engine {
     fn writable(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
             conn.blocked = false;
-            self.mark_dirty(id);
+            conn.mark_dirty(id, &mut self.dirty);
         }
     }
 
