@@ -7,7 +7,10 @@ use super::{
     kind_keys::Keys,
     settings::SECRET_ALGORITHMS,
 };
-use crate::shell::{driver::DriverChoice, log::LogFormat};
+use crate::{
+    base::SHARDS_MAX,
+    shell::{driver::DriverChoice, log::LogFormat},
+};
 
 /// One setting.
 pub(super) struct Setting {
@@ -108,7 +111,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     .plain(&["PORT", "WEBSOCKET_PORT"]),
     setting(
         "server.shards",
-        &Number { unit: "", range: 0..=256, at: |s| &mut s.server.shards },
+        &Number { unit: "", range: 0..=SHARDS_MAX as u64, at: |s| &mut s.server.shards },
         "Threads, each with its own connections and rooms. 0 is one per core that this process may use.",
     )
     .plain(&["WEBSOCKET_WORKERS"]),
