@@ -204,7 +204,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "heartbeat.interval_ms",
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.heartbeat.interval_ms },
-        "How often a quiet client is pinged.",
+        "How often every client is pinged.",
     )
     .plain(&["HEARTBEAT_INTERVAL", "WS_PING_INTERVAL_MS"]),
     setting(
@@ -236,7 +236,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "limits.connections_total",
         &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connections_total },
-        "How many connections this node takes. 0 is 90 % of what the open-file limit allows.",
+        "With more connections than this, of any kind, WebSocket upgrades are refused with 503. 0 is 90 % of what the \
+         open-file limit allows.",
     )
     .plain(&["MAX_TOTAL_CONNECTIONS"]),
     setting(
