@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+/// The most shards that a node may have: a connection's public id has two hexadecimal digits for its shard.
+pub const SHARDS_MAX: u16 = 256;
+
 /// One shard of this node: a pinned thread with its runtime and engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ShardId(pub u16);

@@ -1,6 +1,7 @@
 //! What every layer shares: ids, names, time as a value, bounds, and a few containers.
 //! Owns no policy and knows no message.
 
+pub mod grammar;
 pub mod hash;
 pub mod ids;
 pub mod names;
@@ -12,7 +13,7 @@ pub mod wheel;
 pub mod wire_bytes;
 
 pub use hash::{HashSeed, Map, map_with_seed};
-pub use ids::{ConnId, NodeId, RoomId, ShardId};
+pub use ids::{ConnId, NodeId, RoomId, SHARDS_MAX, ShardId};
 pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use prng::Prng;

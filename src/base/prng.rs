@@ -46,18 +46,16 @@ impl Prng {
             }
         }
     }
-
-    /// Fills `bytes` from the little-endian outputs; a last partial chunk uses up a whole output.
-    pub fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
-        }
-    }
 }
 
 fn split_mix(counter: &mut u64) -> u64 {
     *counter = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*counter ^ (*counter >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mix(*counter)
+}
+
+/// SplitMix64's mixer: a bijection in which every bit of the input moves half of the output's.
+pub(super) fn mix(value: u64) -> u64 {
+    let mixed = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
@@ -106,14 +104,5 @@ mod tests {
             seen[prng.below(6) as usize] += 1;
         }
         assert!(seen.iter().all(|&count| (850..1150).contains(&count)), "{seen:?}");
-    }
-
-    #[test]
-    fn fill_is_the_outputs_in_little_endian() {
-        let mut bytes = [0; 19];
-        Prng::new(1).fill(&mut bytes);
-        let mut prng = Prng::new(1);
-        let whole: Vec<u8> = (0..3).flat_map(|_| prng.next_u64().to_le_bytes()).collect();
-        assert_eq!(bytes, whole[..19]);
     }
 }

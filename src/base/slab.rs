@@ -1,7 +1,7 @@
 //! Slots with generations: what a shard keeps its connections, rooms and pending work in.
 //!
 //! A value is found by (slot, generation). Removing it raises the slot's generation, so that a stale pair
-//! finds nothing instead of the slot's next tenant. Free slots form a stack: the slot freed last is given
+//! finds nothing instead of the slot's next value. Free slots form a stack: the slot freed last is given
 //! out first, while its cache lines are warm. Memory once taken is kept for reuse and never handed back.
 //!
 //! Invariant: the live entries are counted by `len`, all others hang on the free list exactly once.

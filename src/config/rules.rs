@@ -5,9 +5,8 @@ use super::{
     load::Loaded,
     source::Source,
 };
+use crate::auth::SECRET_BYTES_MIN;
 
-/// The shortest secret: the output of HS256's hash (RFC 7518 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 /// The shortest secret in production.
 const SECRET_BYTES_MIN_PRODUCTION: usize = 64;
 

@@ -7,7 +7,10 @@ use super::{
     kind_keys::Keys,
     settings::SECRET_ALGORITHMS,
 };
-use crate::shell::{driver::DriverChoice, log::LogFormat};
+use crate::{
+    base::SHARDS_MAX,
+    shell::{driver::DriverChoice, log::LogFormat},
+};
 
 /// One setting.
 pub(super) struct Setting {
@@ -108,7 +111,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     .plain(&["PORT", "WEBSOCKET_PORT"]),
     setting(
         "server.shards",
-        &Number { unit: "", range: 0..=256, at: |s| &mut s.server.shards },
+        &Number { unit: "", range: 0..=SHARDS_MAX as u64, at: |s| &mut s.server.shards },
         "Threads, each with its own connections and rooms. 0 is one per core that this process may use.",
     )
     .plain(&["WEBSOCKET_WORKERS"]),
@@ -201,7 +204,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "heartbeat.interval_ms",
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.heartbeat.interval_ms },
-        "How often a quiet client is pinged.",
+        "How often every client is pinged.",
     )
     .plain(&["HEARTBEAT_INTERVAL", "WS_PING_INTERVAL_MS"]),
     setting(
@@ -233,7 +236,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "limits.connections_total",
         &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connections_total },
-        "How many connections this node takes. 0 is 90 % of what the open-file limit allows.",
+        "With more connections than this, of any kind, WebSocket upgrades are refused with 503. 0 is 90 % of what the \
+         open-file limit allows.",
     )
     .plain(&["MAX_TOTAL_CONNECTIONS"]),
     setting(

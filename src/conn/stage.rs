@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{TenantName, UserName},
+    base::{ConnId, TenantName, UserName},
     http::HeadScanner,
     metrics::Disconnect,
     ws::{Decoder, deflate::Agreed},
@@ -36,6 +36,14 @@ impl Conn {
             messages: 0,
             dirty: false,
             blocked: false,
+        }
+    }
+
+    /// Puts the connection on `list`, the engine's of connections to flush, unless it stands there. `id` is its own.
+    pub fn mark_dirty(&mut self, id: ConnId, list: &mut Vec<ConnId>) {
+        if !self.dirty {
+            self.dirty = true;
+            list.push(id);
         }
     }
 }

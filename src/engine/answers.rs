@@ -302,6 +302,7 @@ fn rfc3339(unix_ms: u64) -> String {
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+/// A page as JSON.
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     sonic_rs::to_vec(value).expect("strings and finite numbers can always be written as JSON")
 }

@@ -24,7 +24,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None, recover: false };
+                let join = Join { room: RoomRef::of(&room), metadata: None };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self

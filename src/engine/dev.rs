@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::Engine;
+use super::{Engine, answers::json};
 use crate::{
     auth::{ABILITY_ADMIN, mint},
     base::{ConnId, Now, TenantName, UserName},
@@ -74,8 +74,4 @@ fn is_local_host(host: &str) -> bool {
     let name = bracketed.unwrap_or(host).split(end).next().unwrap_or_default();
     name.eq_ignore_ascii_case("localhost")
         || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    sonic_rs::to_vec(value).expect("strings can always be written as JSON")
 }

@@ -191,14 +191,13 @@ impl Engine {
     }
 
     fn check_admin(&self, head: &Head<'_>, now: Now) -> Result<(), HttpFault> {
-        const UNAUTHENTICATED: HttpFault = HttpFault {
-            status: 401,
-            code: "unauthenticated",
+        const NO_TOKEN: HttpFault = HttpFault {
             message: "this path wants `Authorization: Bearer` with a token that has the ability `ringway:admin`",
-            headers: &[("WWW-Authenticate", "Bearer")],
+            ..HttpFault::UNAUTHENTICATED
         };
-        let token = credentials::bearer(head)?.ok_or(UNAUTHENTICATED)?;
-        let identity = self.config.verifier.verify(token, now.unix_s()).map_err(|_| UNAUTHENTICATED)?;
+        let token = credentials::bearer(head)?.ok_or(NO_TOKEN)?;
+        let verified = self.config.verifier.verify(token, now.unix_s());
+        let identity = verified.map_err(|_| HttpFault::UNAUTHENTICATED)?;
         if !identity.admin {
             return Err(HttpFault::new(403, "forbidden", "the token lacks the ability `ringway:admin`"));
         }

@@ -5,8 +5,8 @@
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //!
-//! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `forget` is
-//! the one door out.
+//! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
+//! the one way out.
 
 mod answers;
 mod commands;
@@ -180,7 +180,7 @@ impl Engine {
     fn writable(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
             conn.blocked = false;
-            self.mark_dirty(id);
+            conn.mark_dirty(id, &mut self.dirty);
         }
     }
 

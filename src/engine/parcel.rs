@@ -1,8 +1,9 @@
 //! What one shard sends another.
 //!
-//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there
-//! and, but for a room left empty, makes nobody send. A shard takes tells at all times and stops taking asks while
-//! it cannot hand on tells, so that no ring of full mailboxes can stand still.
+//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there. A
+//! shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
+//! bounded and gets used up: a `Vacate` for each membership that ends, and what the requests ask that were read behind
+//! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
 

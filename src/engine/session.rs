@@ -97,7 +97,7 @@ impl Engine {
         self.meet_deadlines(id, now);
     }
 
-    /// Counts and logs a refused token.
+    /// Lets the log know of a refused token.
     pub(super) fn auth_failed(&mut self, id: ConnId, reason: &'static str) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let notice = Notice::AuthFailed { conn: id, peer: conn.peer, reason };

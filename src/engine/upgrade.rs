@@ -43,7 +43,7 @@ impl Engine {
                 if let Err(error) = &identity {
                     self.metrics.rejected.inc(Reject::Unauthenticated);
                     self.auth_failed(id, error.reason());
-                    return Err(UNAUTHENTICATED);
+                    return Err(HttpFault::UNAUTHENTICATED);
                 }
                 Some(identity)
             }
@@ -136,13 +136,6 @@ impl Engine {
         }
     }
 }
-
-const UNAUTHENTICATED: HttpFault = HttpFault {
-    status: 401,
-    code: "unauthenticated",
-    message: "the bearer token is not valid",
-    headers: &[("WWW-Authenticate", "Bearer")],
-};
 
 const fn unavailable(message: &'static str) -> HttpFault {
     HttpFault { status: 503, code: "unavailable", message, headers: &[("Retry-After", "5")] }

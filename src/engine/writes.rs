@@ -83,11 +83,8 @@ impl Engine {
     }
 
     pub(super) fn mark_dirty(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id.slot, id.generation)
-            && !conn.dirty
-        {
-            conn.dirty = true;
-            self.dirty.push(id);
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+            conn.mark_dirty(id, &mut self.dirty);
         }
     }
 

@@ -42,10 +42,7 @@ impl Recipients<'_> {
             return Queued::Full;
         }
         conn.outbox.push(self.store, frame);
-        if !conn.dirty {
-            conn.dirty = true;
-            self.dirty.push(id);
-        }
+        conn.mark_dirty(id, self.dirty);
         Queued::Yes
     }
 

@@ -128,7 +128,7 @@ fn socket(kind: SocketKind, deflate: Option<Agreed>) -> Stage {
 }
 
 fn closing() -> Stage {
-    let (reason, finish) = (Disconnect::Internal, Finish::AtOnce);
+    let (reason, finish) = (Disconnect::ClientClose, Finish::AtOnce);
     Stage::Closing { reason, finish, deadline_ms: 0, decoder: None }
 }
 

@@ -12,7 +12,7 @@ pub struct HttpFault {
     pub code: &'static str,
     /// For people: what is wrong, and what would be right where that is not plain.
     pub message: &'static str,
-    /// Headers that the status asks for (`Allow`, `Upgrade`).
+    /// Headers that the status asks for (`Allow`, `Upgrade`, `WWW-Authenticate`).
     pub headers: &'static [(&'static str, &'static str)],
 }
 
@@ -84,6 +84,14 @@ impl HttpFault {
         Self::bad("Authorization must come once, and `Bearer` must be followed by one token");
     pub(super) const QUERY: Self =
         Self::bad("a query parameter must come once, with whole percent escapes that make UTF-8");
+
+    /// A token is wanted; whether it is valid, the caller knows.
+    pub const UNAUTHENTICATED: Self = Self {
+        status: 401,
+        code: "unauthenticated",
+        message: "the bearer token is not valid",
+        headers: &[("WWW-Authenticate", "Bearer")],
+    };
 
     // Paths and methods.
     /// No such path.

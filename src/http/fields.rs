@@ -1,22 +1,10 @@
-//! The syntax that header values share: tokens, lists, and where a message ends (RFC 9110 5.6, RFC 9112 6).
+//! The syntax that header values share: lists, and where a message ends (RFC 9110 5.6.1, RFC 9112 6).
 //! Pure functions over values; which header they belong to is `head`'s business.
 
 use super::{
     fault::HttpFault,
     head::{Body, Version},
 };
-
-/// A byte of a token: any visible ASCII but delimiters (RFC 9110 5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
-}
-
-/// A token: one such byte at least.
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
-}
 
 /// The elements of one comma-separated value, trimmed; empty ones are skipped (RFC 9110 5.6.1.2).
 pub(super) fn elements(value: &str) -> impl Iterator<Item = &str> {
@@ -127,6 +115,5 @@ mod tests {
     #[test]
     fn lists_skip_empty_elements() {
         assert_eq!(elements(" a ,,\tb,").collect::<Vec<_>>(), ["a", "b"]);
-        assert!(is_token("ringway.json.v1") && !is_token("") && !is_token("a b") && !is_token("é"));
     }
 }

@@ -103,8 +103,9 @@ pub struct HeadScanner {
     searched: usize,
 }
 
-/// Reads a head in one go; for callers that have all bytes at hand.
-pub fn parse<'b>(buf: &'b [u8], limits: &Limits) -> Parsed<'b> {
+/// Reads a head in one go.
+#[cfg(test)]
+pub(super) fn parse<'b>(buf: &'b [u8], limits: &Limits) -> Parsed<'b> {
     HeadScanner::default().parse(buf, limits)
 }
 
@@ -207,12 +208,7 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// The first value of a header, whatever the case of its name.
-    pub fn header(&self, name: &str) -> Option<&'b str> {
-        self.all(name).next()
-    }
-
-    /// All values of a header, in the order of the request.
+    /// All values of a header, whatever the case of its name, in the order of the request.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'b str> {
         self.headers
             .iter()

@@ -18,7 +18,7 @@ mod target;
 pub mod upgrade;
 
 pub use fault::HttpFault;
-pub use head::{Body, Head, HeadScanner, Limits, Method, Parsed, Version, parse};
+pub use head::{Body, Head, HeadScanner, Limits, Method, Parsed, Version};
 pub use response::{Framing, Response, switching_protocols};
 pub use route::Route;
 pub use upgrade::Upgrade;

@@ -3,9 +3,9 @@
 
 use super::{
     fault::HttpFault,
-    fields::is_token,
     head::{Body, Head, Method, Version},
 };
+use crate::base::grammar::is_token;
 
 /// The subprotocol of JSON v1.
 pub const JSON_V1: &str = "ringway.json.v1";

@@ -7,4 +7,4 @@ mod roster;
 mod roster_tests;
 
 pub use home::{Home, Interest, Joining, Publication};
-pub use roster::{LocalRoomId, Membership, Roster, Vacated};
+pub use roster::{Roster, Vacated};

@@ -14,14 +14,14 @@ use crate::base::{
 
 /// A room with members on this shard, by slot; valid until the room is vacated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LocalRoomId(u32);
+struct LocalRoomId(u32);
 
 const NOT_JOINED: u32 = u32::MAX;
 
 /// One connection's place in one room.
 #[derive(Clone, Copy, Debug)]
-pub struct Membership {
-    pub room: LocalRoomId,
+struct Membership {
+    room: LocalRoomId,
     /// Index in the room's members; `NOT_JOINED` until a join was answered.
     index: u32,
     /// Joins that were asked and not answered.

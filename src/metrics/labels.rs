@@ -96,7 +96,6 @@ labels!(
         HeadTimeout = "head_timeout",
         /// Kept alive over HTTP without another request.
         IdleTimeout = "idle_timeout",
-        Internal = "internal",
         /// An HTTP response after which the connection is not kept.
         HttpDone = "http_done",
     }

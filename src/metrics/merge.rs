@@ -88,7 +88,7 @@ impl Merge<'_> {
     }
 
     fn shards(&mut self) {
-        let help = "How much later than wanted a shard's loop came round, in ms.";
+        let help = "How long a shard's turns took, in ms: what came meanwhile waited so long.";
         self.per_shard(MetricType::HISTOGRAM, "websocket_event_loop_lag_ms", help, |it| {
             histogram(&it.loop_lag)
         });

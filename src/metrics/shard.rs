@@ -48,7 +48,7 @@ pub struct ShardMetrics {
     /// Connections closed because their outbox was full.
     pub slow_consumers: u64,
 
-    /// How much later than wanted the shard's loop came round.
+    /// Lengths of the shard's turns: what comes meanwhile waits so long.
     pub loop_lag: Histogram,
     /// Gauge: parcels that wait for this shard.
     pub mailbox_depth: u64,

@@ -63,8 +63,6 @@ pub struct Authenticate {
 pub struct Join<'a> {
     pub room: RoomRef<'a>,
     pub metadata: Option<Json>,
-    /// Whether the client asked to recover from an earlier position.
-    pub recover: bool,
 }
 
 /// A publication's idempotency key, 1 to 128 bytes of UTF-8 without control characters.

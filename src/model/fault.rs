@@ -18,20 +18,6 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
-    /// All of them, in the order of the metric's series.
-    pub const ALL: [Self; 10] = [
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::Conflict,
-        Self::TooLarge,
-        Self::RateLimited,
-        Self::BadRequest,
-        Self::UnknownType,
-        Self::Unavailable,
-        Self::Internal,
-    ];
-
     /// The code on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -107,11 +107,6 @@ impl Decoder {
         .map(Some)
     }
 
-    /// Whether a frame or message has begun and not ended.
-    pub fn is_partial(&self) -> bool {
-        self.partial.as_ref().is_some_and(|partial| partial.is_pending())
-    }
-
     fn advance(
         &mut self,
         input: &mut Input<'_>,
@@ -315,6 +310,11 @@ fn item(opcode: Opcode, payload: &[u8]) -> Result<Item<'_>, DecodeError> {
 
 #[cfg(test)]
 impl Decoder {
+    /// Whether a frame or message has begun and not ended.
+    pub(super) fn is_partial(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.is_pending())
+    }
+
     /// What this decoder owns on the heap.
     pub(super) fn held_bytes(&self) -> usize {
         let Some(partial) = &self.partial else { return 0 };

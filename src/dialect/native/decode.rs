@@ -194,16 +194,11 @@ impl<'a> Fields<'a> {
     fn join(&self) -> Result<Join<'a>, Fault> {
         // Whether presence events are wanted; there are none yet.
         self.bool(Field::Presence)?;
-        let recover = match self.get(Field::Since) {
-            Some(value) if is_position(value) => true,
-            Some(_) => {
-                return Err(
-                    Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits")
-                );
-            }
-            None => false,
-        };
-        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), recover })
+        // Where to recover from; there is no history yet.
+        if self.get(Field::Since).is_some_and(|value| !is_position(value)) {
+            return Err(Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits"));
+        }
+        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json) })
     }
 
     fn send(&self) -> Result<Send<'a>, Fault> {

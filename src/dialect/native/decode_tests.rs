@@ -46,15 +46,11 @@ fn every_command() {
         (r#"{"type":"room:leave","room":"lobby"}"#, Command::Leave { room: room("lobby") }),
         (
             r#"{"type":"room:join","room":"lobby"}"#,
-            Command::Join(Join { room: room("lobby"), metadata: None, recover: false }),
+            Command::Join(Join { room: room("lobby"), metadata: None }),
         ),
         (
             r#"{"type":"room:join","room":"lobby","presence":false,"metadata":{ "a" : 1 },"since":{"epoch":"00000000000000aF","offset":7,"more":[]}}"#,
-            Command::Join(Join {
-                room: room("lobby"),
-                metadata: Some(json(r#"{ "a" : 1 }"#)),
-                recover: true,
-            }),
+            Command::Join(Join { room: room("lobby"), metadata: Some(json(r#"{ "a" : 1 }"#)) }),
         ),
         (r#"{"type":"room:send","room":"lobby","payload":1}"#, Command::Send(plain_send("lobby", "1"))),
         (r#"{"type":"room:send","room":"lobby","payload":null}"#, Command::Send(plain_send("lobby", "null"))),

@@ -146,14 +146,24 @@ fn every_ack() {
 
 #[test]
 fn every_fault_has_its_code_and_status() {
-    for code in FaultCode::ALL {
+    let rows = [
+        (FaultCode::Unauthenticated, "unauthenticated", 401),
+        (FaultCode::Forbidden, "forbidden", 403),
+        (FaultCode::NotFound, "not_found", 404),
+        (FaultCode::Conflict, "conflict", 409),
+        (FaultCode::TooLarge, "too_large", 413),
+        (FaultCode::RateLimited, "rate_limited", 429),
+        (FaultCode::BadRequest, "bad_request", 400),
+        (FaultCode::UnknownType, "unknown_type", 400),
+        (FaultCode::Unavailable, "unavailable", 503),
+        (FaultCode::Internal, "internal", 500),
+    ];
+    for (code, text, status) in rows {
         let event = Event::Ack { id: CorrelationId::from_checked("1"), result: Err(Fault::new(code, "no")) };
         let mut out = Vec::new();
         encode(&event, &mut out);
         let expected = format!(
-            r#"{{"type":"ack","id":1,"success":false,"error":{{"code":"{}","message":"no","status":{}}}}}"#,
-            code.as_str(),
-            code.status()
+            r#"{{"type":"ack","id":1,"success":false,"error":{{"code":"{text}","message":"no","status":{status}}}}}"#
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

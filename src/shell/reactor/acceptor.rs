@@ -19,7 +19,6 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor {
     listener: Option<TcpListener>,
     spare: Option<OwnedFd>,
-    accepting: bool,
     pub(super) ready: bool,
     rests_until: Option<Instant>,
 }
@@ -28,7 +27,7 @@ pub(super) struct Acceptor {
 pub(super) enum Accepted {
     Connection(TcpStream, SocketAddr),
     Failed(io::Error),
-    /// Nobody waits, or nobody is to be accepted now.
+    /// Nobody waits, accepting rests, or the listener was given away.
     Nobody,
 }
 
@@ -36,11 +35,7 @@ impl Acceptor {
     pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let spare = Some(sys::eventfd()?);
-        Ok(Self { listener: Some(listener), spare, accepting: true, ready: true, rests_until: None })
-    }
-
-    pub(super) fn set_accepting(&mut self, accepting: bool) {
-        self.accepting = accepting;
+        Ok(Self { listener: Some(listener), spare, ready: true, rests_until: None })
     }
 
     pub(super) fn take_listener(&mut self) -> Option<TcpListener> {
@@ -75,7 +70,7 @@ impl Acceptor {
     }
 
     fn wants(&self) -> bool {
-        self.ready && self.accepting && self.listener.is_some()
+        self.ready && self.listener.is_some()
     }
 
     fn failed(&mut self, error: io::Error) -> Accepted {

@@ -37,13 +37,14 @@ use self::{
     uring::Uring,
 };
 use super::{driver::Driver, waker::Waker};
-use crate::base::{ConnId, ShardId};
+use crate::{
+    base::{ConnId, ShardId},
+    conn::SLICES_MAX,
+};
 
 pub(super) use self::trial::try_ring;
 pub use self::{ring::RingConfig, token::SLOTS_MAX};
 
-/// `IOV_MAX`: slices that one system call takes.
-const SLICES_MAX: usize = 1024;
 /// The longest sleep; a longer timeout ends early, which a wait may.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -207,32 +208,25 @@ impl Reactor {
         Ok(if self.more_waiting { Harvest::MoreWaiting } else { Harvest::Complete })
     }
 
-    /// Writes `slices` in order, without blocking. After a write that was cut short, [`Sink::writable`] follows.
+    /// Writes `slices`, [`SLICES_MAX`] at most, in order and without blocking. After a write that was cut short,
+    /// [`Sink::writable`] follows.
     pub fn write(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> WriteOutcome {
         let Some(slot) = self.slots.get(conn) else {
             return WriteOutcome::Broken(io::ErrorKind::NotConnected);
         };
-        let mut written = 0;
-        for chunk in slices.chunks(SLICES_MAX) {
-            let wanted: usize = chunk.iter().map(|slice| slice.len()).sum();
-            match send(slot, chunk) {
-                Ok(sent) => {
-                    written += sent;
-                    if sent == wanted {
-                        continue;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return WriteOutcome::Broken(error.kind()),
+        debug_assert!(slices.len() <= SLICES_MAX, "more slices than an outbox offers: {}", slices.len());
+        let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+        let written = match send(slot, slices) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return WriteOutcome::Broken(error.kind()),
+        };
+        if written < wanted && !slot.write_armed {
+            slot.write_armed = true;
+            match &mut self.backend {
+                Backend::Uring(uring) => uring.arm_write(conn, slot),
+                Backend::Epoll(epoll, _) => epoll.arm_write(conn, slot),
             }
-            if !slot.write_armed {
-                slot.write_armed = true;
-                match &mut self.backend {
-                    Backend::Uring(uring) => uring.arm_write(conn, slot),
-                    Backend::Epoll(epoll, _) => epoll.arm_write(conn, slot),
-                }
-            }
-            break;
         }
         WriteOutcome::Written(written)
     }
@@ -255,11 +249,6 @@ impl Reactor {
                 Backend::Epoll(..) => drop(slot),
             }
         }
-    }
-
-    /// Pauses or resumes accepting. Those who connect in the meantime wait in the kernel's backlog.
-    pub fn set_accepting(&mut self, accepting: bool) {
-        self.acceptor.set_accepting(accepting);
     }
 
     /// Stops accepting for good and gives the listener away: to be dropped (drain), or handed to another process.

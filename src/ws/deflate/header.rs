@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::base::grammar::is_token_char;
+
 /// One element of the list.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Extension<'h> {
@@ -103,11 +105,6 @@ impl<'h> Scanner<'h> {
     fn skip_blanks(&mut self) {
         self.rest = self.rest.trim_start_matches([' ', '\t']);
     }
-}
-
-/// RFC 9110 5.6.2.
-fn is_token_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 #[cfg(test)]
