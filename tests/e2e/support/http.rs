@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
 };
 
 use serde_json::Value;
@@ -40,6 +40,12 @@ impl Http {
     /// Sends bytes; that the peer has closed is for [`Self::is_closed`] to find out.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
+    }
+
+    /// Ends this side of the connection: nothing more is written.
+    #[track_caller]
+    pub(crate) fn end(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("the connection is open");
     }
 
     #[track_caller]
