@@ -1,5 +1,7 @@
 //! JSON v1: one client's message in, one event out. The `room:send` of 128 bytes is the figure to hold: 300 ns.
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box, counter::BytesCount};
 use ringway::{
     base::{RoomName, UserName},
@@ -83,13 +85,13 @@ fn encode_message(bencher: Bencher<'_, '_>, length: usize) {
     let text = send(length);
     let name = "lobby";
     let (Ok(room), Ok(from)) = (RoomName::parse(name), UserName::parse(name)) else { return };
-    let event = Event::Message(Message {
+    let event = Event::Message(Arc::new(Message {
         id: "0000002a-0000000000000007".into(),
         room,
         from,
         payload: payload(&text),
         timestamp: 1_795_000_000_123,
-    });
+    }));
     encode(bencher, &event);
 }
 

@@ -150,7 +150,7 @@ impl<K: Copy> Wheel<K> {
 #[cfg(test)]
 impl<K: Copy> Wheel<K> {
     /// How many entries are filed, those that are stale among them.
-    pub fn len(&self) -> usize {
+    pub fn filed(&self) -> usize {
         let mut free = 0;
         let mut index = self.free;
         while index != NIL {

@@ -153,9 +153,16 @@ impl Outbox {
         dropped
     }
 
-    /// Drops everything, of a connection that is gone.
-    pub fn clear(&mut self, store: &mut FrameStore) {
-        self.advance(store, self.bytes as usize);
+    /// Drops everything, of a connection that is gone. Answers how many frames were dropped, one that was begun
+    /// among them.
+    pub fn clear(&mut self, store: &mut FrameStore) -> u64 {
+        store.bytes -= u64::from(std::mem::take(&mut self.bytes));
+        let mut dropped = 0;
+        while self.head != NONE {
+            self.pop_front(store);
+            dropped += 1;
+        }
+        dropped
     }
 
     fn pop_front(&mut self, store: &mut FrameStore) {
@@ -259,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn clearing_counts_frames_and_leaves_nothing() {
+        for (written, dropped) in [(0, 3), (1, 3), (3, 2), (11, 0)] {
+            let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
+            ["one", "two", "three"].into_iter().for_each(|text| outbox.push(&mut store, frame(text)));
+            outbox.advance(&mut store, written);
+            assert_eq!(outbox.clear(&mut store), dropped, "after {written} bytes");
+            assert_eq!((outbox.bytes(), outbox.is_empty(), store.bytes()), (0, true, 0));
+            outbox.push(&mut store, frame("next"));
+            assert_eq!(queued(&outbox, &store), "next");
+        }
+    }
+
+    #[test]
     fn nodes_are_reused_and_outboxes_do_not_mix() {
         let mut store = FrameStore::new();
         let (mut one, mut two) = (Outbox::new(), Outbox::new());
@@ -267,12 +287,28 @@ mod tests {
             two.push(&mut store, frame(&format!("b{round}")));
             assert_eq!(queued(&one, &store), format!("a{round}"));
             assert_eq!(queued(&two, &store), format!("b{round}"));
-            one.clear(&mut store);
-            two.clear(&mut store);
+            assert_eq!([one.clear(&mut store), two.clear(&mut store)], [1, 1]);
             assert!(one.is_empty() && two.is_empty());
         }
         assert_eq!(store.nodes.len(), 2);
         assert_eq!(store.bytes(), 0);
+    }
+
+    #[test]
+    fn a_flood_gives_its_memory_back_when_nothing_waits() {
+        let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
+        for _ in 0..=NODES_KEPT {
+            outbox.push(&mut store, frame("x"));
+        }
+        outbox.advance(&mut store, NODES_KEPT);
+        store.trim();
+        assert_eq!(queued(&outbox, &store), "x", "one still waits");
+        outbox.advance(&mut store, 1);
+        store.trim();
+        assert_eq!(store.nodes.capacity(), 0);
+        outbox.push(&mut store, frame("again"));
+        store.trim();
+        assert_eq!(queued(&outbox, &store), "again");
     }
 
     #[test]

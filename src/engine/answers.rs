@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Config,
-    report::{NodeFacts, Report, Talker},
+    report::{NodeFacts, Report, Talker, first},
 };
 use crate::{
     base::{Now, RoomKey, ShardId},
@@ -261,19 +261,19 @@ fn largest_rooms(reports: &[Report]) -> Vec<RoomStat<'_>> {
     for (key, size) in reports.iter().flat_map(|report| &report.rooms) {
         *sizes.entry(key).or_default() += size;
     }
-    let mut sizes: Vec<_> = sizes.into_iter().collect();
-    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    sizes
+    let largest = first(sizes, TOP, |one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(two.0)));
+    largest
         .into_iter()
-        .take(TOP)
         .map(|(key, members)| RoomStat { tenant: key.tenant.as_str(), room: key.room.as_str(), members })
         .collect()
 }
 
 fn top_talkers(reports: &[Report]) -> Vec<TalkerStats<'_>> {
-    let mut talkers: Vec<&Talker> = reports.iter().flat_map(|report| &report.talkers).collect();
-    talkers.sort_by_key(|talker| std::cmp::Reverse(talker.messages));
-    talkers.into_iter().take(TOP).map(TalkerStats::of).collect()
+    let talkers = reports.iter().flat_map(|report| &report.talkers);
+    let top = first(talkers, TOP, |one, two| {
+        two.messages.cmp(&one.messages).then_with(|| one.connection.cmp(&two.connection))
+    });
+    top.into_iter().map(TalkerStats::of).collect()
 }
 
 /// `/metrics`.

@@ -54,7 +54,7 @@ impl Engine {
         if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
             let text =
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
-            return Err(Fault::new(FaultCode::RateLimited, text));
+            return Err(Fault::new(FaultCode::Forbidden, text));
         }
         let metadata = join.metadata;
         self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata });

@@ -30,6 +30,8 @@ enum DrainStage {
     /// Clients are told, connections are closed, the first of the list last.
     Closing {
         left: Vec<ConnId>,
+        /// Thousandths of a connection that the pace allows already.
+        allowance: u64,
     },
     Over,
 }
@@ -61,7 +63,7 @@ impl Engine {
 
     /// A connection came while the shell was letting go of the listener.
     pub(super) fn came_late(&mut self, id: ConnId) {
-        if let Some(Draining { stage: DrainStage::Closing { left }, .. }) = &mut self.draining {
+        if let Some(Draining { stage: DrainStage::Closing { left, .. }, .. }) = &mut self.draining {
             left.insert(0, id);
         }
     }
@@ -87,22 +89,28 @@ impl Engine {
                 let closing_ms = draining.end_ms.saturating_sub(now_ms + TAIL_MS);
                 let left = self.announce_restart(closing_ms, now);
                 if let Some(draining) = &mut self.draining {
-                    draining.stage = DrainStage::Closing { left };
+                    draining.stage = DrainStage::Closing { left, allowance: 0 };
                 }
                 self.drained_when_empty();
             }
-            DrainStage::Closing { left } if now_ms >= draining.end_ms => {
+            DrainStage::Closing { left, .. } if now_ms >= draining.end_ms => {
                 left.clear();
                 let all: Vec<_> = self.all_connections();
                 for id in all {
                     self.forget(id, Disconnect::ServerRestart);
                 }
             }
-            DrainStage::Closing { left } => {
+            DrainStage::Closing { left, allowance } => {
                 let steps_left = draining.end_ms.saturating_sub(now_ms + TAIL_MS) / STEP_MS + 1;
-                let paced = self.config.drain.per_second * STEP_MS / 1_000;
-                let needed = (left.len() as u64).div_ceil(steps_left);
-                let count = (paced.max(needed).max(1) as usize).min(left.len());
+                *allowance += self.config.drain.per_second * STEP_MS;
+                let paced = *allowance / 1_000;
+                *allowance %= 1_000;
+                // Whatever the pace, all are told before the end.
+                let needed = match self.config.drain.per_second {
+                    0 => (left.len() as u64).div_ceil(steps_left),
+                    _ => left.len() as u64 / steps_left,
+                };
+                let count = (paced.max(needed) as usize).min(left.len());
                 let batch = left.split_off(left.len() - count);
                 for id in batch {
                     self.close_for_restart(id, now);
@@ -127,7 +135,10 @@ impl Engine {
     fn announce_restart(&mut self, closing_ms: u64, now: Now) -> Vec<ConnId> {
         let mut ids = self.all_connections();
         // As many a second may come back as are let go.
-        let per_second = self.config.drain.per_second.max(1_000 / STEP_MS);
+        let per_second = match self.config.drain.per_second {
+            0 => 1_000 / STEP_MS,
+            per_second => per_second,
+        };
         let spread_ms = 1_000 + (ids.len() as u64 * 1_000 / per_second).min(closing_ms);
         for index in (1..ids.len()).rev() {
             ids.swap(index, self.prng.below(index as u64 + 1) as usize);

@@ -41,7 +41,7 @@ use crate::{
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::Encoder,
     hub::{Home, Roster},
-    metrics::{Disconnect, ShardMetrics},
+    metrics::{Disconnect, Dropped, ShardMetrics},
     ws::deflate::Inflater,
 };
 
@@ -238,7 +238,8 @@ impl Engine {
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.leave_all(id);
         let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
-        conn.outbox.clear(&mut self.store);
+        let dropped = conn.outbox.clear(&mut self.store);
+        self.metrics.dropped.add(Dropped::ConnectionClosed, dropped);
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));

@@ -42,6 +42,8 @@ pub enum Ask {
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
+        /// Its largest rooms and top talkers are wanted, too.
+        top: bool,
     },
 }
 

@@ -1,8 +1,10 @@
 //! What a shard knows of itself, for the pages that cover the node.
 
+use std::cmp::{Ordering, Reverse};
+
 use super::Engine;
 use crate::{
-    base::{RoomKey, ShardId},
+    base::{ConnId, RoomKey, ShardId},
     conn::{SocketKind, Stage},
     metrics::{Protocol, ShardMetrics, Status},
 };
@@ -15,9 +17,9 @@ const TOP: usize = 100;
 pub struct Report {
     pub(super) shard: ShardId,
     pub(super) metrics: ShardMetrics,
-    /// The rooms with the most members here.
+    /// The rooms with the most members here; none unless they were asked for.
     pub(super) rooms: Vec<(RoomKey, usize)>,
-    /// The connections that sent the most messages.
+    /// The connections that sent the most messages; none unless they were asked for.
     pub(super) talkers: Vec<Talker>,
 }
 
@@ -58,8 +60,9 @@ pub struct ShardFacts {
 }
 
 impl Engine {
-    /// Counts what is there now; the counters of what has happened are kept as it happens.
-    pub(super) fn report(&mut self) -> Report {
+    /// Counts what is there now; the counters of what has happened are kept as it happens. With `top` it also names
+    /// the largest rooms and the top talkers.
+    pub(super) fn report(&mut self, top: bool) -> Report {
         self.count_connections();
         self.metrics.rooms = self.home.len() as u64;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
@@ -67,8 +70,8 @@ impl Engine {
         Report {
             shard: self.shard,
             metrics: self.metrics.clone(),
-            rooms: self.largest_rooms(),
-            talkers: self.top_talkers(),
+            rooms: if top { self.largest_rooms() } else { Vec::new() },
+            talkers: if top { self.top_talkers() } else { Vec::new() },
         }
     }
 
@@ -91,25 +94,59 @@ impl Engine {
     }
 
     fn largest_rooms(&self) -> Vec<(RoomKey, usize)> {
-        let mut rooms: Vec<_> = self.roster.sizes().collect();
-        rooms.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(two.0)));
-        rooms.into_iter().take(TOP).map(|(key, size)| (key.clone(), size)).collect()
+        let largest =
+            first(self.roster.sizes(), TOP, |one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(two.0)));
+        largest.into_iter().map(|(key, size)| (key.clone(), size)).collect()
     }
 
     fn top_talkers(&self) -> Vec<Talker> {
-        let mut talkers: Vec<_> = self.conns.iter().filter(|(_, _, conn)| conn.messages > 0).collect();
-        talkers.sort_by_key(|(slot, _, conn)| (std::cmp::Reverse(conn.messages), *slot));
-        let named = talkers.into_iter().filter_map(|(slot, generation, conn)| {
-            let Stage::Socket(socket) = &conn.stage else { return None };
-            let SocketKind::Json(session) = &socket.kind else { return None };
-            let id = crate::base::ConnId { shard: self.shard, slot, generation };
-            Some(Talker {
-                tenant: session.tenant.to_string(),
-                user: session.user.to_string(),
-                connection: id.public(self.config.node),
-                messages: conn.messages,
-            })
+        let talkers = self.conns.iter().filter_map(|(slot, generation, conn)| match &conn.stage {
+            Stage::Socket(socket) if conn.messages > 0 => match &socket.kind {
+                SocketKind::Json(session) => Some((conn.messages, slot, generation, session)),
+                SocketKind::Echo | SocketKind::Pending { .. } => None,
+            },
+            Stage::Socket(_) | Stage::Http(_) | Stage::Closing { .. } => None,
         });
-        named.take(TOP).collect()
+        let top = first(talkers, TOP, |one, two| (Reverse(one.0), one.1).cmp(&(Reverse(two.0), two.1)));
+        let named = top.into_iter().map(|(messages, slot, generation, session)| Talker {
+            tenant: session.tenant.to_string(),
+            user: session.user.to_string(),
+            connection: ConnId { shard: self.shard, slot, generation }.public(self.config.node),
+            messages,
+        });
+        named.collect()
+    }
+}
+
+/// The first `count` of `items` in an order without ties, in that order. Sorts no more than these.
+pub(super) fn first<T>(
+    items: impl IntoIterator<Item = T>,
+    count: usize,
+    order: impl Fn(&T, &T) -> Ordering,
+) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    if items.len() > count {
+        items.select_nth_unstable_by(count, &order);
+        items.truncate(count);
+    }
+    items.sort_unstable_by(order);
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Prng;
+
+    #[test]
+    fn the_first_are_those_of_a_full_sort() {
+        let mut prng = Prng::new(1);
+        for (length, count) in [(0, 3), (2, 3), (3, 3), (4, 3), (500, 100), (500, 0)] {
+            let items: Vec<u64> = (0..length).map(|_| prng.next_u64()).collect();
+            let mut sorted = items.clone();
+            sorted.sort_unstable();
+            sorted.truncate(count);
+            assert_eq!(first(items, count, u64::cmp), sorted, "{count} of {length}");
+        }
     }
 }

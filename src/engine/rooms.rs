@@ -43,8 +43,8 @@ impl Engine {
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
-            Ask::Survey { survey } => {
-                let report = Box::new(self.report());
+            Ask::Survey { survey, top } => {
+                let report = Box::new(self.report(top));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }
@@ -121,7 +121,7 @@ impl Engine {
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
             Tell::Published { key, message, except, received_us } => {
-                self.fan_out(&key, &message, except, received_us, now);
+                self.fan_out(&key, message, except, received_us, now);
             }
             Tell::Sent { conn, call, result } => {
                 let result = result.map(|message_id| Reply::Sent { message_id });
@@ -134,12 +134,12 @@ impl Engine {
     fn fan_out(
         &mut self,
         key: &RoomKey,
-        message: &Arc<Message>,
+        message: Arc<Message>,
         except: Option<ConnId>,
         received_us: u64,
         now: Now,
     ) {
-        let event = Event::Message(Message::clone(message));
+        let event = Event::Message(message);
         let outbox_bytes_max = self.config.outbox_bytes_max;
         let mut frames = self.encoder.frames(&event);
         let members = self.roster.members(key).filter(|conn| Some(*conn) != except);

@@ -23,6 +23,16 @@ pub(super) enum Page {
     Stats,
 }
 
+impl Page {
+    /// Whether it names rooms and talkers: a shard has to look at all of them to find the top ones.
+    fn wants_top(self) -> bool {
+        match self {
+            Self::Health | Self::Metrics(_) => false,
+            Self::Stats => true,
+        }
+    }
+}
+
 /// The pages that wait for reports.
 #[derive(Debug, Default)]
 pub(super) struct Surveys {
@@ -66,7 +76,7 @@ impl Engine {
         let waiting = Survey { number: survey, conn, page, framing, reports: Vec::new(), deadline_ms };
         self.surveys.waiting.push(waiting);
         for shard in 0..self.config.shards {
-            self.send(ShardId(shard), Parcel::Ask(Ask::Survey { survey }));
+            self.send(ShardId(shard), Parcel::Ask(Ask::Survey { survey, top: page.wants_top() }));
         }
     }
 

@@ -213,13 +213,11 @@ labels!(
 );
 
 labels!(
-    /// Why a message was given up before it reached a socket.
+    /// Why a frame was given up before it had reached its socket.
     Dropped {
         /// The connection's outbox was full.
         OutboxFull = "outbox_full",
-        /// The other shard's mailbox was full.
-        MailboxFull = "mailbox_full",
-        /// The connection ended with messages in its outbox.
+        /// The connection ended with it in its outbox.
         ConnectionClosed = "connection_closed",
     }
 );

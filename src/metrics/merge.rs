@@ -80,7 +80,7 @@ impl Merge<'_> {
         self.gauge("websocket_active_rooms", "Rooms with members.", |it| &it.rooms);
         self.gauge("websocket_room_subscriptions", "Memberships in rooms.", |it| &it.room_subscriptions);
         self.counter_vec("websocket_errors_total", "Faults and protocol errors.", "type", |it| &it.errors);
-        self.counter_vec("websocket_dropped_total", "Messages given up.", "reason", |it| &it.dropped);
+        self.counter_vec("websocket_dropped_total", "Frames given up.", "reason", |it| &it.dropped);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";

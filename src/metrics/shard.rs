@@ -41,7 +41,7 @@ pub struct ShardMetrics {
 
     /// Faults told to clients, and breaches of HTTP and WebSocket.
     pub errors: CounterVec<ErrorType>,
-    /// Messages given up.
+    /// Frames given up.
     pub dropped: CounterVec<Dropped>,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,

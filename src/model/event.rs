@@ -1,5 +1,7 @@
 //! What clients are told, in whichever dialect they are told it.
 
+use std::sync::Arc;
+
 use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
@@ -23,7 +25,8 @@ pub enum Event {
     RoomLeft {
         room: RoomName,
     },
-    Message(Message),
+    /// Shared by all shards that have members.
+    Message(Arc<Message>),
     /// The token ends soon. Milliseconds.
     TokenExpiring {
         expires_in_ms: u64,

@@ -3,13 +3,16 @@
 //! Owns the format and the sampling of what a client can cause. What is logged never holds a token or a payload:
 //! events are made from [`Notice`]s, which carry neither.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io,
+};
 
 use time::{OffsetDateTime, macros::format_description};
 use tracing::{
     Event, Subscriber, debug,
     field::{Field, Visit},
-    info,
+    info, warn,
 };
 use tracing_subscriber::{
     EnvFilter,
@@ -161,12 +164,14 @@ pub struct NoticeLog {
     shard: u16,
     auth_failed: Sample,
     slow_consumer: Sample,
+    accept_failed: Sample,
 }
 
 impl NoticeLog {
     /// Nothing logged yet.
     pub fn new(shard: ShardId) -> Self {
-        Self { shard: shard.0, auth_failed: Sample::default(), slow_consumer: Sample::default() }
+        let [auth_failed, slow_consumer, accept_failed] = <[Sample; 3]>::default();
+        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed }
     }
 
     /// Logs a notice, unless there were too many of its kind in this second.
@@ -189,6 +194,13 @@ impl NoticeLog {
                     info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
                 }
             }
+        }
+    }
+
+    /// Logs that somebody could not be let in, likewise.
+    pub fn accept_failed(&mut self, error: &io::Error, now: Now) {
+        if let Some(skipped) = self.accept_failed.take(now.unix_s()) {
+            warn!(shard = self.shard, err = %error, skipped, "a connection could not be accepted");
         }
     }
 }

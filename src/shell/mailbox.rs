@@ -170,13 +170,13 @@ mod tests {
     use super::*;
 
     fn survey(survey: u64) -> Parcel {
-        Parcel::Ask(Ask::Survey { survey })
+        Parcel::Ask(Ask::Survey { survey, top: false })
     }
 
     fn taken(mailbox: &Mailbox) -> Vec<u64> {
         let mut numbers = Vec::new();
         while let Some((_, ask)) = mailbox.ask() {
-            if let Ask::Survey { survey } = ask {
+            if let Ask::Survey { survey, .. } = ask {
                 numbers.push(survey);
             }
         }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, select, tick, unbounded};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -26,7 +26,7 @@ use super::{
     mailbox::{Courier, Mailbox, mailboxes},
     process::ProcessFacts,
     reactor::{Reactor, ReactorConfig, RingConfig},
-    shard::{Control, Shard},
+    shard::{Control, News, Shard},
     waker::Waker,
 };
 use crate::{
@@ -60,15 +60,19 @@ pub enum Ended {
     ShardFailed,
 }
 
-enum Happening {
-    Signal(i32),
-    ShardEnded(ShardId, Result<(), String>),
-}
-
 struct ShardHandle {
     control: Sender<Control>,
     waker: Waker,
-    running: bool,
+    stage: Stage,
+}
+
+/// How far a shard has come, as far as the node knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Starting,
+    Serving,
+    Drained,
+    Ended,
 }
 
 /// Runs a node until it has drained. `started` is called when every shard serves.
@@ -86,8 +90,8 @@ fn run_shards(
 ) -> std::io::Result<Ended> {
     let address = config.listeners[0].local_addr()?;
     let clock = Clock::start();
-    let (happened, happenings) = unbounded();
-    watch_signals(happened.clone())?;
+    let signals = watch_signals()?;
+    let (tell, news) = unbounded();
     let wakers = config.listeners.iter().map(|_| Waker::new()).collect::<std::io::Result<Vec<_>>>()?;
     let beats: Arc<[Beat]> = wakers.iter().map(|_| Beat::default()).collect();
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
@@ -106,22 +110,23 @@ fn run_shards(
             mailbox,
             courier,
             control: controls,
+            news: tell.clone(),
             waker: waker.clone(),
             clock,
             beats: Arc::clone(&beats),
         };
-        let happened = happened.clone();
+        let tell = tell.clone();
         thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
             let result = supervised(|| body(start));
             // Nobody listens only when the node has ended already.
-            let _ = happened.send(Happening::ShardEnded(id, result));
+            let _ = tell.send((id, News::Ended(result)));
         })?;
-        shards.push(ShardHandle { control, waker: waker.clone(), running: true });
+        shards.push(ShardHandle { control, waker: waker.clone(), stage: Stage::Starting });
     }
-    let mut node = Node { shards, clock, beats, started_unix_s, happenings, draining: false, failed: false };
+    let mut node =
+        Node { shards, clock, beats, started_unix_s, news, signals, draining: false, failed: false };
     node.send_facts();
-    started(address);
-    Ok(node.serve())
+    Ok(node.serve(|| started(address)))
 }
 
 struct Node {
@@ -129,35 +134,63 @@ struct Node {
     clock: Clock,
     beats: Arc<[Beat]>,
     started_unix_s: f64,
-    happenings: Receiver<Happening>,
+    news: Receiver<(ShardId, News)>,
+    signals: Receiver<i32>,
     draining: bool,
     failed: bool,
 }
 
 impl Node {
-    fn serve(&mut self) -> Ended {
-        while self.shards.iter().any(|shard| shard.running) {
-            match self.happenings.recv_timeout(FACTS_EVERY) {
-                Ok(Happening::Signal(signal)) if self.draining => {
-                    info!(signal, "second signal: ending at once");
-                    return Ended::Interrupted;
+    fn serve(&mut self, started: impl FnOnce()) -> Ended {
+        let mut started = Some(started);
+        let facts = tick(FACTS_EVERY);
+        let (news, signals) = (self.news.clone(), self.signals.clone());
+        while !self.are_all(Stage::Ended) {
+            select! {
+                recv(news) -> news => {
+                    // The node holds a sender for as long as a shard runs.
+                    let Ok((id, news)) = news else { break };
+                    self.heard(id, news);
+                    if self.are_all(Stage::Serving) && let Some(started) = started.take() {
+                        started();
+                    }
                 }
-                Ok(Happening::Signal(signal)) => {
+                recv(signals) -> signal => {
+                    let signal = signal.unwrap_or_default();
+                    if self.draining {
+                        info!(signal, "second signal: ending at once");
+                        return Ended::Interrupted;
+                    }
                     info!(signal, "draining");
                     self.drain();
                 }
-                Ok(Happening::ShardEnded(id, result)) => {
-                    self.shards[id.index()].running = false;
-                    if let Err(reason) = result {
-                        error!(shard = id.0, err = reason, "shard failed: draining the others");
-                        self.failed = true;
-                        self.drain();
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.send_facts(),
+                recv(facts) -> _ => self.send_facts(),
             }
         }
         if self.failed { Ended::ShardFailed } else { Ended::Drained }
+    }
+
+    fn heard(&mut self, id: ShardId, news: News) {
+        self.shards[id.index()].stage = match news {
+            News::Serving => Stage::Serving,
+            News::Drained => Stage::Drained,
+            News::Ended(result) => {
+                if let Err(reason) = result {
+                    error!(shard = id.0, err = reason, "shard failed: draining the others");
+                    self.failed = true;
+                    self.drain();
+                }
+                Stage::Ended
+            }
+        };
+        // Until then each may be the home of rooms that the others still have members of.
+        if self.shards.iter().all(|shard| matches!(shard.stage, Stage::Drained | Stage::Ended)) {
+            self.tell_all(|_| Control::End);
+        }
+    }
+
+    fn are_all(&self, stage: Stage) -> bool {
+        self.shards.iter().all(|shard| shard.stage == stage)
     }
 
     fn drain(&mut self) {
@@ -212,6 +245,7 @@ struct ShardStart {
     mailbox: Mailbox,
     courier: Courier,
     control: Receiver<Control>,
+    news: Sender<(ShardId, News)>,
     waker: Waker,
     clock: Clock,
     beats: Arc<[Beat]>,
@@ -230,6 +264,7 @@ impl ShardStart {
                 mailbox: self.mailbox,
                 courier: self.courier,
                 control: self.control,
+                news: self.news,
                 clock: self.clock,
                 beats: self.beats,
                 log: NoticeLog::new(self.id),
@@ -260,16 +295,17 @@ fn pin(shard: ShardId) {
     }
 }
 
-fn watch_signals(happened: Sender<Happening>) -> std::io::Result<()> {
+fn watch_signals() -> std::io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let (caught, receiver) = unbounded();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            if happened.send(Happening::Signal(signal)).is_err() {
+            if caught.send(signal).is_err() {
                 return;
             }
         }
     })?;
-    Ok(())
+    Ok(receiver)
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use crossbeam_channel::Receiver;
-use tracing::warn;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::{
     beats::Beat,
@@ -38,6 +37,19 @@ const RETRY: Duration = Duration::from_millis(1);
 pub enum Control {
     Facts(NodeFacts),
     Drain,
+    /// Every shard has drained.
+    End,
+}
+
+/// What a shard tells its node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// It takes connections.
+    Serving,
+    /// Its last connection has gone. It still orders the rooms whose home it is, for the other shards.
+    Drained,
+    /// Its thread is at its end; with the reason, if it failed.
+    Ended(Result<(), String>),
 }
 
 /// A shard and everything that it works with.
@@ -48,40 +60,41 @@ pub struct Shard {
     pub mailbox: Mailbox,
     pub courier: Courier,
     pub control: Receiver<Control>,
+    pub news: Sender<(ShardId, News)>,
     pub clock: Clock,
     pub beats: Arc<[Beat]>,
     pub log: NoticeLog,
 }
 
 impl Shard {
-    /// Runs until a drain is over.
+    /// Runs until every shard of the node has drained.
     ///
     /// # Errors
     /// When the reactor cannot go on.
     pub async fn run(mut self) -> io::Result<()> {
+        self.tell_node(News::Serving);
         loop {
             self.sleep().await?;
             let start = self.clock.now();
-            self.take_control(start);
+            if self.take_control(start) {
+                return Ok(());
+            }
             self.take_parcels(start);
             if !self.courier.is_backed_up() {
-                let mut sink = EngineSink { engine: &mut self.engine, now: start };
+                let mut sink = EngineSink { engine: &mut self.engine, log: &mut self.log, now: start };
                 // What is left over keeps the next wait from sleeping.
                 let _ = self.reactor.harvest(BUDGET, &mut sink)?;
             }
             if self.engine.poll_timeout().is_some_and(|due_ms| due_ms <= start.mono_ms()) {
                 self.engine.expire(start);
             }
-            let mut drained = self.do_outputs()?;
+            self.do_outputs()?;
             // The others begin with what is for them while this shard writes.
             self.courier.dispatch();
             self.write(start);
-            drained |= self.do_outputs()?;
+            self.do_outputs()?;
             self.courier.dispatch();
             self.turned(start);
-            if drained {
-                return Ok(());
-            }
         }
     }
 
@@ -100,14 +113,22 @@ impl Shard {
         self.reactor.wait(WaitFor::Anything, timeout, has_work).await
     }
 
-    fn take_control(&mut self, now: Now) {
+    /// Whether this is the end.
+    fn take_control(&mut self, now: Now) -> bool {
         while let Ok(control) = self.control.try_recv() {
             let input = match control {
                 Control::Facts(facts) => Input::Facts(facts),
                 Control::Drain => Input::Drain,
+                Control::End => return true,
             };
             self.engine.handle(input, now);
         }
+        false
+    }
+
+    fn tell_node(&self, news: News) {
+        // Nobody listens only when the node has ended already.
+        let _ = self.news.send((self.id, news));
     }
 
     fn take_parcels(&mut self, now: Now) {
@@ -124,20 +145,18 @@ impl Shard {
         }
     }
 
-    /// Whether the shard's drain is over.
-    fn do_outputs(&mut self) -> io::Result<bool> {
-        let mut drained = false;
+    fn do_outputs(&mut self) -> io::Result<()> {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
                 Output::Close { conn } => self.reactor.close(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::StopAccepting => drop(self.reactor.take_listener()?),
-                Output::Drained => drained = true,
+                Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
         }
-        Ok(drained)
+        Ok(())
     }
 
     fn write(&mut self, now: Now) {
@@ -165,6 +184,7 @@ impl Shard {
 
 struct EngineSink<'a> {
     engine: &'a mut Engine,
+    log: &'a mut NoticeLog,
     now: Now,
 }
 
@@ -191,6 +211,6 @@ impl Sink for EngineSink<'_> {
 
     fn accept_failed(&mut self, error: &io::Error) {
         self.engine.metrics_mut().rejected.inc(Reject::FdLimit);
-        warn!(err = %error, "a connection could not be accepted");
+        self.log.accept_failed(error, self.now);
     }
 }

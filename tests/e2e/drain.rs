@@ -51,8 +51,8 @@ fn announced_then_told_then_closed(driver: Driver) {
     assert_eq!(gateway.get("/live").status, 200, "it is leaving, not stuck: nobody should kill it");
     let health = gateway.get("/health");
     assert_eq!((health.status, health.json()["status"].as_str()), (503, Some("draining")));
-    let refused = Socket::try_open(gateway.address, "/ws", "").err().expect("no new WebSockets");
-    refused.is_error(503, "unavailable");
+    // Nor is a client turned away that a load balancer has sent before it looked.
+    sockets.push(gateway.socket("late", "acme"));
 
     for socket in &mut sockets {
         let restart = socket.expect("system:restart");
@@ -123,9 +123,9 @@ fn who_ignores_the_close_is_cut_off(driver: Driver) {
     assert_eq!(ends_within(&mut gateway, since, 2), Some(0));
 }
 
+/// A pace below the steps that the drain takes, shared by two shards.
 fn at_a_pace(driver: Driver) {
-    let start = Start::on(driver).shards(1).set("drain.rate", 20).set("drain.timeout_s", 10);
-    let mut gateway = start.start();
+    let mut gateway = Start::on(driver).set("drain.rate", 10).set("drain.timeout_s", 10).start();
     let mut sockets: Vec<Socket> = (0..10).map(|_| gateway.socket("ada", "acme")).collect();
     let since = Instant::now();
     gateway.signal(libc::SIGTERM);
@@ -138,7 +138,7 @@ fn at_a_pace(driver: Driver) {
     }
     assert_eq!(gateway.wait().code(), Some(0));
     let took = since.elapsed();
-    assert!(took >= Duration::from_millis(400), "ten connections at twenty a second took {took:?}");
+    assert!(took >= Duration::from_millis(900), "ten connections at ten a second took {took:?}");
     delays.sort_unstable();
     delays.dedup();
     assert!(delays.len() > 1, "they are not all told to come back at once: {delays:?}");

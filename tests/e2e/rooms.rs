@@ -171,7 +171,7 @@ fn limits(driver: Driver) {
     let ack = ada.call(r#""type":"room:join","room":"d""#);
     assert_eq!(
         (&ack["error"]["code"], &ack["error"]["status"]),
-        (&"rate_limited".into(), &429.into()),
+        (&"forbidden".into(), &403.into()),
         "{ack}"
     );
     ada.join("a");

@@ -88,9 +88,12 @@ const FAMILIES: [&str; 27] = [
 fn metrics_in_three_formats(driver: Driver) {
     let gateway = Start::on(driver).start();
     let mut socket = gateway.socket("ada", "acme");
+    let mut other = gateway.socket("bob", "acme");
     socket.join("lobby");
+    other.join("lobby");
     let sent = socket.call(r#""type":"room:send","room":"lobby","payload":1"#);
     assert_eq!(sent["success"], true);
+    assert_eq!(other.expect("room:message")["payload"], 1);
 
     let text = gateway.get("/metrics");
     assert_eq!(text.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -99,11 +102,11 @@ fn metrics_in_three_formats(driver: Driver) {
         assert!(text.contains(&format!("# TYPE {family} ")), "{family} is missing in\n{text}");
     }
     let series = [
-        r#"websocket_active_connections{protocol="json",status="authenticated",tenant="acme"} 1"#,
+        r#"websocket_active_connections{protocol="json",status="authenticated",tenant="acme"} 2"#,
         r#"websocket_messages_received_total{protocol="json",type="room:send"} 1"#,
-        r#"websocket_messages_sent_total{protocol="json",type="ack"} 2"#,
+        r#"websocket_messages_sent_total{protocol="json",type="ack"} 3"#,
         "websocket_active_rooms 1",
-        "websocket_room_subscriptions 1",
+        "websocket_room_subscriptions 2",
         "websocket_message_latency_ms_count 1",
         "websocket_outbound_queue_bytes 0",
         r#"websocket_mailbox_depth{shard="1"} 0"#,

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, thread};
 use ringway::shell::driver::Driver;
 use serde_json::Value;
 
-use crate::support::{Gateway, Socket, Start, token::token};
+use crate::support::{Gateway, Socket, Start, text_frame, token::token};
 
-on_both_drivers!(every_member_sees_one_order);
+on_both_drivers!(every_member_sees_one_order, full_mailboxes_delay_and_lose_nothing);
 
 const SHARDS: usize = 4;
 const MEMBERS_PER_SHARD: usize = 3;
@@ -16,7 +16,20 @@ const MESSAGES: usize = 500;
 
 fn every_member_sees_one_order(driver: Driver) {
     let gateway = Start::on(driver).shards(SHARDS as u16).start();
-    let mut members = members_on_all_shards(&gateway);
+    all_see_one_order(&gateway);
+}
+
+/// What one read brings is more than a mailbox holds: senders wait, and nothing else changes.
+fn full_mailboxes_delay_and_lose_nothing(driver: Driver) {
+    let gateway = Start::on(driver).shards(SHARDS as u16).set("limits.mailbox_parcels", 64).start();
+    all_see_one_order(&gateway);
+    let full = |shard| gateway.metric(&format!(r#"websocket_mailbox_full_total{{shard="{shard}"}}"#));
+    let times: f64 = (0..SHARDS).map(full).sum();
+    assert!(times > 0.0, "no mailbox was ever full: the test shows nothing");
+}
+
+fn all_see_one_order(gateway: &Gateway) {
+    let mut members = members_on_all_shards(gateway);
     for member in &mut members {
         member.join("lobby");
     }
@@ -74,10 +87,11 @@ fn payload(publisher: usize, number: usize) -> String {
 fn take_part(mut member: Socket, number: usize) -> Vec<(usize, usize)> {
     if number % MEMBERS_PER_SHARD == 0 {
         let publisher = number / MEMBERS_PER_SHARD;
-        for number in 0..MESSAGES {
+        let message = |number| {
             let payload = payload(publisher, number);
-            member.send(&format!(r#"{{"type":"room:send","room":"lobby","echo":true,"payload":{payload}}}"#));
-        }
+            text_frame(&format!(r#"{{"type":"room:send","room":"lobby","echo":true,"payload":{payload}}}"#))
+        };
+        member.write((0..MESSAGES).flat_map(message).collect::<Vec<u8>>());
     }
     let mut seen = Vec::new();
     while seen.len() < SHARDS * MESSAGES {

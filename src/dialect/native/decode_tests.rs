@@ -1,5 +1,7 @@
 //! Every command both ways round: as the table of the protocol says it, and as it must not be.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{Refusal, decode, encode};
@@ -285,13 +287,13 @@ proptest! {
         prop_assert_eq!(send.payload.as_bytes(), payload.as_bytes());
         prop_assert_eq!(send.room.as_str(), &name);
 
-        let event = Event::Message(Message {
+        let event = Event::Message(Arc::new(Message {
             id: name.as_str().into(),
             room: RoomName::parse(&name).unwrap(),
             from: UserName::parse(&name).unwrap(),
             payload: send.payload,
             timestamp: u64::MAX,
-        });
+        }));
         let mut out = Vec::new();
         encode(&event, &mut out);
         let expected = format!(

@@ -1,5 +1,7 @@
 //! Golden texts of every event.
 
+use std::sync::Arc;
+
 use super::encode;
 use crate::{
     base::{RoomId, RoomName, TenantName, UserName},
@@ -62,13 +64,13 @@ fn every_event() {
         ),
         (Event::RoomLeft { room: room("räume/1") }, r#"{"type":"room:left","room":"räume/1"}"#),
         (
-            Event::Message(Message {
+            Event::Message(Arc::new(Message {
                 id: "m\n1".into(),
                 room: room("lobby"),
                 from: user("ada \"the first\""),
                 payload: json("[1,  \"\\u00e9\"]"),
                 timestamp: 1_795_000_000_123,
-            }),
+            })),
             r#"{"type":"room:message","id":"m\n1","room":"lobby","from":"ada \"the first\"","payload":[1,  "\u00e9"],"timestamp":1795000000123}"#,
         ),
         (Event::TokenExpiring { expires_in_ms: 60_000 }, r#"{"type":"token:expiring","expiresIn":60000}"#),

@@ -158,9 +158,9 @@ impl Client {
     /// The same, of a client that expects JSON messages and pings only (which it does not answer).
     pub(super) fn json(&mut self, node: &mut Node) -> Vec<Value> {
         let heard = self.heard(node).into_iter().filter(|heard| !matches!(heard, Heard::Ping(_)));
-        let parse = |heard| match heard {
-            Heard::Text(text) => serde_json::from_str(&text).unwrap(),
-            other => panic!("{other:?}"),
+        let parse = |heard| {
+            let Heard::Text(text) = heard else { panic!("{heard:?}") };
+            serde_json::from_str(&text).unwrap()
         };
         heard.map(parse).collect()
     }

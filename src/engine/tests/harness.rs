@@ -12,10 +12,19 @@ use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
     engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
-    http, ws,
+    ws,
 };
 
 pub(super) const SECRET: &[u8] = b"a secret of thirty-two bytes or more";
+
+/// The seeds to try: as many as `PROPTEST_CASES` says, as for the other properties, or the one in `RINGWAY_SEED`.
+pub(super) fn seeds(otherwise: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    match number("RINGWAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PROPTEST_CASES").unwrap_or(otherwise),
+    }
+}
 
 /// Unix milliseconds at which every test begins.
 pub(super) const START_UNIX_MS: u64 = 1_800_000_000_000;
@@ -81,33 +90,19 @@ pub(super) struct Node {
 pub(super) fn config(shards: u16) -> Config {
     let key = Key::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let keys = KeySet::new(vec![key]).unwrap();
-    let small = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 64, inflate_ratio_max: 200 };
     let templates = ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"];
     Config {
         node: NodeId(0x2a),
-        shards,
-        version: "1.2.3",
         driver: "test",
-        verifier: Arc::new(Verifier::new(auth::Config::new(keys))),
-        dev_tokens: None,
-        http: http::Limits::default(),
-        head_timeout_ms: 10_000,
-        keep_alive_ms: 60_000,
-        auth_timeout_ms: 10_000,
-        heartbeat_interval_ms: 30_000,
-        heartbeat_timeout_ms: 60_000,
-        expiring_notice_ms: 60_000,
-        ws: small,
-        echo: true,
+        ws: ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 64, inflate_ratio_max: 200 },
         echo_ws: ws::Limits { message_bytes_max: 1 << 20, fragments_max: 1_024, inflate_ratio_max: 2_000 },
         outbox_bytes_max: 256 * 1024,
         echo_outbox_bytes_max: 4 << 20,
         rooms_per_connection_max: 8,
-        connections_max: 0,
-        deflate: true,
         deflate_bytes_min: 64,
         drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 100 },
         channels: Arc::new(ChannelTemplates::new(templates.map(str::to_owned))),
+        ..Config::for_tests(shards, Verifier::new(auth::Config::new(keys)))
     }
 }
 

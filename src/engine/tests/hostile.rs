@@ -72,7 +72,7 @@ fn disturb(node: &mut Node, prng: &mut Prng) {
 
 #[test]
 fn nonsense_does_no_harm() {
-    for seed in 0..300 {
+    for seed in super::harness::seeds(300) {
         println!("seed {seed}");
         let mut prng = Prng::new(seed);
         let mut node = Node::new(2);

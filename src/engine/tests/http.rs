@@ -266,7 +266,7 @@ fn deadlines_that_move_leave_few_timers_behind() {
         node.advance(90);
     }
     assert_eq!(answers(&node.take_text(id), 0).len(), 1_000);
-    let timers = node.engines[0].timers.len();
+    let timers = node.engines[0].timers.filed();
     assert!(timers <= 10, "{timers} timers of one connection");
 }
 

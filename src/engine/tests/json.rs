@@ -161,7 +161,7 @@ fn a_connection_is_in_so_many_rooms() {
     for room in 0..8 {
         assert_eq!(client.ask(&mut node, &join(room)).len(), 2);
     }
-    assert_eq!(code(&client.ask(&mut node, &join(8))), "rate_limited");
+    assert_eq!(code(&client.ask(&mut node, &join(8))), "forbidden");
     assert_eq!(client.ask(&mut node, &join(3)).len(), 2, "one that it is in");
     // In one read, before any home has answered.
     let mut bytes = text(r#"{"type":"room:leave","room":"r0"}"#);

@@ -7,9 +7,9 @@ use super::{
 use crate::ws::Opcode;
 
 fn pings(client: &mut Client, node: &mut Node) -> Vec<Vec<u8>> {
-    let ping = |heard| match heard {
-        Heard::Ping(payload) => payload,
-        other => panic!("{other:?}"),
+    let ping = |heard| {
+        let Heard::Ping(payload) = heard else { panic!("{heard:?}") };
+        payload
     };
     client.heard(node).into_iter().map(ping).collect()
 }

@@ -114,9 +114,12 @@ fn a_slow_consumer_that_stays_stuck_is_cut_off() {
     }
     node.advance(4_900);
     assert_eq!(listener.side(&node), Side::Open);
+    let dropped = |node: &Node| node.engines[1].metrics.dropped.get(Dropped::ConnectionClosed);
+    assert_eq!(dropped(&node), 0);
     node.advance(200);
     assert_eq!(listener.side(&node), Side::Closed);
     assert_eq!(node.engines[1].store.bytes(), 0);
+    assert_eq!(dropped(&node), 1, "the close frame");
 }
 
 /// Its own answers count, too: a client that asks and does not read.

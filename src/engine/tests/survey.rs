@@ -7,7 +7,7 @@ use super::{
     harness::{Node, Side, admin_token},
     http::{answers, ask, bearer, request},
 };
-use crate::engine::{Input, NodeFacts, ShardFacts};
+use crate::engine::{Ask, Input, NodeFacts, Parcel, ShardFacts};
 
 fn facts(shards: usize) -> NodeFacts {
     NodeFacts {
@@ -192,6 +192,21 @@ fn stats_name_tenants_rooms_and_talkers() {
     node.advance(1_000);
     let stats = answers(&node.take_text(id), 0).remove(0).json();
     assert_eq!(stats["connections"]["byShard"], json!([2, null, 1]));
+}
+
+/// Probes and scrapes come often, and naming rooms and talkers means looking at every one of them.
+#[test]
+fn only_stats_makes_the_shards_look_for_the_top() {
+    for (path, wanted) in [("/health", false), ("/metrics", false), ("/stats", true)] {
+        let mut node = Node::new(2);
+        node.deaf = vec![1];
+        let id = node.accept(0);
+        node.receive(id, &request(path, &bearer(&admin_token())));
+        let asks = &node.lanes[&(0, 1, false)];
+        let is_asked =
+            |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { top, .. }) if *top == wanted);
+        assert!(asks.len() == 1 && is_asked(&asks[0]), "{path}: {asks:?}");
+    }
 }
 
 #[test]

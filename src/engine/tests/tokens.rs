@@ -131,6 +131,34 @@ fn a_first_message_that_fails_ends_the_connection() {
     }
 }
 
+/// What was negotiated holds while the peer's close is awaited.
+#[test]
+fn compressed_messages_behind_the_close_are_read_past() {
+    let mut node = Node::new(1);
+    let mut client = Client::upgrade(&mut node, 0, "/ws", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    let mut bytes = text(&authenticate("x", ""));
+    bytes.extend(client.compressed(r#"{"type":"ping"}"#));
+    node.receive(client.id, &bytes);
+    assert_eq!(client.closed(&mut node).1, Some(4401));
+    assert_eq!(client.side(&node), Side::Open);
+}
+
+/// The rest of a frame that was cut by the gateway's close is no nonsense.
+#[test]
+fn a_frame_cut_by_the_close_is_read_on() {
+    let mut node = Node::new(1);
+    let mut client = pending(&mut node);
+    let mut bytes = text(&authenticate("x", ""));
+    let ping = text(r#"{"type":"ping"}"#);
+    bytes.extend(&ping[..9]);
+    node.receive(client.id, &bytes);
+    assert_eq!(client.closed(&mut node).1, Some(4401));
+    node.receive(client.id, &ping[9..]);
+    assert_eq!(client.side(&node), Side::Open);
+    node.receive(client.id, &super::client::close(1000));
+    assert_eq!(client.side(&node), Side::Closed);
+}
+
 #[test]
 fn ten_seconds_to_authenticate() {
     let mut node = Node::new(1);
@@ -236,7 +264,7 @@ fn refreshes_leave_few_timers_behind() {
         client.ask(&mut node, &refresh);
         node.advance(100);
     }
-    let timers = node.engines[0].timers.len();
+    let timers = node.engines[0].timers.filed();
     assert!(timers <= 10, "{timers} timers of one connection");
 }
 

@@ -89,8 +89,9 @@ impl Http {
 
     /// Whether the peer closes without another byte. Blocks until it has done one or the other.
     pub(crate) fn is_closed(&mut self) -> bool {
-        match self.stream.fill_buf() {
-            Ok(bytes) => bytes.is_empty(),
+        match self.stream.get_ref().peek(&mut [0]) {
+            Ok(bytes) => bytes == 0 && self.stream.buffer().is_empty(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.is_closed(),
             Err(error) => is_reset(&error),
         }
     }

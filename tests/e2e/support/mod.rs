@@ -8,7 +8,7 @@ pub(crate) mod system;
 pub(crate) mod token;
 mod wait;
 
-use std::io::Write;
+use std::{io::Write, sync::LazyLock};
 
 use ringway::shell::driver::{self, DriverChoice};
 
@@ -19,8 +19,11 @@ pub(crate) use wait::{PATIENCE, until};
 
 /// Whether this machine lets us have io_uring; says so where it does not and `test` is therefore left out.
 pub(crate) fn has_uring(test: &str) -> bool {
-    match driver::choose(DriverChoice::Uring) {
-        Ok(_) => true,
+    static CHOSEN: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        driver::choose(DriverChoice::Uring).map(drop).map_err(|refused| refused.to_string())
+    });
+    match &*CHOSEN {
+        Ok(()) => true,
         Err(refused) => {
             // Not by a print macro: the test harness hides those of tests that pass.
             let _ = writeln!(std::io::stderr(), "skipped {test}: {refused}");
