@@ -195,15 +195,14 @@ impl Engine {
             Stage::Http(_) => self.mark_dirty(id),
             // Without a close frame a WebSocket has broken off.
             Stage::Socket(_) => {
-                conn.outbox.clear(&mut self.store);
+                self.drop_outbox(id);
                 self.enter_closing(id, Disconnect::Eof, Finish::AtOnce, now);
             }
             // Last words that wait for no answer are written.
             Stage::Closing { finish, .. } => {
-                if *finish == Finish::AfterPeerClose {
-                    conn.outbox.clear(&mut self.store);
+                if std::mem::replace(finish, Finish::AtOnce) == Finish::AfterPeerClose {
+                    self.drop_outbox(id);
                 }
-                *finish = Finish::AtOnce;
                 self.mark_dirty(id);
             }
         }
@@ -237,12 +236,18 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.leave_all(id);
-        let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
-        let dropped = conn.outbox.clear(&mut self.store);
-        self.metrics.dropped.add(Dropped::ConnectionClosed, dropped);
+        self.drop_outbox(id);
+        let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
         self.drained_when_empty();
+    }
+
+    /// Drops what waits for a client that will not have it.
+    fn drop_outbox(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let dropped = conn.outbox.clear(&mut self.store);
+        self.metrics.dropped.add(Dropped::ConnectionClosed, dropped);
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     base::ConnId,
-    metrics::{Disconnect, Label},
+    metrics::{Disconnect, Dropped, Label},
     ws::Opcode,
 };
 
@@ -87,7 +87,7 @@ fn who_is_owed_nothing_is_gone_at_once() {
 /// Without a close frame a WebSocket has broken off, whatever waits for it.
 #[test]
 fn a_websocket_is_gone_at_once() {
-    for flow in [Flow::Open, Flow::Blocked] {
+    for (flow, dropped) in [(Flow::Open, 1), (Flow::Blocked, 2)] {
         let mut node = Node::new(2);
         let [mut ada, mut bob] = [0, 1].map(|shard| Client::connect(&mut node, shard, "ada", "acme"));
         ada.join(&mut node, "lobby");
@@ -98,6 +98,7 @@ fn a_websocket_is_gone_at_once() {
         node.receive_only(ada.id, &text(r#"{"type":"ping"}"#));
         node.hang_up(ada.id, false);
         assert_eq!(node.take(ada.id), b"");
+        assert_eq!(node.engines[0].metrics.dropped.get(Dropped::ConnectionClosed), dropped);
         node.hang_up(bob.id, true);
         assert_ended(&mut node, ada.id, Disconnect::Eof);
     }
