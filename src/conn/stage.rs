@@ -23,6 +23,8 @@ pub struct Conn {
     pub dirty: bool,
     /// The socket took less than was offered; the shell says when it takes more.
     pub blocked: bool,
+    /// The peer has ended its side: nothing more is received.
+    pub ended: bool,
 }
 
 impl Conn {
@@ -36,6 +38,7 @@ impl Conn {
             messages: 0,
             dirty: false,
             blocked: false,
+            ended: false,
         }
     }
 
@@ -45,6 +48,17 @@ impl Conn {
             self.dirty = true;
             list.push(id);
         }
+    }
+
+    /// The peer has ended its side and gets nothing more. A request that waits for its turn always waits behind a
+    /// response that is still due; a connection that is closing ends by its own rule.
+    pub fn is_over(&self) -> bool {
+        self.ended
+            && match &self.stage {
+                Stage::Http(http) => !http.awaiting && self.outbox.is_empty(),
+                Stage::Socket(_) => true,
+                Stage::Closing { .. } => false,
+            }
     }
 }
 

@@ -38,7 +38,7 @@ pub use writes::Wrote;
 
 use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
-    conn::{Conn, FrameStore, Stage},
+    conn::{Conn, Finish, FrameStore, Stage},
     fanout::Encoder,
     hub::{Home, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics},
@@ -52,8 +52,10 @@ pub enum Input<'a> {
     Received { conn: ConnId, bytes: &'a mut [u8] },
     /// The socket takes more again.
     Writable { conn: ConnId },
-    /// The peer closed (`reset` false) or the connection broke. The shell has released the socket.
-    Closed { conn: ConnId, reset: bool },
+    /// The peer has ended its side and may still be reading: no more bytes come, the socket still takes some.
+    Ended { conn: ConnId },
+    /// The connection broke. The shell has released the socket.
+    Closed { conn: ConnId },
     /// From another shard.
     Parcel { from: ShardId, parcel: Parcel },
     /// What the shell knows of process and node; once a second.
@@ -137,9 +139,8 @@ impl Engine {
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
             Input::Writable { conn } => self.writable(conn),
-            Input::Closed { conn, reset } => {
-                self.gone(conn, if reset { Disconnect::Reset } else { Disconnect::Eof });
-            }
+            Input::Ended { conn } => self.ended(conn, now),
+            Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.facts = facts,
             Input::Drain => self.drain(now),
@@ -184,6 +185,29 @@ impl Engine {
         }
     }
 
+    /// The peer says nothing more. What it still gets, the end of the turn writes, which also gives the connection up
+    /// once that is all: here it cannot be (see `forget`).
+    fn ended(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.ended = true;
+        match &mut conn.stage {
+            // Responses that are due are for a reader.
+            Stage::Http(_) => self.mark_dirty(id),
+            // Without a close frame a WebSocket has broken off.
+            Stage::Socket(_) => {
+                self.drop_outbox(id);
+                self.enter_closing(id, Disconnect::Eof, Finish::AtOnce, now);
+            }
+            // Last words that wait for no answer are written.
+            Stage::Closing { finish, .. } => {
+                if std::mem::replace(finish, Finish::AtOnce) == Finish::AfterPeerClose {
+                    self.drop_outbox(id);
+                }
+                self.mark_dirty(id);
+            }
+        }
+    }
+
     fn take_own_parcels(&mut self, now: Now) {
         while let Some(parcel) = self.own_parcels.pop_front() {
             self.parcel(self.shard, parcel, now);
@@ -212,12 +236,18 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.leave_all(id);
-        let Some(mut conn) = self.conns.remove(id.slot, id.generation) else { return };
-        let dropped = conn.outbox.clear(&mut self.store);
-        self.metrics.dropped.add(Dropped::ConnectionClosed, dropped);
+        self.drop_outbox(id);
+        let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
         self.drained_when_empty();
+    }
+
+    /// Drops what waits for a client that will not have it.
+    fn drop_outbox(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let dropped = conn.outbox.clear(&mut self.store);
+        self.metrics.dropped.add(Dropped::ConnectionClosed, dropped);
     }
 }

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use super::{Engine, Notice, Output};
 use crate::{
     base::{ConnId, Now, WireBytes},
-    conn::{Finish, SLICES_MAX, SocketKind, Stage},
+    conn::{Conn, Finish, SLICES_MAX, SocketKind, Stage},
     fanout::{Queued, Recipients},
     metrics::{Disconnect, Dropped, Protocol, Sent},
     model::Event,
@@ -79,6 +79,13 @@ impl Engine {
             Some(Stage::Closing { .. }) => self.finish_if_written(id),
             Some(Stage::Http(_)) => self.serve(id, now),
             Some(Stage::Socket(_)) | None => {}
+        }
+        self.forget_if_over(id);
+    }
+
+    fn forget_if_over(&mut self, id: ConnId) {
+        if self.conns.get(id.slot, id.generation).is_some_and(Conn::is_over) {
+            self.forget(id, Disconnect::Eof);
         }
     }
 
@@ -184,6 +191,8 @@ impl Engine {
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        // A peer that has ended its side owes nothing.
+        let finish = if conn.ended { Finish::AtOnce } else { finish };
         let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, decoder };
         if let Stage::Socket(socket) = std::mem::replace(&mut conn.stage, closing(None))
             && finish == Finish::AfterPeerClose

@@ -12,7 +12,7 @@ use super::{
     clock::Clock,
     log::NoticeLog,
     mailbox::{Courier, Mailbox},
-    reactor::{Budget, CloseCause, Reactor, Sink, WaitFor, WriteOutcome},
+    reactor::{Budget, Reactor, Sink, WaitFor, WriteOutcome},
 };
 use crate::{
     base::{ConnId, Now, ShardId},
@@ -201,12 +201,12 @@ impl Sink for EngineSink<'_> {
         self.engine.handle(Input::Writable { conn }, self.now);
     }
 
-    fn closed(&mut self, conn: ConnId, cause: CloseCause) {
-        let reset = match cause {
-            CloseCause::Ended => false,
-            CloseCause::Failed(_) => true,
-        };
-        self.engine.handle(Input::Closed { conn, reset }, self.now);
+    fn ended(&mut self, conn: ConnId) {
+        self.engine.handle(Input::Ended { conn }, self.now);
+    }
+
+    fn closed(&mut self, conn: ConnId, _error: io::ErrorKind) {
+        self.engine.handle(Input::Closed { conn }, self.now);
     }
 
     fn accept_failed(&mut self, error: &io::Error) {

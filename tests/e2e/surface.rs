@@ -3,7 +3,7 @@
 use ringway::shell::driver::Driver;
 use serde_json::Value;
 
-use crate::support::{Http, Socket, Start, text_frame, token};
+use crate::support::{Http, Socket, Start, text_frame, token, until};
 
 on_both_drivers!(
     probes,
@@ -12,6 +12,7 @@ on_both_drivers!(
     paths_and_methods,
     keep_alive,
     pipelining,
+    half_closed,
     http_1_0
 );
 
@@ -253,6 +254,33 @@ fn pipelining(driver: Driver) {
     );
     assert_eq!(http.response().status, 200);
     assert!(http.is_closed());
+}
+
+/// As `printf 'GET /live HTTP/1.1\r\nHost: x\r\n\r\n' | nc -N host port`.
+fn half_closed(driver: Driver) {
+    let gateway = Start::on(driver).shards(3).start();
+    let paths = ["/live", "/health", "/metrics"];
+    let all = paths.map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let last = paths.map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    let pipelined = all.concat();
+    let rows = all.iter().chain(&last).map(|request| (request, 1)).chain([(&pipelined, 3)]);
+    for (requests, responses) in rows.cycle().take(10 * 7) {
+        let mut http = Http::connect(gateway.address);
+        http.write(requests);
+        http.end();
+        for _ in 0..responses {
+            assert_eq!(http.response().status, 200, "{requests}");
+        }
+        assert!(http.is_closed(), "{requests}");
+    }
+    for unfinished in ["", "GET /live HTTP/1.1\r\nHost: x\r\n"] {
+        let mut http = Http::connect(gateway.address);
+        http.write(unfinished);
+        http.end();
+        assert!(http.is_closed(), "{unfinished:?}");
+    }
+    let mut http = Http::connect(gateway.address);
+    until("nobody but the one that asks", || (http.get("/health").json()["connections"] == 1).then_some(()));
 }
 
 fn http_1_0(driver: Driver) {

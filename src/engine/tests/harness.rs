@@ -54,6 +54,8 @@ pub(super) enum Side {
 pub(super) struct Socket {
     pub(super) flow: Flow,
     pub(super) side: Side,
+    /// The client has ended its side: the reactor reports room and nothing else.
+    ended: bool,
     /// A write was cut short: the reactor will report room.
     armed: bool,
     /// What the client has not looked at yet.
@@ -157,7 +159,8 @@ impl Node {
             (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
         };
         assert!(!self.sockets.iter().any(in_use), "{id:?}: the reactor still has the slot's last socket");
-        let socket = Socket { flow: Flow::Open, side: Side::Open, armed: false, received: Vec::new() };
+        let received = Vec::new();
+        let socket = Socket { flow: Flow::Open, side: Side::Open, ended: false, armed: false, received };
         assert!(self.sockets.insert(id, socket).is_none(), "an id came twice");
         id
     }
@@ -168,27 +171,39 @@ impl Node {
         self.settle();
     }
 
-    /// Bytes from a client, and no turn yet. A socket that the gateway shut or closed is not read any more.
+    /// Bytes from a client, and no turn yet. A socket that either side has shut or closed is not read any more.
     pub(super) fn receive_only(&mut self, id: ConnId, bytes: &[u8]) {
-        if self.sockets[&id].side == Side::Open {
+        let socket = &self.sockets[&id];
+        if socket.side == Side::Open && !socket.ended {
             let mut bytes = bytes.to_vec();
             let now = self.now;
             self.engine(id).handle(Input::Received { conn: id, bytes: &mut bytes }, now);
         }
     }
 
-    /// The client ends its stream, or breaks it.
+    /// The client ends its side, or breaks the connection.
     pub(super) fn hang_up(&mut self, id: ConnId, reset: bool) {
         self.hang_up_only(id, reset);
         self.settle();
     }
 
     pub(super) fn hang_up_only(&mut self, id: ConnId, reset: bool) {
+        let now = self.now;
         let socket = self.socket(id);
-        if socket.side != Side::Closed {
-            socket.side = Side::Closed;
-            let now = self.now;
-            self.engine(id).handle(Input::Closed { conn: id, reset }, now);
+        match (socket.side, socket.ended, reset) {
+            (Side::Closed, ..) | (_, true, false) => {}
+            (_, false, false) => {
+                socket.ended = true;
+                self.engine(id).handle(Input::Ended { conn: id }, now);
+            }
+            (_, false, true) => {
+                socket.side = Side::Closed;
+                self.engine(id).handle(Input::Closed { conn: id }, now);
+            }
+            (_, true, true) => {
+                socket.flow = Flow::Broken;
+                self.writable(id);
+            }
         }
     }
 
@@ -291,6 +306,7 @@ impl Node {
                 Output::ShutdownWrite { conn } => {
                     let socket = self.socket(conn);
                     assert_eq!(socket.side, Side::Open, "our side ended twice");
+                    assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
                 }
                 Output::StopAccepting => self.stopped_accepting.push(shard),

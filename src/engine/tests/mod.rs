@@ -7,6 +7,7 @@ mod harness;
 mod close;
 mod dev;
 mod drain;
+mod ended;
 mod hostile;
 mod http;
 mod json;

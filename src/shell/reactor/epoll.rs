@@ -1,5 +1,6 @@
 //! The epoll backend: level-triggered readiness, one receive per report into one buffer for the whole shard.
-//! Invariant: interest in writing stands exactly while a connection's slot says that its write is blocked.
+//! Invariant: the interest in a connection is what its slot says: in reading until the peer has ended its side, in
+//! writing while a write is blocked.
 
 use std::{
     io,
@@ -9,7 +10,7 @@ use std::{
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
 use super::{
-    Budget, CloseCause, Sink,
+    Budget, Sink,
     slots::{Slot, Slots},
     sys::{self, Epoll, Event, NO_EVENT},
     token::{Kind, Token},
@@ -46,7 +47,7 @@ impl EpollBackend {
     }
 
     pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
-        self.set_interest(conn, slot, EPOLLIN | EPOLLOUT);
+        self.update_interest(conn, slot);
     }
 
     pub(super) fn forget_listener(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
@@ -97,16 +98,20 @@ impl EpollBackend {
         let Some((conn, slot)) = slots.find(token) else { return false };
         if slot.write_armed && happened & (EPOLLOUT | EPOLLERR | EPOLLHUP) != 0 {
             slot.write_armed = false;
-            self.set_interest(conn, slot, EPOLLIN);
+            self.update_interest(conn, slot);
             sink.writable(conn);
         }
-        if happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
+        if slot.ended || happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
             return false;
         }
         let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
         budget.spend(*outcome.as_ref().unwrap_or(&0));
-        let cause = match outcome {
-            Ok(0) => CloseCause::Ended,
+        match outcome {
+            Ok(0) => {
+                slot.ended = true;
+                self.update_interest(conn, slot);
+                sink.ended(conn);
+            }
             Ok(len) => {
                 if !slot.discarding {
                     sink.received(conn, &mut self.buffer[..len]);
@@ -114,16 +119,21 @@ impl EpollBackend {
                 return len == self.buffer.len();
             }
             Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN | libc::EINTR) => return false,
-                _ => CloseCause::Failed(error.kind()),
+                Some(libc::EAGAIN | libc::EINTR) => {}
+                _ => {
+                    drop(slots.remove(conn));
+                    sink.closed(conn, error.kind());
+                }
             },
-        };
-        drop(slots.remove(conn));
-        sink.closed(conn, cause);
+        }
         false
     }
 
-    fn set_interest(&self, conn: ConnId, slot: &Slot, interest: i32) {
+    fn update_interest(&self, conn: ConnId, slot: &Slot) {
+        // Errors and hang-ups are reported unasked. With nothing to receive they would be reported without end, hence
+        // edge-triggered: they are told once.
+        let reading = if slot.ended { EPOLLET } else { EPOLLIN };
+        let interest = if slot.write_armed { reading | EPOLLOUT } else { reading };
         let done = self.epoll.modify(slot.as_fd(), interest, Token::of(conn, Kind::Receive).pack());
         debug_assert!(done.is_ok(), "a slot's socket is in the set: {done:?}");
     }

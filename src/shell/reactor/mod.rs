@@ -5,7 +5,7 @@
 //! and closes. Nothing blocks but `wait`, and no data is lost by dropping it.
 //!
 //! Invariants: after [`Sink::closed`] or [`Reactor::close`] an id finds nothing, and nothing more is reported for it;
-//! the end of a connection is reported after all of its bytes.
+//! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes.
 
 mod acceptor;
 mod buffers;
@@ -108,15 +108,6 @@ pub enum WriteOutcome {
     Broken(io::ErrorKind),
 }
 
-/// Why a connection ended that the caller had not closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CloseCause {
-    /// The peer has ended its side in order.
-    Ended,
-    /// A reset, a timeout of the transport, or an error of this machine.
-    Failed(io::ErrorKind),
-}
-
 /// Who is told what the sockets did. Called only from within [`Reactor::harvest`].
 pub trait Sink {
     /// Somebody has connected. An id opens the connection under it: of this shard, slot below [`SLOTS_MAX`] and not in
@@ -126,8 +117,12 @@ pub trait Sink {
     fn received(&mut self, conn: ConnId, bytes: &mut [u8]);
     /// A write that had been cut short may go on.
     fn writable(&mut self, conn: ConnId);
-    /// The connection is over. The reactor has closed the socket, and the id's slot is free.
-    fn closed(&mut self, conn: ConnId, cause: CloseCause);
+    /// The peer has ended its side in order, and may still be reading. The connection can be written to until the
+    /// caller closes it; that it has failed in the meantime is then for [`Reactor::write`] to say.
+    fn ended(&mut self, conn: ConnId);
+    /// The connection has failed: a reset, a timeout of the transport, or an error of this machine. The reactor has
+    /// closed the socket, and the id's slot is free.
+    fn closed(&mut self, conn: ConnId, error: io::ErrorKind);
     /// Somebody could not be let in (out of descriptors or memory, or gone already). For the counters.
     fn accept_failed(&mut self, error: &io::Error);
 }
@@ -232,7 +227,7 @@ impl Reactor {
     }
 
     /// Ends our side of the connection, after what was written. What the peer still sends is thrown away, until it
-    /// ends its side ([`Sink::closed`]) or the connection is closed.
+    /// ends its side ([`Sink::ended`]) or the connection is closed.
     pub fn shutdown_write(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.get(conn) {
             slot.discarding = true;
@@ -337,7 +332,7 @@ impl Reactor {
         };
         if let Err(error) = outcome {
             drop(self.slots.remove(conn));
-            sink.closed(conn, CloseCause::Failed(error.kind()));
+            sink.closed(conn, error.kind());
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Slot {
     pub(super) write_armed: bool,
     /// The write side is shut; what still arrives is thrown away.
     pub(super) discarding: bool,
+    /// The peer has ended its side: nothing more is received.
+    pub(super) ended: bool,
 }
 
 const _: () = assert!(size_of::<Option<Slot>>() <= 16);
@@ -56,7 +58,8 @@ impl Slots {
         if self.table[index].is_some() {
             return Err(socket);
         }
-        let slot = Slot { socket, generation: conn.generation, write_armed: false, discarding: false };
+        let generation = conn.generation;
+        let slot = Slot { socket, generation, write_armed: false, discarding: false, ended: false };
         Ok(self.table[index].insert(slot))
     }
 

@@ -1,6 +1,6 @@
 //! The io_uring backend: multishot receive into provided buffers, polls for room to write and for the listener.
-//! Invariants: while a connection has its slot, exactly one receive is in flight or about to be submitted; a
-//! descriptor is closed only once every entry that names it has gone to the kernel.
+//! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive is in flight
+//! or about to be submitted; a descriptor is closed only once every entry that names it has gone to the kernel.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Budget, CloseCause, Sink,
+    Budget, Sink,
     ring::{Completion, Ring, RingConfig},
     slots::{Slot, Slots},
     token::{Kind, Token},
@@ -40,9 +40,11 @@ impl Uring {
         self.ring.poll_writable(slot, Token::of(conn, Kind::Writable));
     }
 
-    /// Lets go of a connection whose receive is still in flight.
+    /// Lets go of a connection and of what is in flight for it.
     pub(super) fn close(&mut self, conn: ConnId, slot: Slot) {
-        self.ring.cancel(Token::of(conn, Kind::Receive));
+        if !slot.ended {
+            self.ring.cancel(Token::of(conn, Kind::Receive));
+        }
         self.release(conn, slot);
     }
 
@@ -102,7 +104,11 @@ impl Uring {
         budget.spend(report.result.unwrap_or(0));
         if let Some((conn, slot)) = slots.find(report.token) {
             match report.result {
-                Ok(0) => self.ended(conn, slots, CloseCause::Ended, sink),
+                Ok(0) => {
+                    debug_assert!(!report.goes_on, "the end of the stream is the end of the receive");
+                    slot.ended = true;
+                    sink.ended(conn);
+                }
                 Ok(len) => {
                     if !report.goes_on {
                         self.ring.receive(&*slot, report.token);
@@ -119,7 +125,7 @@ impl Uring {
                 Err(libc::EINTR | libc::EAGAIN) => self.ring.receive(&*slot, report.token),
                 Err(code) => {
                     let kind = io::Error::from_raw_os_error(code).kind();
-                    self.ended(conn, slots, CloseCause::Failed(kind), sink);
+                    self.failed(conn, slots, kind, sink);
                 }
             }
         }
@@ -128,11 +134,11 @@ impl Uring {
         }
     }
 
-    fn ended(&mut self, conn: ConnId, slots: &mut Slots, cause: CloseCause, sink: &mut impl Sink) {
+    fn failed(&mut self, conn: ConnId, slots: &mut Slots, error: io::ErrorKind, sink: &mut impl Sink) {
         if let Some(slot) = slots.remove(conn) {
             self.release(conn, slot);
         }
-        sink.closed(conn, cause);
+        sink.closed(conn, error);
     }
 
     fn release(&mut self, conn: ConnId, slot: Slot) {

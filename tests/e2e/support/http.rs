@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
 };
 
 use serde_json::Value;
@@ -48,6 +48,12 @@ impl Http {
         stream.set_nonblocking(true).expect("a socket has this option");
         let _ = stream.write_all(bytes.as_ref());
         stream.set_nonblocking(false).expect("a socket has this option");
+    }
+
+    /// Ends this side of the connection: nothing more is written.
+    #[track_caller]
+    pub(crate) fn end(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("the connection is open");
     }
 
     #[track_caller]

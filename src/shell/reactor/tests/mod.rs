@@ -57,6 +57,8 @@ struct Script {
     open_max: usize,
     /// What is received is counted and not sent back.
     mute: bool,
+    /// Connections are kept when their peers have ended their side and got everything.
+    keep_ended: bool,
 }
 
 /// Received in this place of the stream, the engine closes the connection, or ends its side of it.
@@ -82,6 +84,7 @@ struct Tally {
 struct Conn {
     outbox: VecDeque<u8>,
     blocked: bool,
+    ended: bool,
     verdict: Option<u8>,
 }
 
@@ -111,6 +114,7 @@ impl Echo {
 
     fn flush(&mut self, reactor: &mut Reactor) {
         for id in std::mem::take(&mut self.dirty) {
+            let keep_ended = self.script.keep_ended;
             let Some(conn) = self.conn(id) else { continue };
             let mut cut_short = 0;
             if !conn.blocked && !conn.outbox.is_empty() {
@@ -123,6 +127,9 @@ impl Echo {
                     }
                     WriteOutcome::Broken(_) => conn.verdict = Some(CLOSE),
                 }
+            }
+            if conn.ended && conn.outbox.is_empty() && !keep_ended {
+                conn.verdict = Some(CLOSE);
             }
             match conn.verdict.take_if(|_| !conn.blocked) {
                 Some(CLOSE) => {
@@ -162,6 +169,7 @@ impl Sink for Echo {
         let mute = self.script.mute;
         // Once closed by the engine, a connection may still be reported on in the same harvest.
         let Some(conn) = self.conn(id) else { return };
+        assert!(!conn.ended, "bytes after their end");
         for byte in bytes.iter().filter(|_| !mute) {
             match *byte {
                 verdict @ (CLOSE | FINISH) => conn.verdict = Some(verdict),
@@ -177,12 +185,17 @@ impl Sink for Echo {
         self.dirty.push(id);
     }
 
-    fn closed(&mut self, id: ConnId, cause: CloseCause) {
+    fn ended(&mut self, id: ConnId) {
+        self.tally.ended += 1;
+        let conn = self.conn(id).expect("only open connections are reported on");
+        assert!(!std::mem::replace(&mut conn.ended, true), "ended twice");
+        self.dirty.push(id);
+    }
+
+    fn closed(&mut self, id: ConnId, error: io::ErrorKind) {
+        assert!(!self.conn(id).expect("only open connections are reported on").ended, "closed after its end");
         self.free(id);
-        match cause {
-            CloseCause::Ended => self.tally.ended += 1,
-            CloseCause::Failed(kind) => self.tally.failed.push(kind),
-        }
+        self.tally.failed.push(error);
     }
 
     fn accept_failed(&mut self, error: &io::Error) {

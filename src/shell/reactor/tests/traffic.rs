@@ -16,6 +16,8 @@ on_both_drivers!(
     queues_that_are_too_small,
     a_reset_is_a_failure,
     a_half_close_comes_after_the_bytes,
+    a_half_closed_client_gets_everything,
+    a_half_closed_client_that_vanishes_is_noticed,
     after_our_fin_input_is_discarded,
     the_engine_closes,
     slots_are_reused_and_never_mixed_up,
@@ -127,6 +129,35 @@ fn a_half_close_comes_after_the_bytes(driver: Driver) {
     server.stop();
 }
 
+fn a_half_closed_client_gets_everything(driver: Driver) {
+    let server = Server::start(driver, Script::default());
+    let mut client = server.connect();
+    let bytes = pattern(5, 5 << 20);
+    client.write_all(&bytes).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    server.until(|tally| tally.ended == 1 && tally.cut_short > 0);
+    assert!(read_exactly(&mut client, bytes.len()) == bytes, "bytes differ");
+    assert_ended(&mut client);
+    let tally = server.until(|tally| tally.open == 0);
+    assert!(tally.resumed > 0 && tally.failed.is_empty(), "{tally:?}");
+    server.stop();
+}
+
+/// By the write that its going away makes possible.
+fn a_half_closed_client_that_vanishes_is_noticed(driver: Driver) {
+    let server = Server::start(driver, Script { greeting: pattern(6, 5 << 20), ..Script::default() });
+    for round in 1..=20 {
+        let client = server.connect();
+        client.shutdown(Shutdown::Write).unwrap();
+        server.until(|tally| tally.ended == round && tally.cut_short >= round);
+        assert_eq!(server.until(|tally| tally.accepted == round).open, 1);
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        server.until(|tally| tally.open == 0);
+    }
+    assert_eq!(server.stop().failed, []);
+}
+
 fn after_our_fin_input_is_discarded(driver: Driver) {
     let server = Server::start(driver, Script::default());
     let mut client = server.connect();
@@ -161,8 +192,9 @@ fn slots_are_reused_and_never_mixed_up(driver: Driver) {
         let mut bytes = pattern(round, 2000);
         client.write_all(&bytes).unwrap();
         assert_eq!(read_exactly(&mut client, bytes.len()), bytes);
-        match round % 3 {
+        match round % 4 {
             0 => {}
+            3 => client.shutdown(Shutdown::Write).unwrap(),
             1 => {
                 // Closed by the engine with bytes on the way, and half of the time with its write blocked.
                 bytes.insert(0, CLOSE);

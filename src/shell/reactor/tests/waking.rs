@@ -1,7 +1,9 @@
 //! No wake is lost, waiting for the waker looks at nothing else, and a busy shard lets the runtime's other tasks run.
 #![allow(unsafe_code)]
 
-use std::{cell::Cell, io::Write, os::fd::AsRawFd, rc::Rc, sync::atomic::AtomicUsize, time::Instant};
+use std::{
+    cell::Cell, io::Write, net::Shutdown, os::fd::AsRawFd, rc::Rc, sync::atomic::AtomicUsize, time::Instant,
+};
 
 use super::*;
 
@@ -12,6 +14,7 @@ on_both_drivers!(
     a_busy_shard_lets_other_tasks_run,
     a_dropped_wait_loses_nothing,
     a_timeout_ends_the_wait,
+    sides_that_have_ended_keep_nobody_awake,
 );
 
 fn reactor(driver: Driver, waker: &Waker) -> (Reactor, SocketAddr) {
@@ -184,4 +187,59 @@ fn a_timeout_ends_the_wait(driver: Driver) {
         }
     })
     .unwrap();
+}
+
+/// The peers' sides alone, theirs and then ours, ours and then theirs, and with a write under way; of each, one whose
+/// peer goes away.
+fn sides_that_have_ended_keep_nobody_awake(driver: Driver) {
+    const CLIENTS: usize = 8;
+    let waker = Waker::new().unwrap();
+    driver::with_runtime(driver, async {
+        let (mut reactor, address) = reactor(driver, &waker);
+        let mut echo = Echo::new(Script { keep_ended: true, ..Script::default() });
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS {
+            // Blocked from the start is who gets more than a socket takes.
+            let greeting = if number % 4 == 3 { 5 << 20 } else { 0 };
+            echo.script.greeting = vec![b'x'; greeting];
+            clients.push(TcpStream::connect(address).unwrap());
+            while echo.tally.accepted <= number {
+                turn(&mut reactor, &mut echo).await;
+            }
+        }
+        let ids = (0..).zip(&echo.conns);
+        let ids: Vec<_> = ids
+            .map(|(slot, (generation, _))| ConnId { shard: SHARD, slot, generation: *generation })
+            .collect();
+        for id in ids.iter().filter(|id| id.slot % 4 == 2) {
+            reactor.shutdown_write(*id);
+        }
+        for client in &clients {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        while echo.tally.ended < CLIENTS {
+            turn(&mut reactor, &mut echo).await;
+        }
+        for id in ids.iter().filter(|id| id.slot % 4 == 1) {
+            reactor.shutdown_write(*id);
+        }
+        for client in clients.drain(CLIENTS / 2..) {
+            SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        let (since, mut turns) = (Instant::now(), 0);
+        while since.elapsed() < Duration::from_millis(100) {
+            reactor.wait(WaitFor::Anything, Duration::from_millis(100), || false).await.unwrap();
+            let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+            turns += 1;
+        }
+        assert!(turns < 50, "a busy loop: {turns} turns in which nothing was to be done");
+        assert_eq!((echo.tally.open, echo.tally.failed), (CLIENTS, vec![]), "nothing more is reported");
+    })
+    .unwrap();
+}
+
+async fn turn(reactor: &mut Reactor, echo: &mut Echo) {
+    reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+    let _ = reactor.harvest(BUDGET, echo).unwrap();
+    echo.flush(reactor);
 }
