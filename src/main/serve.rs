@@ -11,7 +11,7 @@ use std::{
 use ring::rand::{SecureRandom, SystemRandom};
 use ringway::{
     auth::{ABILITY_ADMIN, mint},
-    base::{NodeId, TenantName, UserName},
+    base::{NodeId, SHARDS_MAX, TenantName, UserName},
     config::{
         self, Loaded,
         assemble::{self, Machine},
@@ -49,7 +49,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
 fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     let settings = &loaded.settings;
-    log::init(&settings.log.level, settings.log.format)?;
+    let _log = log::init(&settings.log.level, settings.log.format)?;
     // As many connections as the system lets this process have.
     let fds_max = process::raise_open_files();
     let (driver, refused) = driver::choose(settings.server.driver)?;
@@ -57,7 +57,9 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
         warn!(reason = %reason, "no io_uring: using epoll");
     }
     let shards = match settings.server.shards {
-        0 => thread::available_parallelism().map_or(1, |cores| cores.get().min(1024) as u16),
+        0 => {
+            thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(SHARDS_MAX)) as u16)
+        }
         shards => shards,
     };
     let machine = Machine {

@@ -1,4 +1,5 @@
-//! The log: one line per event to standard output, as text or JSON, with a fixed set of field names.
+//! The log: one line per event to standard output, as text or JSON, with a fixed set of field names. Shards hand
+//! lines to a thread that writes them and never wait for it.
 //!
 //! Owns the format and the sampling of what a client can cause. What is logged never holds a token or a payload:
 //! events are made from [`Notice`]s, which carry neither.
@@ -14,6 +15,7 @@ use tracing::{
     field::{Field, Visit},
     info, warn,
 };
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -53,22 +55,33 @@ impl LogFormat {
 #[error("log.level: {0}; allowed: error, warn, info, debug, trace, or module=level, separated by commas")]
 pub struct BadLogLevel(String);
 
-/// Sends events at `level` (or `module=level,…`) and above to standard output.
+/// How many lines may wait for a reader that is slow. Past that they are dropped: a log that nobody reads must not
+/// stop a shard.
+const LINES_WAITING_MAX: usize = 16 * 1024;
+
+/// Sends events at `level` (or `module=level,…`) and above to standard output, through a thread of their own. What
+/// waits is written when the guard is dropped, unless nobody reads it.
 ///
 /// # Errors
 /// When `level` does not parse.
-pub fn init(level: &str, format: LogFormat) -> Result<(), BadLogLevel> {
+pub fn init(level: &str, format: LogFormat) -> Result<WorkerGuard, BadLogLevel> {
     let filter = EnvFilter::try_new(level).map_err(|error| BadLogLevel(error.to_string()))?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .thread_name("log")
+        .finish(io::stdout());
     // Of a line that cannot be written nothing is said: it would be said on standard error, which may have gone the
     // same way, and a shard would panic over it.
     let subscriber = tracing_subscriber::fmt()
         .log_internal_errors(false)
+        .with_writer(writer)
         .with_env_filter(filter)
         .event_format(Lines(format))
         .finish();
     // A second call, in tests, changes nothing.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(())
+    Ok(guard)
 }
 
 struct Lines(LogFormat);

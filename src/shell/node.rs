@@ -13,7 +13,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, select, tick, unbounded};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tracing::{error, info};
@@ -157,6 +157,10 @@ impl Node {
                 }
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or_default();
+                    if signal == SIGHUP {
+                        info!("SIGHUP: nothing is reloaded while running; restart to apply a changed configuration");
+                        continue;
+                    }
                     if self.draining {
                         info!(signal, "second signal: ending at once");
                         return Ended::Interrupted;
@@ -296,7 +300,7 @@ fn pin(shard: ShardId) {
 }
 
 fn watch_signals() -> std::io::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (caught, receiver) = unbounded();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {

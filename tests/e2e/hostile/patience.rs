@@ -12,7 +12,8 @@ on_both_drivers!(
     connections_that_say_nothing,
     resets,
     answers_that_nobody_reads,
-    nobody_reads_the_log
+    nobody_reads_the_log,
+    the_log_is_stuck,
 );
 
 fn ten_thousand_pings(driver: Driver) {
@@ -125,7 +126,8 @@ fn answers_that_nobody_reads(driver: Driver) {
 
 /// Whoever reads the log may go: lines are lost then, connections are not.
 fn nobody_reads_the_log(driver: Driver) {
-    let mut gateway = Start::on(driver).arg("--log-level").arg("debug").start_and_hang_up();
+    let (mut gateway, reader) = Start::on(driver).arg("--log-level").arg("debug").start_unheard();
+    drop(reader);
     let mut socket = gateway.socket("ada", "acme");
     for _ in 0..10 {
         gateway.serves_the_next("the log has gone");
@@ -134,5 +136,21 @@ fn nobody_reads_the_log(driver: Driver) {
     gateway.signal(libc::SIGTERM);
     socket.expect("system:restart");
     assert_eq!(socket.closed().0, 1012);
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// Whoever reads the log may be stuck: far more lines than a pipe holds keep nobody from being served, nor the end.
+fn the_log_is_stuck(driver: Driver) {
+    const PIPE_BYTES: usize = 64 * 1024;
+    const LINE_BYTES_MIN: usize = 64;
+    let (mut gateway, _reader) = Start::on(driver).arg("--log-level").arg("debug").start_unheard();
+    let mut probe = Http::connect(gateway.address);
+    for _ in 0..2 * PIPE_BYTES / LINE_BYTES_MIN {
+        // A line for each that goes.
+        Http::connect(gateway.address).write("x");
+    }
+    assert_eq!(probe.get("/live").status, 200);
+    gateway.serves_the_next("lines that nobody reads");
+    gateway.signal(libc::SIGTERM);
     assert_eq!(gateway.wait().code(), Some(0));
 }

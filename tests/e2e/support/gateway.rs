@@ -96,17 +96,19 @@ impl Start {
         (status.code(), gateway.output())
     }
 
-    /// Starts it with standard output and standard error in one pipe, and closes that once it listens: `2>&1 | head`.
+    /// Starts it with standard output and standard error in one pipe, which nobody reads once it listens. The pipe is
+    /// closed when the reader is dropped: `2>&1 | head`.
     #[track_caller]
-    pub(crate) fn start_and_hang_up(mut self) -> Gateway {
+    pub(crate) fn start_unheard(mut self) -> (Gateway, impl Read) {
         let (reader, writer) = io::pipe().expect("a pipe can be had");
         self.command.stdout(writer.try_clone().expect("a pipe can be had")).stderr(writer);
         let child = self.command.spawn().expect("the binary was built by cargo and can be started");
         // The command holds the other end of the pipe, too.
         drop(self.command);
-        let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+        let mut reader = BufReader::new(reader);
+        let mut lines = reader.by_ref().lines().map_while(Result::ok);
         let address = lines.find_map(|line| listening_on(&line)).expect("it says where it listens");
-        Gateway { child, address, output: Arc::default(), readers: Vec::new() }
+        (Gateway { child, address, output: Arc::default(), readers: Vec::new() }, reader)
     }
 
     /// Starts it and waits for nothing; its address is not known.
