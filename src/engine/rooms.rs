@@ -1,11 +1,11 @@
-//! Rooms: what is asked of a home shard, what it tells, and how a publication reaches the members here.
+//! Rooms: what is asked of a home shard, and what it tells.
 
 use std::sync::Arc;
 
 use super::{Ask, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
-    metrics::{Protocol, Sent},
+    fanout::Publication,
     model::{CorrelationId, Event, Fault, FaultCode, Joined, Message, Reply},
 };
 
@@ -98,6 +98,8 @@ impl Engine {
                     self.vacate(vacated);
                     return;
                 }
+                // What was ordered before the join is for those who were members then.
+                self.release_room(&key, now);
                 self.roster.joined(conn, &key, joins);
                 let room = key.room.clone();
                 if let Some(id) = call {
@@ -113,6 +115,8 @@ impl Engine {
                 if !self.is_open(conn) {
                     return;
                 }
+                // What was ordered before the leave is for the one who leaves, too.
+                self.release_room(&key, now);
                 let vacated = self.roster.left(conn, &key);
                 self.vacate(vacated);
                 if let Some(id) = call {
@@ -121,42 +125,13 @@ impl Engine {
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
             Tell::Published { key, message, except, received_us } => {
-                self.fan_out(&key, message, except, received_us, now);
+                self.held.add(key, Publication { message, except, received_us });
             }
             Tell::Sent { conn, call, result } => {
                 let result = result.map(|message_id| Reply::Sent { message_id });
                 self.tell(conn, &Event::Ack { id: call, result }, now);
             }
             Tell::Report { survey, report } => self.reported(survey, *report, now),
-        }
-    }
-
-    fn fan_out(
-        &mut self,
-        key: &RoomKey,
-        message: Arc<Message>,
-        except: Option<ConnId>,
-        received_us: u64,
-        now: Now,
-    ) {
-        let event = Event::Message(message);
-        let outbox_bytes_max = self.config.outbox_bytes_max;
-        let mut frames = self.encoder.frames(&event);
-        let members = self.roster.members(key).filter(|conn| Some(*conn) != except);
-        let mut recipients = crate::fanout::Recipients {
-            conns: &mut self.conns,
-            store: &mut self.store,
-            dirty: &mut self.dirty,
-            outbox_bytes_max,
-        };
-        let delivered = recipients.deliver(members, &mut frames, &mut self.full);
-        self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
-        // With nobody to write to, there may be no write that ends the turn.
-        if delivered > 0 {
-            self.fanned_out.push(received_us);
-        }
-        while let Some(id) = self.full.pop() {
-            self.slow_consumer(id, now);
         }
     }
 

@@ -267,7 +267,7 @@ impl Node {
     pub(super) fn turn(&mut self, shard: u16) {
         self.outputs(shard);
         let (engine, sockets) = (&mut self.engines[usize::from(shard)], &mut self.sockets);
-        if engine.has_writes() {
+        if engine.has_writes(self.now) {
             engine.take_writes(self.now, |id, slices| {
                 let socket = sockets.get_mut(&id).expect("writes go to sockets that were accepted");
                 assert_eq!(socket.side, Side::Open, "a write after the end of the stream");
