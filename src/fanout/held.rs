@@ -22,7 +22,7 @@ pub struct Publication {
 #[derive(Debug)]
 pub struct Held {
     rooms: Map<RoomKey, Vec<Publication>>,
-    /// Rooms, longest waiting first; some may have been taken already.
+    /// Rooms, longest waiting first. One that was taken meanwhile is skipped; if it came back, it keeps its old turn.
     order: VecDeque<RoomKey>,
     /// Lists that were given back, for the next rooms.
     spare: Vec<Vec<Publication>>,
@@ -153,10 +153,10 @@ mod tests {
         let (next, rest) = held.take_next().unwrap();
         assert_eq!((next.room.as_str(), ids(&rest)), ("a", vec!["3"]));
         held.put_back(next, Vec::new());
-        // A room that was taken and comes again waits anew.
+        // A room that was taken and comes back has its old turn.
         add(&mut held, "b", "6");
         let order: Vec<_> = std::iter::from_fn(|| held.take_next()).map(|(key, _)| key.room).collect();
-        assert_eq!(order.iter().map(RoomName::as_str).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!(order.iter().map(RoomName::as_str).collect::<Vec<_>>(), ["b", "c"]);
         assert!(held.is_empty() && held.payload_bytes() == 0);
     }
 }
