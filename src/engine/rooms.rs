@@ -55,21 +55,19 @@ impl Engine {
         let Publish { key, conn, from, call, payload, message_id, echo, received_us } = publish;
         let Some(place) = self.home.publish(&key) else {
             // The sender was a member when it sent; the room has vanished with its last member since.
-            let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
-            self.sent(conn, call, Err(fault));
+            if let Some(call) = call {
+                let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
+                self.sent(conn, call, Err(fault));
+            }
             return;
         };
         let id: Box<str> = match message_id {
             Some(id) => id.into(),
             None => format!("{:08x}-{}", place.epoch >> 32, place.number).into(),
         };
-        let message = Arc::new(Message {
-            id: id.clone(),
-            room: key.room.clone(),
-            from,
-            payload,
-            timestamp: now.unix_ms,
-        });
+        let message = Arc::new(Message { id, room: key.room.clone(), from, payload, timestamp: now.unix_ms });
+        // Behind the publication, in the same lane.
+        let acked = call.map(|call| (call, message.id.clone()));
         let except = (!echo).then_some(conn);
         for interest in place.interests {
             let (key, message) = (key.clone(), Arc::clone(&message));
@@ -80,13 +78,13 @@ impl Engine {
                 self.outputs.push_back(Output::Parcel { to: interest.shard, parcel: tell });
             }
         }
-        self.sent(conn, call, Ok(id));
+        if let Some((call, id)) = acked {
+            self.sent(conn, call, Ok(id));
+        }
     }
 
-    fn sent(&mut self, conn: ConnId, call: Option<CorrelationId>, result: Result<Box<str>, Fault>) {
-        if let Some(call) = call {
-            self.send(conn.shard, Parcel::Tell(Tell::Sent { conn, call, result }));
-        }
+    fn sent(&mut self, conn: ConnId, call: CorrelationId, result: Result<Box<str>, Fault>) {
+        self.send(conn.shard, Parcel::Tell(Tell::Sent { conn, call, result }));
     }
 
     /// As a shard with members.

@@ -198,10 +198,8 @@ fn texts(frames: &[u8], deflate: Option<Agreed>) -> Vec<String> {
     let mut input = Input::new(&mut bytes);
     let mut texts = Vec::new();
     while let Some(item) = decoder.next(&mut input, &mut inflater, &LIMITS).unwrap() {
-        match item {
-            Item::Text(text) => texts.push(text.to_owned()),
-            other => panic!("{other:?}"),
-        }
+        let Item::Text(text) = item else { panic!("{item:?}") };
+        texts.push(text.to_owned());
     }
     texts
 }
