@@ -9,7 +9,7 @@ use std::ops::{Index, IndexMut};
 pub const CHUNK: usize = 256;
 
 /// Grows at its end, never shrinks.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ChunkedVec<T> {
     /// Invariant: every chunk has room for [`CHUNK`] elements; all but the last are full.
     chunks: Vec<Vec<T>>,
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn is_a_vector() {
         let mut chunked = ChunkedVec::new();
-        assert!(chunked.is_empty() && chunked.len() == 0 && chunked.get(0).is_none());
+        assert!(chunked.is_empty() && chunked.get(0).is_none());
         for number in 0..3 * CHUNK {
             assert_eq!(chunked.len(), number);
             chunked.push(number);
