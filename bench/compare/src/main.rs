@@ -1,0 +1,83 @@
+//! `compare`: Ringway side by side with its peers. The server under test has one core, the generator another.
+//!
+//! `args` → `run` (rounds of peers) → `server` (a process) and `measure` (one run: `connect`, then `traffic`)
+//! → `results` (medians) → `table` and `charts`. Of the gateway it uses frames, masks and token minting.
+
+mod args;
+mod clock;
+mod connect;
+mod cores;
+mod failure;
+mod frames;
+mod histogram;
+mod ledger;
+mod limits;
+mod machine;
+mod measure;
+mod meter;
+mod net;
+mod note;
+mod payload;
+mod peers;
+mod procfs;
+mod protocol;
+mod results;
+mod run;
+mod scenario;
+mod schedule;
+mod server;
+mod table;
+mod token;
+mod traffic;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::{
+    args::{Cli, Command},
+    failure::Failure,
+    note::note,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            note(&format!("compare: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => {
+            let results = run::run(args, interrupted()?)?;
+            show(&table::render(&results))
+        }
+        Command::List { binaries } => show(&table::list(&peers::find(&binaries.ringway)?)),
+        Command::Report { folder } => show(&table::render(&results::Results::load(folder)?)),
+        Command::Scaling(_) => Err(Failure::Setup("not yet".to_owned())),
+    }
+}
+
+/// Set by the first signal, which ends the run and its server; a second one ends this process.
+fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+fn show(text: &str) -> Result<(), Failure> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
