@@ -200,7 +200,7 @@ impl Dialer<'_> {
             }
             Kind::Ping => self.net.say(index, Opcode::Pong, frame.payload).map_err(text),
             Kind::Pong => Ok(()),
-            Kind::Close => Err(closed(frame.payload)),
+            Kind::Close => Err(frame.close_reason()),
         }
     }
 
@@ -217,17 +217,6 @@ impl Dialer<'_> {
                 Ok(())
             }
         }
-    }
-}
-
-/// What a close frame says.
-fn closed(payload: &[u8]) -> String {
-    match payload {
-        &[high, low, ref reason @ ..] => {
-            let code = u16::from_be_bytes([high, low]);
-            format!("closed with {code} {}", String::from_utf8_lossy(reason)).trim_end().to_owned()
-        }
-        _ => "closed without a code".to_owned(),
     }
 }
 

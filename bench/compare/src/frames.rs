@@ -24,6 +24,19 @@ pub(crate) struct Frame<'a> {
     pub(crate) payload: &'a [u8],
 }
 
+impl Frame<'_> {
+    /// What a close frame says, in words.
+    pub(crate) fn close_reason(&self) -> String {
+        match self.payload {
+            &[high, low, ref reason @ ..] => {
+                let code = u16::from_be_bytes([high, low]);
+                format!("closed with {code} {}", String::from_utf8_lossy(reason)).trim_end().to_owned()
+            }
+            _ => "closed without a code".to_owned(),
+        }
+    }
+}
+
 /// The server sent what no scenario can mean. Both bytes of the header, to look it up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a frame that begins with {0:02x} {1:02x} is fragmented, masked, compressed, reserved or too long")]
@@ -116,6 +129,18 @@ mod tests {
             got.extend(read(&mut second));
             assert_eq!(got, expected, "cut at {cut}");
             assert_eq!(second.rest(), b"");
+        }
+    }
+
+    #[test]
+    fn a_close_frame_says_why() {
+        let rows: [(&[u8], &str); 3] = [
+            (b"", "closed without a code"),
+            (&[0x03, 0xe8], "closed with 1000"),
+            (b"\x11\x4eslow consumer", "closed with 4430 slow consumer"),
+        ];
+        for (payload, expected) in rows {
+            assert_eq!(Frame { kind: Kind::Close, payload }.close_reason(), expected);
         }
     }
 

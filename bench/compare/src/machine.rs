@@ -24,7 +24,7 @@ impl Machine {
         let now = OffsetDateTime::now_utc();
         Self {
             cpu: cpu_model(&read("/proc/cpuinfo")),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cores: read("/proc/cpuinfo").lines().filter(|it| it.starts_with("processor")).count(),
             memory_bytes: memory_bytes(&read("/proc/meminfo")),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             date: now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default(),

@@ -1,13 +1,15 @@
 //! `compare`: Ringway side by side with its peers. The server under test has one core, the generator another.
 //!
 //! `args` → `run` (rounds of peers) → `server` (a process) and `measure` (one run: `connect`, then `traffic`)
-//! → `results` (medians) → `table` and `charts`. Of the gateway it uses frames, masks and token minting.
+//! → `results` (medians) → `table` and `charts`; `scaling` is a run of its own. Of the gateway it uses frames, masks and token minting.
 
 mod args;
+mod charts;
 mod clock;
 mod connect;
 mod cores;
 mod failure;
+mod figures;
 mod frames;
 mod histogram;
 mod ledger;
@@ -23,15 +25,19 @@ mod procfs;
 mod protocol;
 mod results;
 mod run;
+mod scaling;
+mod scaling_chart;
 mod scenario;
 mod schedule;
 mod server;
 mod table;
+mod text;
 mod token;
 mod traffic;
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -43,6 +49,7 @@ use crate::{
     args::{Cli, Command},
     failure::Failure,
     note::note,
+    results::Results,
 };
 
 fn main() -> ExitCode {
@@ -60,12 +67,21 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => {
             let results = run::run(args, interrupted()?)?;
-            show(&table::render(&results))
+            report(&results, &args.common.out)
         }
         Command::List { binaries } => show(&table::list(&peers::find(&binaries.ringway)?)),
-        Command::Report { folder } => show(&table::render(&results::Results::load(folder)?)),
-        Command::Scaling(_) => Err(Failure::Setup("not yet".to_owned())),
+        Command::Report { folder } => report(&Results::load(folder)?, folder),
+        Command::Scaling(args) => {
+            let scaling = scaling::run(args, interrupted()?)?;
+            show(&scaling.table())?;
+            scaling_chart::write(&scaling, &args.common.out)
+        }
     }
+}
+
+fn report(results: &Results, folder: &Path) -> Result<(), Failure> {
+    show(&table::render(results))?;
+    charts::write(results, folder)
 }
 
 /// Set by the first signal, which ends the run and its server; a second one ends this process.

@@ -13,12 +13,14 @@ use crate::{
     net::Net,
     procfs,
     protocol::{Protocol, Role},
-    scenario::Shape,
+    scenario::{Comers, Shape},
     traffic::{self, Load, Pace, Timing},
 };
 
 /// Dials under way where it is not the storm that is measured.
 const IN_FLIGHT: u32 = 128;
+/// Connections before a storm of others; they have tokens of their own.
+pub(crate) const FIRST_COMERS: u32 = 1_000;
 /// From the last join to the reading of the memory.
 const SETTLE_NS: u64 = 1_000_000_000;
 /// How long to wait for what is under way at the end.
@@ -45,8 +47,10 @@ pub(crate) struct Sample {
     pub(crate) publish_late_max_us: f64,
     /// What was asked for, in messages a second; for a ladder the highest step that held.
     pub(crate) messages_per_s: u32,
-    /// What ended a climb.
-    pub(crate) limit: String,
+    /// Kept from its core by others, the server or the generator, whichever was worse off; of the time.
+    pub(crate) waited_share: f64,
+    /// What ended a climb, or why the first connection was dropped.
+    pub(crate) remark: String,
 }
 
 impl Sample {
@@ -64,6 +68,7 @@ impl Sample {
             cpu_us_per_unit: if units == 0 { 0.0 } else { usage.server_ns as f64 / 1e3 / units_or_one },
             server_share: usage.server_share(),
             generator_share: usage.generator_share(),
+            waited_share: usage.waited_share(),
             ..self
         }
     }
@@ -93,20 +98,8 @@ pub(crate) fn measure(
         Shape::Echo(connections, pace) => {
             (Crowd { rooms: connections, members_per_room: 1, publishers_per_room: 1 }, Role::Echo, pace)
         }
-        Shape::Storm(crowd, in_flight) => {
-            let specs = specs(target.protocol, crowd, Role::Member);
-            let rss_before_bytes = procfs::rss_bytes(pid).unwrap_or_default();
-            let begin = meter.read(net.clock)?;
-            let durations = connect(&mut net, target, &specs, in_flight, interrupted)?;
-            let usage = meter.read(net.clock)? - begin;
-            let sample = Sample {
-                latency: durations.percentiles(),
-                connections: specs.len() as u32,
-                rss_before_bytes,
-                rss_held_bytes: procfs::rss_bytes(pid).unwrap_or_default(),
-                ..Sample::default()
-            };
-            return Ok(sample.with_usage(usage, specs.len() as u64));
+        Shape::Storm { crowd, in_flight, who } => {
+            return storm(crowd, in_flight, who, target, meter, interrupted);
         }
     };
 
@@ -117,6 +110,7 @@ pub(crate) fn measure(
     let sample = Sample {
         latency: outcome.latency,
         faults: outcome.faults,
+        remark: outcome.first_drop.unwrap_or_default(),
         connections: specs.len() as u32,
         rss_before_bytes,
         rss_held_bytes: procfs::rss_bytes(pid).unwrap_or_default(),
@@ -130,6 +124,42 @@ pub(crate) fn measure(
     Ok(sample.with_usage(outcome.usage, outcome.arrived))
 }
 
+/// New connections as fast as they come, after some that came and went.
+fn storm(
+    crowd: Crowd,
+    in_flight: u32,
+    who: Comers,
+    target: Target<'_>,
+    meter: Meter,
+    interrupted: &AtomicBool,
+) -> Result<Sample, Failure> {
+    let specs = specs(target.protocol, crowd, Role::Member);
+    let (first_comers, first_tokens) = match who {
+        Comers::Again => (&specs[..], target.tokens),
+        Comers::New => (
+            &specs[..specs.len().min(FIRST_COMERS as usize)],
+            target.tokens.get(specs.len()..).unwrap_or_default(),
+        ),
+    };
+    let first_target = Target { tokens: first_tokens, ..target };
+    connect(&mut Net::new()?, first_target, first_comers, IN_FLIGHT, interrupted)?;
+    meter.wait_for_rest(interrupted)?;
+
+    let mut net = Net::new()?;
+    let rss_before_bytes = procfs::rss_bytes(meter.pid).unwrap_or_default();
+    let begin = meter.read(net.clock)?;
+    let durations = connect(&mut net, target, &specs, in_flight, interrupted)?;
+    let usage = meter.read(net.clock)? - begin;
+    let sample = Sample {
+        latency: durations.percentiles(),
+        connections: specs.len() as u32,
+        rss_before_bytes,
+        rss_held_bytes: procfs::rss_bytes(meter.pid).unwrap_or_default(),
+        ..Sample::default()
+    };
+    Ok(sample.with_usage(usage, specs.len() as u64))
+}
+
 /// Members room by room, then publishers, where those are no members.
 fn specs(protocol: Protocol, crowd: Crowd, role: Role) -> Vec<Spec> {
     let members = (0..crowd.members()).map(|it| Spec { room: it / crowd.members_per_room, role });
@@ -139,3 +169,7 @@ fn specs(protocol: Protocol, crowd: Crowd, role: Role) -> Vec<Spec> {
         (0..beside).map(|it| Spec { room: it / crowd.publishers_per_room, role: Role::Publisher });
     members.chain(publishers).collect()
 }
+
+#[cfg(test)]
+#[path = "measure_tests.rs"]
+mod tests;

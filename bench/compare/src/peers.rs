@@ -41,6 +41,16 @@ pub(crate) enum Launch {
     Folder(PathBuf),
 }
 
+/// What a server is in a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Standing {
+    Ours,
+    Peer,
+    /// A bound, not a gateway: it does no work but the writes.
+    Floor,
+}
+
 /// What results say of a peer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct PeerInfo {
@@ -48,6 +58,7 @@ pub(crate) struct PeerInfo {
     pub(crate) package: String,
     pub(crate) settings: String,
     pub(crate) version: String,
+    pub(crate) standing: Standing,
 }
 
 /// `peer.toml`.
@@ -164,6 +175,11 @@ impl Peer {
             package: self.package.clone(),
             settings: self.settings.clone(),
             version,
+            standing: match &self.launch {
+                Launch::Ringway { .. } => Standing::Ours,
+                Launch::Folder(_) if self.name == FLOOR => Standing::Floor,
+                Launch::Folder(_) => Standing::Peer,
+            },
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// A generator that is busier may be what limits.
-const GENERATOR_SHARE_MAX: f64 = 0.85;
+pub(crate) const GENERATOR_SHARE_MAX: f64 = 0.85;
+/// A server or generator that was kept from its core for longer was not measured alone.
+const WAITED_SHARE_MAX: f64 = 0.05;
 const FILE: &str = "results.json";
 
 /// A whole comparison.
@@ -113,7 +115,8 @@ fn median(samples: &[Sample]) -> Option<Sample> {
         rss_held_bytes: count(|it| it.rss_held_bytes),
         publish_late_max_us: of(|it| it.publish_late_max_us),
         messages_per_s: count(|it| u64::from(it.messages_per_s)) as u32,
-        limit: last.limit.clone(),
+        waited_share: of(|it| it.waited_share),
+        remark: last.remark.clone(),
     })
 }
 
@@ -140,12 +143,17 @@ fn objections(entry: &Entry) -> Vec<String> {
         if median.generator_share >= GENERATOR_SHARE_MAX {
             objections.push(format!("generator at {:.0} % of its core", median.generator_share * 100.0));
         }
+        if median.waited_share >= WAITED_SHARE_MAX {
+            let percent = median.waited_share * 100.0;
+            objections.push(format!("others had the core for {percent:.0} % of the time"));
+        }
         if median.faults.any() {
             objections.push(median.faults.to_string());
         }
     }
     if !entry.errors.is_empty() {
-        objections.push(format!("{} rounds failed", entry.errors.len()));
+        let rounds = entry.errors.len() + entry.samples.len();
+        objections.push(format!("{} of {rounds} rounds failed", entry.errors.len()));
     }
     objections
 }
@@ -182,7 +190,7 @@ mod tests {
         lossy
             .add(Ok(Sample { faults: Faults { lost: 7, late: 1, ..Faults::default() }, ..sample(1.0, 0.1) }));
         lossy.add(Err("no".to_owned()));
-        assert_eq!(lossy.objections, ["7 lost, 1 late", "1 rounds failed"]);
+        assert_eq!(lossy.objections, ["7 lost, 1 late", "1 of 3 rounds failed"]);
         assert_eq!(lossy.counting(), None);
         assert!(lossy.median.is_some());
     }

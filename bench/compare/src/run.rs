@@ -17,10 +17,10 @@ use crate::{
     failure::Failure,
     limits,
     machine::Machine,
-    measure::{Sample, measure},
+    measure::{FIRST_COMERS, Sample, measure},
     note::note,
     peers::{self, Peer},
-    results::{Entry, Results, ScenarioResults},
+    results::{Entry, GENERATOR_SHARE_MAX, Results, ScenarioResults},
     scenario::{LADDER, LADDER_P99_MAX_US, SCENARIOS, Scenario, Shape},
     server::Server,
     token,
@@ -32,10 +32,11 @@ pub(crate) const WARM_UP_NS: u64 = 1_500_000_000;
 const STEP_SECONDS_MAX: f64 = 3.0;
 
 /// What stays the same through a comparison.
+#[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) server_cores: Cores,
     pub(crate) seconds: f64,
-    pub(crate) tokens: Vec<String>,
+    pub(crate) tokens: Arc<[String]>,
     pub(crate) log: PathBuf,
     pub(crate) interrupted: Arc<AtomicBool>,
 }
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &RunArgs, interrupted: Arc<AtomicBool>) -> Result<Result
     let bench = Bench {
         server_cores: vec![common.server_core],
         seconds: common.seconds,
-        tokens: token::tokens(connections),
+        tokens: token::tokens(connections + FIRST_COMERS).into(),
         log: common.out.join("server.log"),
         interrupted,
     };
@@ -95,8 +96,8 @@ impl Bench {
                 let peer = able[at];
                 let result = match scenario.shape {
                     Shape::Ladder(_) => self.climb(scenario, peer, &entries[at]),
-                    Shape::Idle(_) | Shape::FanOut(..) | Shape::Echo(..) | Shape::Storm(..) => {
-                        self.one(scenario.shape, None, peer, self.seconds)
+                    Shape::Idle(_) | Shape::FanOut(..) | Shape::Echo(..) | Shape::Storm { .. } => {
+                        self.one(scenario.shape, None, peer, 1, self.seconds)
                     }
                 };
                 if let Err(Failure::Interrupted) = result {
@@ -115,9 +116,21 @@ impl Bench {
         })
     }
 
-    /// One run against a new server.
-    fn one(&self, shape: Shape, step: Option<u32>, peer: &Peer, seconds: f64) -> Result<Sample, Failure> {
-        let mut server = Server::start(peer, &self.server_cores, 1, &self.log)?;
+    /// The same with the server on other cores.
+    pub(crate) fn on(&self, server_cores: Cores) -> Self {
+        Self { server_cores, ..self.clone() }
+    }
+
+    /// One run against a new server. `shards` are the gateway's; `step` is a ladder's rate.
+    pub(crate) fn one(
+        &self,
+        shape: Shape,
+        step: Option<u32>,
+        peer: &Peer,
+        shards: u32,
+        seconds: f64,
+    ) -> Result<Sample, Failure> {
+        let mut server = Server::start(peer, &self.server_cores, shards, &self.log)?;
         let target = Target { protocol: peer.protocol, port: server.port, tokens: &self.tokens };
         let timing = (WARM_UP_NS, (seconds * 1e9) as u64);
         let measured = measure(shape, step, target, server.pid(), timing, &self.interrupted);
@@ -135,7 +148,7 @@ impl Bench {
         let begin = LADDER.iter().filter(|&&it| it <= best).count().saturating_sub(2);
         let mut held: Option<Sample> = None;
         for &step in &LADDER[begin..] {
-            let sample = self.one(scenario.shape, Some(step), peer, self.seconds.min(STEP_SECONDS_MAX));
+            let sample = self.one(scenario.shape, Some(step), peer, 1, self.seconds.min(STEP_SECONDS_MAX));
             let limit = match &sample {
                 Err(Failure::Interrupted) => return Err(Failure::Interrupted),
                 Err(failure) => Some(failure.to_string()),
@@ -148,7 +161,7 @@ impl Bench {
                     let Some(held) = held else {
                         return Err(Failure::Setup(format!("no step held, {limit}")));
                     };
-                    return Ok(Sample { limit, ..held });
+                    return Ok(Sample { remark: limit, ..held });
                 }
             }
         }
@@ -160,9 +173,9 @@ impl Bench {
 fn broken(sample: &Sample) -> Option<String> {
     if sample.faults.any() {
         Some(sample.faults.to_string())
-    } else if sample.latency.p99_us >= LADDER_P99_MAX_US {
+    } else if sample.latency.p99_us >= LADDER_P99_MAX_US || sample.generator_share >= GENERATOR_SHARE_MAX {
         let busy = sample.generator_share * 100.0;
-        Some(format!("p99 {:.0} ms, generator at {busy:.0} %", sample.latency.p99_us / 1e3))
+        Some(format!("p99 {:.1} ms, generator at {busy:.0} %", sample.latency.p99_us / 1e3))
     } else {
         None
     }

@@ -12,7 +12,7 @@ use ringway::ws::Opcode;
 use crate::{
     connect::room_name,
     failure::Failure,
-    frames::{Frames, Kind},
+    frames::{Frame, Frames, Kind},
     histogram::{Histogram, Percentiles},
     ledger::{Crowd, Faults, Ledger},
     meter::{Meter, Reading, Usage},
@@ -65,6 +65,8 @@ pub(crate) struct Outcome {
     pub(crate) arrived: u64,
     pub(crate) latency: Percentiles,
     pub(crate) faults: Faults,
+    /// Why the first connection that was dropped was.
+    pub(crate) first_drop: Option<String>,
     /// How late the generator itself wrote, at worst.
     pub(crate) publish_late_max_ns: u64,
 }
@@ -98,6 +100,7 @@ struct Traffic<'a> {
     arrived: u64,
     sent: u64,
     publish_late_max_ns: u64,
+    first_drop: Option<String>,
     /// A closed loop goes on.
     is_open: bool,
 }
@@ -186,6 +189,7 @@ impl<'a> Traffic<'a> {
             arrived: 0,
             sent: 0,
             publish_late_max_ns: 0,
+            first_drop: None,
             is_open: pace == Pace::Closed,
         }
     }
@@ -236,10 +240,11 @@ impl<'a> Traffic<'a> {
         for index in self.touched.drain(..) {
             let publisher = &mut self.publishers[index];
             if let Some(connection) = &mut self.net.connections[publisher.connection]
-                && connection.send(&publisher.out).is_err()
+                && let Err(error) = connection.send(&publisher.out)
             {
                 self.net.connections[publisher.connection] = None;
                 self.ledger.connection_dropped();
+                self.first_drop.get_or_insert_with(|| error.to_string());
             }
             publisher.out.clear();
         }
@@ -247,57 +252,48 @@ impl<'a> Traffic<'a> {
 
     fn on_ready(&mut self, ready: Ready, buffer: &mut [u8]) {
         let index = ready.connection;
+        let mut alive = Ok(());
         if ready.writable
             && let Some(connection) = &mut self.net.connections[index]
-            && connection.flush().is_err()
         {
-            self.drop_connection(index);
+            alive = connection.flush().map_err(|it| it.to_string());
         }
-        if (ready.readable || ready.ended) && !self.receive(index, ready.ended, buffer) {
-            self.drop_connection(index);
+        if alive.is_ok() && (ready.readable || ready.ended) {
+            alive = self.receive(index, ready.ended, buffer);
+        }
+        if let Err(why) = alive
+            && self.net.connections[index].take().is_some()
+        {
+            self.ledger.connection_dropped();
+            self.first_drop.get_or_insert(why);
         }
         self.write_touched();
     }
 
-    /// Reads what is there; whether the connection goes on.
-    fn receive(&mut self, index: usize, ended: bool, buffer: &mut [u8]) -> bool {
+    /// Reads what is there. An error is why the connection is over.
+    fn receive(&mut self, index: usize, ended: bool, buffer: &mut [u8]) -> Result<(), String> {
         let room = index as u32 / self.load.crowd.members_per_room;
         loop {
-            let Some(connection) = &mut self.net.connections[index] else { return true };
-            let filled = match connection.read(buffer) {
-                Ok(Some(filled)) => filled,
-                Ok(None) => return true,
-                Err(_) => return false,
-            };
+            let Some(connection) = &mut self.net.connections[index] else { return Ok(()) };
+            let Some(filled) = connection.read(buffer).map_err(|it| it.to_string())? else { return Ok(()) };
             let now_ns = self.net.clock.now_ns();
             let mut frames = Frames::new(&buffer[..filled]);
-            loop {
-                match frames.next() {
-                    Ok(Some(frame)) if frame.kind == Kind::Data && frame.payload.len() >= PAYLOAD_BYTES => {
-                        match self.finder.find(frame.payload) {
-                            Found::Ours(stamp) => self.deliver(index as u32, room, stamp, now_ns),
-                            Found::Damaged => self.ledger.damaged(),
-                            Found::Nothing => {}
-                        }
-                    }
-                    Ok(Some(frame)) => {
-                        if !self.answer(index, frame.kind, frame.payload) {
-                            return false;
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(_) => {
-                        self.ledger.damaged();
-                        return false;
-                    }
+            while let Some(frame) = frames.next().map_err(|it| it.to_string())? {
+                if frame.kind != Kind::Data || frame.payload.len() < PAYLOAD_BYTES {
+                    self.answer(index, frame)?;
+                    continue;
+                }
+                match self.finder.find(frame.payload) {
+                    Found::Ours(stamp) => self.deliver(index as u32, room, stamp, now_ns),
+                    Found::Damaged => self.ledger.damaged(),
+                    Found::Nothing => {}
                 }
             }
-            let rest = frames.rest();
             if let Some(connection) = &mut self.net.connections[index] {
-                connection.keep(rest);
+                connection.keep(frames.rest());
             }
             if filled < buffer.len() && !ended {
-                return true;
+                return Ok(());
             }
         }
     }
@@ -321,25 +317,19 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Control frames and the protocol's own pings; whether the connection goes on.
+    /// Control frames and the protocol's own pings. An error is why the connection is over.
     #[cold]
-    fn answer(&mut self, index: usize, kind: Kind, payload: &[u8]) -> bool {
-        let said = match kind {
-            Kind::Data => match self.load.protocol.answer(payload) {
+    fn answer(&mut self, index: usize, frame: Frame<'_>) -> Result<(), String> {
+        let said = match frame.kind {
+            Kind::Data => match self.load.protocol.answer(frame.payload) {
                 Some(answer) => self.net.say(index, Opcode::Text, answer.as_bytes()),
                 None => Ok(()),
             },
-            Kind::Ping => self.net.say(index, Opcode::Pong, payload),
+            Kind::Ping => self.net.say(index, Opcode::Pong, frame.payload),
             Kind::Pong => Ok(()),
-            Kind::Close => return false,
+            Kind::Close => return Err(frame.close_reason()),
         };
-        said.is_ok()
-    }
-
-    fn drop_connection(&mut self, index: usize) {
-        if self.net.connections[index].take().is_some() {
-            self.ledger.connection_dropped();
-        }
+        said.map_err(|it| it.to_string())
     }
 
     fn has_all(&self) -> bool {
@@ -353,6 +343,7 @@ impl<'a> Traffic<'a> {
             arrived,
             latency: self.latency.percentiles(),
             faults: self.ledger.close(&sent),
+            first_drop: self.first_drop,
             publish_late_max_ns: self.publish_late_max_ns,
         }
     }
