@@ -63,7 +63,8 @@ fn check(source: &Source) -> Vec<Finding> {
     let mut findings = rules::unsafe_rooms(source, &UNSAFE_ROOMS);
     let everywhere = [rules::header, rules::length, rules::unfinished, rules::tests_run];
     let in_sources = [imports::imports, rules::purity, rules::unwraps];
-    let is_source = source.path.starts_with("src/") || source.path.starts_with("loadgen/src/");
+    let programs = ["src/", "loadgen/src/", "bench/compare/src/"];
+    let is_source = programs.iter().any(|it| source.path.starts_with(it));
     findings.extend(everywhere.iter().flat_map(|rule| rule(source)));
     findings.extend(in_sources.iter().filter(|_| is_source).flat_map(|rule| rule(source)));
     findings
