@@ -11,16 +11,12 @@ use fastwebsockets::{
 };
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use mimalloc::MiMalloc;
 use peer_plain::{Command, JOINED, Member, Outbox, Rooms, serve};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt, sink},
     net::{TcpStream, tcp::OwnedWriteHalf},
     task::spawn_local,
 };
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The most frames that one write takes along.
 const BATCH_MAX: usize = 64;
