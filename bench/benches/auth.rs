@@ -1,8 +1,10 @@
 //! A token's verification, which every connect and every refresh pays once: signature, claims, dates.
 
+use std::sync::Arc;
+
 use divan::{Bencher, black_box};
 use ringway::{
-    auth::{Algorithm, ClaimNames, Config, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
+    auth::{Algorithm, ClaimNames, Config, Key, KeySet, MintClaims, SigningKey, TokenCache, Verifier, mint},
     base::UserName,
 };
 
@@ -52,6 +54,18 @@ fn verify_hmac(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
 fn verify_eddsa(bencher: Bencher<'_, '_>) {
     let signing = SigningKey::from_private_pem(ED25519_PRIVATE).expect("the RFC's key");
     verify(bencher, &signing, Key::from_public_pem(Algorithm::EdDsa, ED25519_PUBLIC).expect("the RFC's key"));
+}
+
+/// The same token once more, as when a client comes back.
+#[divan::bench]
+fn verify_eddsa_again(bencher: Bencher<'_, '_>) {
+    let signing = SigningKey::from_private_pem(ED25519_PRIVATE).expect("the RFC's key");
+    let token = mint(&signing, &claims());
+    let key = Key::from_public_pem(Algorithm::EdDsa, ED25519_PUBLIC).expect("the RFC's key");
+    let verifier = Arc::new(Verifier::new(Config::new(KeySet::new(vec![key]).expect("one key"))));
+    let mut cache = TokenCache::new(1_000);
+    assert!(cache.verify(&verifier, &token, NOW_S).1.is_ok(), "the good case is what counts");
+    bencher.bench_local(|| cache.verify(&verifier, black_box(&token), black_box(NOW_S)));
 }
 
 /// What a stranger's token costs: refused by its signature, before any claim is read.
