@@ -95,11 +95,12 @@ fn cells(median: &Sample, figure: Figure, yardsticks: Yardsticks, has_latency: b
     cells.extend([yardsticks.reference, yardsticks.best, yardsticks.floor].map(|it| ratio(value, it)));
     if has_latency {
         let latency = &median.latency;
+        let time = |us| if latency.samples == 0 { NOTHING.to_owned() } else { millis(us) };
         cells.extend([
-            millis(latency.p50_us),
-            millis(latency.p99_us),
-            ratio(latency.p99_us, yardsticks.best_p99_us),
-            millis(latency.p99_9_us),
+            time(latency.p50_us),
+            time(latency.p99_us),
+            ratio(latency.p99_us, yardsticks.best_p99_us.filter(|_| latency.samples > 0)),
+            time(latency.p99_9_us),
             grouped(median.units_per_s),
             grouped(median.bytes_per_connection()),
         ]);

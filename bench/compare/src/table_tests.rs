@@ -15,10 +15,11 @@ fn sample(cpu_us_per_unit: f64, p99_us: f64) -> Sample {
         cpu_us_per_unit,
         units_per_s: 100_000.0,
         latency: Percentiles {
+            samples: 1,
             p50_us: p99_us / 2.0,
             p99_us,
             p99_9_us: p99_us * 2.0,
-            ..Percentiles::default()
+            max_us: 0.0,
         },
         server_share: 0.25,
         generator_share: 0.125,
