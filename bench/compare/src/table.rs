@@ -12,6 +12,8 @@ use crate::{
 };
 
 const NOTHING: &str = "–";
+/// Of what a server said last; all of it stands in the results.
+const REMARK_CHARS_MAX: usize = 160;
 
 /// The whole report.
 pub(crate) fn render(results: &Results) -> String {
@@ -115,7 +117,7 @@ fn cells(median: &Sample, figure: Figure, yardsticks: Yardsticks, has_latency: b
 
 /// Why it does not count, why rounds failed, what limited.
 fn remarks(entry: &Entry) -> String {
-    let error = entry.errors.first().map(|it| it.lines().next().unwrap_or_default().to_owned());
+    let error = entry.errors.first().map(|it| it.replace('\n', " ").chars().take(REMARK_CHARS_MAX).collect());
     let remark = entry.median.as_ref().map(|it| it.remark.clone()).filter(|it| !it.is_empty());
     let all: Vec<String> = entry.objections.iter().cloned().chain(error).chain(remark).collect();
     all.join("; ")

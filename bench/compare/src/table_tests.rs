@@ -82,7 +82,7 @@ ws              *            1.000      0.50    0.50     0.80    0.01    0.01   
 floor                        1.250      0.62    0.62     1.00    0.35    0.70    0.70      1.40  100,000         2,500      25.0         12.5
 ringway                      1.500      0.75    0.75     1.20    0.40    0.80    0.80      1.60  100,000         2,500      25.0         12.5
 uwebsockets-js               2.000      1.00    1.00     1.60    0.50    1.00    1.00      2.00  100,000         2,500      25.0         12.5
-gone            *                –         –       –        –       –       –       –         –        –             –         –            –  1 of 1 rounds failed; the server ended
+gone            *                –         –       –        –       –       –       –         –        –             –         –            –  1 of 1 rounds failed; the server ended with a long story
 
 * does not count: the reason stands at the end of the line
 floor           1        a package; as it comes
