@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{failure::Failure, protocol::Protocol};
 
 /// The setting that the variant `budget2ms` sets.
-const LATENCY_BUDGET_KEY: &str = "shards.latency_budget_us";
+const LATENCY_BUDGET_KEY: &str = "server.latency_budget_us";
 /// The peer that ratios are against.
 pub(crate) const REFERENCE: &str = "uwebsockets-js";
 /// The loop without a protocol: a limit, not a peer.
