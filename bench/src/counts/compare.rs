@@ -1,0 +1,153 @@
+//! What was counted beside what is recorded, and what follows from it. Pure.
+
+use std::{collections::BTreeMap, fmt};
+
+/// Instructions by workload.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// How many percent more than recorded are a regression, and how many less ask for a new record.
+const TOLERANCE_PERCENT: f64 = 3.0;
+
+/// Every workload of both sides.
+pub(crate) struct Comparison(Vec<Row>);
+
+struct Row {
+    workload: String,
+    recorded: Option<u64>,
+    now: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Same,
+    Worse,
+    Better,
+    /// Recorded, and not counted now.
+    Missing,
+    /// Counted, and not in the record.
+    Extra,
+}
+
+impl Comparison {
+    /// Both sides, by name.
+    pub(crate) fn new(recorded: &Counts, now: &Counts) -> Self {
+        let extra = now.keys().filter(|name| !recorded.contains_key(*name));
+        let mut names: Vec<&String> = recorded.keys().chain(extra).collect();
+        names.sort_unstable();
+        let row = |name: &String| Row {
+            workload: name.clone(),
+            recorded: recorded.get(name).copied(),
+            now: now.get(name).copied(),
+        };
+        Self(names.into_iter().map(row).collect())
+    }
+
+    /// Whether nothing is worse, missing or extra.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.0.iter().all(|row| matches!(row.verdict(), Verdict::Same | Verdict::Better))
+    }
+
+    /// What is to be said of workloads that are not as recorded, and the counts of tests: one a workload.
+    pub(crate) fn verdicts(&self) -> Vec<String> {
+        let said = self.0.iter().filter_map(|row| {
+            let said = match row.verdict() {
+                Verdict::Same => return None,
+                Verdict::Worse => format!("costs over {TOLERANCE_PERCENT} % more than recorded"),
+                Verdict::Better => format!(
+                    "costs over {TOLERANCE_PERCENT} % less than recorded: take the new record with --record"
+                ),
+                Verdict::Missing => "is recorded, and was not run".to_owned(),
+                Verdict::Extra => "is not in the record: add it with --record".to_owned(),
+            };
+            Some(format!("{} {said}", row.workload))
+        });
+        let fine = |row: &&Row| matches!(row.verdict(), Verdict::Same | Verdict::Better);
+        let passed = self.0.iter().filter(fine).count();
+        let sum = format!("{passed} passed, {} failed", self.0.len() - passed);
+        said.chain([sum]).collect()
+    }
+}
+
+impl Row {
+    fn percent(&self) -> Option<f64> {
+        let (recorded, now) = (self.recorded? as f64, self.now? as f64);
+        Some((now - recorded) / recorded * 100.0)
+    }
+
+    fn verdict(&self) -> Verdict {
+        match (self.recorded, self.now, self.percent()) {
+            (Some(_), None, _) => Verdict::Missing,
+            (None, _, _) => Verdict::Extra,
+            (_, _, Some(percent)) if percent > TOLERANCE_PERCENT => Verdict::Worse,
+            (_, _, Some(percent)) if percent < -TOLERANCE_PERCENT => Verdict::Better,
+            (Some(_), Some(_), _) => Verdict::Same,
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|row| row.workload.len()).max().unwrap_or_default();
+        writeln!(f, "{:width$}  {:>13}  {:>13}  {:>8}", "instructions", "recorded", "now", "change")?;
+        let number = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+        for row in &self.0 {
+            let change = row.percent().map_or("-".to_owned(), |percent| format!("{percent:+.2} %"));
+            let (recorded, now) = (number(row.recorded), number(row.now));
+            writeln!(f, "{:width$}  {recorded:>13}  {now:>13}  {change:>8}", row.workload)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(of: Option<u64>) -> Counts {
+        let other = ("other".to_owned(), 1_000);
+        of.map(|count| ("it".to_owned(), count)).into_iter().chain([other]).collect()
+    }
+
+    #[test]
+    fn more_than_three_percent_fails_and_less_is_only_said() {
+        let rows = [
+            ("equal", Some(10_000), Some(10_000), Verdict::Same, "+0.00 %"),
+            ("a little more", Some(10_000), Some(10_290), Verdict::Same, "+2.90 %"),
+            ("just as much more as may be", Some(10_000), Some(10_300), Verdict::Same, "+3.00 %"),
+            ("too much more", Some(10_000), Some(10_310), Verdict::Worse, "+3.10 %"),
+            ("twice", Some(10_000), Some(20_000), Verdict::Worse, "+100.00 %"),
+            ("a little less", Some(10_000), Some(9_710), Verdict::Same, "-2.90 %"),
+            ("much less", Some(10_000), Some(9_000), Verdict::Better, "-10.00 %"),
+            ("nothing at all", Some(10_000), Some(0), Verdict::Better, "-100.00 %"),
+            ("something where was nothing", Some(0), Some(1), Verdict::Worse, "+inf %"),
+            ("missing", Some(10_000), None, Verdict::Missing, "-"),
+            ("extra", None, Some(10_000), Verdict::Extra, "-"),
+        ];
+        for (name, recorded, now, verdict, change) in rows {
+            let comparison = Comparison::new(&counts(recorded), &counts(now));
+            assert_eq!(comparison.0[0].verdict(), verdict, "{name}");
+            assert_eq!(comparison.0[1].verdict(), Verdict::Same, "{name}: the other one");
+            let is_fine = matches!(verdict, Verdict::Same | Verdict::Better);
+            assert_eq!(comparison.is_fine(), is_fine, "{name}");
+            let table = comparison.to_string();
+            assert!(table.lines().nth(1).is_some_and(|line| line.ends_with(change)), "{name}: {table}");
+            let verdicts = comparison.verdicts();
+            assert_eq!(verdicts.len() == 2, verdict != Verdict::Same, "{name}: {verdicts:?}");
+            let sum = if is_fine { "2 passed, 0 failed" } else { "1 passed, 1 failed" };
+            assert_eq!(verdicts.last().map(String::as_str), Some(sum), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_sorted() {
+        let recorded: Counts = [("ws.b".to_owned(), 5), ("auth.long".to_owned(), 10)].into();
+        let now: Counts = [("ws.a".to_owned(), 7), ("auth.long".to_owned(), 20)].into();
+        let expected = "\
+instructions       recorded            now    change
+auth.long                10             20  +100.00 %
+ws.a                      -              7         -
+ws.b                      5              -         -
+";
+        assert_eq!(Comparison::new(&recorded, &now).to_string(), expected);
+    }
+}
