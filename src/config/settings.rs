@@ -38,6 +38,8 @@ pub struct Server {
     /// 0: one per core that this process may use.
     pub shards: u16,
     pub driver: DriverChoice,
+    /// How long a publication may wait for company.
+    pub latency_budget_us: u64,
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
@@ -175,6 +177,7 @@ impl Settings {
                 port: 8080,
                 shards: 0,
                 driver: DriverChoice::Auto,
+                latency_budget_us: 250,
                 echo: !production,
                 production,
             },

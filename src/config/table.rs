@@ -121,6 +121,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How bytes are moved. `auto` is io_uring where the kernel allows it, else epoll.",
     ),
     setting(
+        "server.latency_budget_us",
+        &Number { unit: "us", range: 0..=100_000, at: |s| &mut s.server.latency_budget_us },
+        "How long a room's message may wait for others, so that they share a write, while a shard is busy. A shard \
+         that has time sends at once. More saves CPU under load; 0 never waits.",
+    ),
+    setting(
         "server.echo",
         &OnOff(|s| &mut s.server.echo),
         "Whether /echo answers: a WebSocket without token that says back what it hears, for tests. Unless set: \

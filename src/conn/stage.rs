@@ -25,6 +25,8 @@ pub struct Conn {
     pub blocked: bool,
     /// The peer has ended its side: nothing more is received.
     pub ended: bool,
+    /// Scratch of the fan-out: some of the frames that are being delivered are not for this connection.
+    pub is_excepted: bool,
 }
 
 impl Conn {
@@ -39,6 +41,7 @@ impl Conn {
             dirty: false,
             blocked: false,
             ended: false,
+            is_excepted: false,
         }
     }
 
@@ -48,6 +51,12 @@ impl Conn {
             self.dirty = true;
             list.push(id);
         }
+    }
+
+    /// Whether `length` more bytes may wait for the client. Nobody is slow who takes what is offered: the limit is for
+    /// what a full socket leaves behind.
+    pub fn takes(&self, length: usize, outbox_bytes_max: u32) -> bool {
+        !self.blocked || self.outbox.has_room(length, outbox_bytes_max)
     }
 
     /// The peer has ended its side and gets nothing more. A request that waits for its turn always waits behind a
