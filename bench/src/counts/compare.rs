@@ -87,13 +87,14 @@ impl Row {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.0.iter().map(|row| row.workload.len()).max().unwrap_or_default();
-        writeln!(f, "{:width$}  {:>13}  {:>13}  {:>8}", "instructions", "recorded", "now", "change")?;
+        const TITLE: &str = "instructions";
+        let width = self.0.iter().map(|row| row.workload.len()).max().unwrap_or_default().max(TITLE.len());
+        writeln!(f, "{TITLE:width$}  {:>13}  {:>13}  {:>9}", "recorded", "now", "change")?;
         let number = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
         for row in &self.0 {
             let change = row.percent().map_or("-".to_owned(), |percent| format!("{percent:+.2} %"));
             let (recorded, now) = (number(row.recorded), number(row.now));
-            writeln!(f, "{:width$}  {recorded:>13}  {now:>13}  {change:>8}", row.workload)?;
+            writeln!(f, "{:width$}  {recorded:>13}  {now:>13}  {change:>9}", row.workload)?;
         }
         Ok(())
     }
@@ -143,10 +144,10 @@ mod tests {
         let recorded: Counts = [("ws.b".to_owned(), 5), ("auth.long".to_owned(), 10)].into();
         let now: Counts = [("ws.a".to_owned(), 7), ("auth.long".to_owned(), 20)].into();
         let expected = "\
-instructions       recorded            now    change
+instructions       recorded            now     change
 auth.long                10             20  +100.00 %
-ws.a                      -              7         -
-ws.b                      5              -         -
+ws.a                      -              7          -
+ws.b                      5              -          -
 ";
         assert_eq!(Comparison::new(&recorded, &now).to_string(), expected);
     }

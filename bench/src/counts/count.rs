@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Failure, compare::Counts};
+use super::{Failure, compare::Counts, say};
 
 const RUNNER: &str = "gungraun-runner";
 
@@ -24,7 +24,7 @@ pub(crate) fn count() -> Result<Counts, Failure> {
     let target = target.canonicalize()?;
     let runner = runner(&root, &target)?;
     let mut bench = cargo();
-    bench.args(["bench", "--quiet", "--package", "bench", "--bench", "counts", "--"]);
+    bench.args(["bench", "--package", "bench", "--bench", "counts", "--"]);
     // Instructions only: caches are not simulated.
     bench.args(["--output-format=json", "--callgrind-args=--cache-sim=no"]);
     bench.env("GUNGRAUN_RUNNER", runner).env("GUNGRAUN_HOME", target.join("gungraun"));
@@ -43,6 +43,7 @@ fn runner(root: &Path, target: &Path) -> Result<PathBuf, Failure> {
     let folder = target.join("tools").join(format!("{RUNNER}-{version}"));
     let runner = folder.join("bin").join(RUNNER);
     if !runner.is_file() {
+        say(&mut std::io::stdout(), &format!("installing {RUNNER} {version} below {}", target.display()));
         let mut install = cargo();
         // Unoptimised: it only starts valgrind and reads what that has written.
         install.args([
