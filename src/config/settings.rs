@@ -73,6 +73,8 @@ pub struct Auth {
     pub leeway_s: u64,
     /// Whether a token without `exp` is refused.
     pub require_exp: bool,
+    /// Tokens that one shard remembers; 0: none.
+    pub cache_entries: u32,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
 }
@@ -191,6 +193,7 @@ impl Settings {
                 audience: None,
                 leeway_s: 5,
                 require_exp: false,
+                cache_entries: 10_000,
                 timeout_ms: 10_000,
             },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },

@@ -196,6 +196,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Whether a token that never expires is refused.",
     ),
     setting(
+        "auth.cache_entries",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.auth.cache_entries },
+        "How many verified tokens each shard remembers, so that clients that come back cost no second signature; about \
+         200 bytes each. Only those signed with `auth.keys`: a secret's are verified as fast. 0 is none.",
+    ),
+    setting(
         "auth.timeout_ms",
         &Number { unit: "milliseconds", range: 10..=600_000, at: |s| &mut s.auth.timeout_ms },
         "How long a connection may stay without a token. It is then closed with 4408.",

@@ -19,6 +19,8 @@ pub struct Config {
     /// The reactor backend in use, for the same.
     pub driver: &'static str,
     pub verifier: Arc<Verifier>,
+    /// Tokens that one shard remembers; 0 is none.
+    pub auth_cache_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     pub http: http::Limits,
@@ -67,6 +69,7 @@ impl Config {
             version: "1.2.3",
             driver: "epoll",
             verifier: Arc::new(verifier),
+            auth_cache_entries: 16,
             dev_tokens: None,
             http: http::Limits::default(),
             head_timeout_ms: 10_000,

@@ -40,6 +40,7 @@ pub use report::{NodeFacts, Report, ShardFacts};
 pub use writes::Wrote;
 
 use crate::{
+    auth::TokenCache,
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
@@ -71,6 +72,7 @@ pub enum Input<'a> {
 pub struct Engine {
     shard: ShardId,
     config: Config,
+    tokens: TokenCache,
     conns: Slab<Conn>,
     store: FrameStore,
     encoder: Encoder,
@@ -110,6 +112,7 @@ impl Engine {
         let hash = HashSeed::new(prng.next_u64());
         Self {
             shard,
+            tokens: TokenCache::new(config.auth_cache_entries),
             conns: Slab::new(),
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),

@@ -3,8 +3,9 @@
 //! writing while a write is blocked.
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
@@ -22,20 +23,22 @@ const RECEIVE_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) struct EpollBackend {
     epoll: Epoll,
-    waker: Waker,
     events: Box<[Event]>,
+    /// The events that the last sleep ended with, for the next harvest.
+    ready: usize,
     buffer: Box<[u8]>,
 }
 
 impl EpollBackend {
     pub(super) fn new(waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(waker.as_fd(), EPOLLIN, Token::BELL.pack())?;
-        // Edge-triggered, so that a listener that is not served (paused, backing off) does not keep the shard awake.
+        // Edge-triggered: a bell need not be silenced, and a listener that is not served (paused, backing off) does not
+        // keep the shard awake.
+        epoll.add(waker.bell().as_fd(), EPOLLIN | EPOLLET, Token::BELL.pack())?;
         epoll.add(listener, EPOLLIN | EPOLLET, Token::LISTENER.pack())?;
         Ok(Self {
             epoll,
-            waker: waker.clone(),
+            ready: 0,
             events: vec![NO_EVENT; EVENTS_MAX].into_boxed_slice(),
             buffer: vec![0; RECEIVE_BYTES_MAX].into_boxed_slice(),
         })
@@ -54,6 +57,20 @@ impl EpollBackend {
         self.epoll.remove(listener)
     }
 
+    /// Sleeps until there is something to harvest, or `timeout` has passed.
+    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.ready = match self.epoll.wait(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            outcome => outcome?,
+        };
+        Ok(())
+    }
+
+    /// There is known to be something to harvest.
+    pub(super) fn has_reports(&self) -> bool {
+        self.ready > 0
+    }
+
     /// Hands over what is there; true if the budget ended first or a receive filled the buffer.
     pub(super) fn harvest(
         &mut self,
@@ -64,10 +81,13 @@ impl EpollBackend {
     ) -> io::Result<bool> {
         let mut filled = false;
         while !budget.is_spent() {
-            let ready = match self.epoll.poll(&mut self.events) {
-                Ok(ready) => ready,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+            let ready = match mem::take(&mut self.ready) {
+                0 => match self.epoll.poll(&mut self.events) {
+                    Ok(ready) => ready,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(error),
+                },
+                ready => ready,
             };
             for index in 0..ready {
                 let Event { events, u64: bits } = self.events[index];
@@ -75,8 +95,7 @@ impl EpollBackend {
                 match token.kind {
                     Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
                     Kind::Listener => *to_accept = true,
-                    Kind::Bell => self.waker.silence(),
-                    Kind::Writable | Kind::Cancel => {}
+                    Kind::Bell | Kind::Writable | Kind::Cancel => {}
                 }
             }
             if ready < self.events.len() {

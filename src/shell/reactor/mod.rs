@@ -11,6 +11,7 @@ mod acceptor;
 mod buffers;
 mod doze;
 mod epoll;
+mod pace;
 mod ring;
 mod slots;
 pub(super) mod sys;
@@ -23,7 +24,7 @@ mod uring;
 use std::{
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr, TcpListener},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -31,12 +32,16 @@ use socket2::SockRef;
 
 use self::{
     acceptor::{Accepted, Acceptor},
-    doze::{Doze, Watch},
+    doze::Doze,
     epoll::EpollBackend,
+    pace::{Pace, Sleep},
     slots::{Slot, Slots},
     uring::Uring,
 };
-use super::{driver::Driver, waker::Waker};
+use super::{
+    driver::Driver,
+    waker::{Hears, Waker},
+};
 use crate::{
     base::{ConnId, ShardId},
     conn::SLICES_MAX,
@@ -47,6 +52,9 @@ pub use self::{ring::RingConfig, token::SLOTS_MAX};
 
 /// The longest sleep; a longer timeout ends early, which a wait may.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// How late a short wait may end beside what the kernel takes. The default of threads is 50 µs.
+const TIMER_SLACK: Duration = Duration::from_micros(1);
 
 /// What a reactor needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -134,13 +142,24 @@ pub struct Reactor {
     backend: Backend,
     waker: Waker,
     doze: Doze,
+    pace: Pace,
     more_waiting: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one per shard")]
 enum Backend {
     Uring(Uring),
-    Epoll(EpollBackend, Watch),
+    Epoll(EpollBackend),
+}
+
+impl AsFd for Backend {
+    /// Readable when there is something to harvest.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Uring(uring) => uring.as_fd(),
+            Self::Epoll(epoll) => epoll.as_fd(),
+        }
+    }
 }
 
 impl Reactor {
@@ -154,23 +173,23 @@ impl Reactor {
     ) -> io::Result<Self> {
         let backend = match driver {
             Driver::Uring => Backend::Uring(Uring::new(&config.ring, waker, listener.as_fd())?),
-            Driver::Epoll => {
-                let epoll = EpollBackend::new(waker, listener.as_fd())?;
-                let watch = Watch::new(epoll.as_fd())?;
-                Backend::Epoll(epoll, watch)
-            }
+            Driver::Epoll => Backend::Epoll(EpollBackend::new(waker, listener.as_fd())?),
         };
+        sys::set_timer_slack(TIMER_SLACK)?;
+        let doze = Doze::new(driver, backend.as_fd())?;
         Ok(Self {
             slots: Slots::new(config.shard),
             acceptor: Acceptor::new(listener)?,
             backend,
             waker: waker.clone(),
-            doze: Doze::new(driver, waker)?,
+            doze,
+            pace: Pace::new(Instant::now()),
             more_waiting: false,
         })
     }
 
-    /// Sleeps until there is something to do, and lets the runtime's other tasks run in any case.
+    /// Sleeps until there is something to do. A timeout below 10 ms is kept to a few microseconds. The runtime's other
+    /// tasks run at least every two milliseconds of waits and turns, not in each wait.
     /// Returns at once if `has_work` (asked when a [`Waker::wake`] would already be heard), if the last harvest left
     /// something, or if something is there by now. May return early without a reason. An error is fatal to the shard.
     pub async fn wait(
@@ -195,7 +214,7 @@ impl Reactor {
                 let listener = acceptor.listener().map(AsFd::as_fd);
                 uring.harvest(slots, listener, &mut budget, sink, &mut to_accept)?
             }
-            Backend::Epoll(epoll, _) => epoll.harvest(slots, &mut budget, sink, &mut to_accept)?,
+            Backend::Epoll(epoll) => epoll.harvest(slots, &mut budget, sink, &mut to_accept)?,
         };
         acceptor.ready = to_accept;
         self.accept(budget.accepts, sink);
@@ -220,7 +239,7 @@ impl Reactor {
             slot.write_armed = true;
             match &mut self.backend {
                 Backend::Uring(uring) => uring.arm_write(conn, slot),
-                Backend::Epoll(epoll, _) => epoll.arm_write(conn, slot),
+                Backend::Epoll(epoll) => epoll.arm_write(conn, slot),
             }
         }
         WriteOutcome::Written(written)
@@ -251,54 +270,114 @@ impl Reactor {
         let Some(listener) = self.acceptor.take_listener() else { return Ok(None) };
         match &mut self.backend {
             Backend::Uring(uring) => uring.forget_listener()?,
-            Backend::Epoll(epoll, _) => epoll.forget_listener(listener.as_fd())?,
+            Backend::Epoll(epoll) => epoll.forget_listener(listener.as_fd())?,
         }
         Ok(Some(listener))
     }
 
     async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
         let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
-        if self.settle()? || self.more_waiting || self.acceptor.is_due() || has_work() {
-            return self.doze.pass().await;
-        }
-        if let Backend::Uring(_) = self.backend {
-            // What the kernel rings for from here on is heard; what it has rung for before is asked about below.
-            self.waker.silence();
-        }
-        self.waker.fall_asleep();
-        let outcome = if has_work() || self.settle()? {
-            self.doze.pass().await
-        } else {
-            match &self.backend {
-                Backend::Uring(_) => self.doze.until_bell(timeout).await,
-                Backend::Epoll(_, watch) => self.doze.until(watch, timeout).await,
+        let mut now = Instant::now();
+        let deadline = now + timeout;
+        loop {
+            if self.has_reports() || self.acceptor.is_due() || now >= deadline {
+                return self.pass_if_owed(now).await;
             }
-        };
-        self.waker.rise();
-        outcome
+            let (plan, began) = (self.pace.plan(deadline - now), now);
+            self.waker.fall_asleep(self.hears(plan));
+            if has_work() {
+                self.waker.rise();
+                return self.pass_if_owed(now).await;
+            }
+            match plan {
+                Sleep::Hosted(left) => {
+                    let has_passed = self.sleep_hosted(left).await?;
+                    self.waker.rise();
+                    now = Instant::now();
+                    if has_passed {
+                        self.pace.passed(now);
+                    }
+                    self.pace.slept(now - began, true);
+                    return Ok(());
+                }
+                Sleep::Alone(slice) => {
+                    self.pass_if_owed(now).await?;
+                    self.sleep_alone(slice)?;
+                    self.waker.rise();
+                    now = Instant::now();
+                    let woken = self.has_reports();
+                    self.pace.slept(now - began, woken);
+                }
+            }
+        }
     }
 
     async fn wait_for_waker(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
-        let deadline = Instant::now() + timeout;
-        self.settle()?;
+        if let Backend::Uring(uring) = &mut self.backend {
+            uring.settle()?;
+        }
+        let mut now = Instant::now();
+        let deadline = now + timeout;
         loop {
-            self.waker.silence();
-            self.waker.fall_asleep();
-            let left = deadline.saturating_duration_since(Instant::now());
-            let outcome = if has_work() { self.doze.pass().await } else { self.doze.until_bell(left).await };
-            // The kernel rings the same bell for the ring, at most once until the next harvest.
+            self.pass_if_owed(now).await?;
+            self.waker.bell().silence();
+            self.waker.fall_asleep(Hears::Bell);
+            if !has_work() {
+                let left = deadline.saturating_duration_since(now);
+                sys::wait_readable(self.waker.bell().as_fd(), left.min(pace::ALONE_MAX))?;
+            }
             let woken = self.waker.rise() || has_work();
-            if outcome.is_err() || woken || Instant::now() >= deadline {
-                return outcome;
+            now = Instant::now();
+            if woken || now >= deadline {
+                return Ok(());
             }
         }
     }
 
-    /// Brings what is queued to the kernel; true if there is known to be something to harvest.
-    fn settle(&mut self) -> io::Result<bool> {
+    async fn pass_if_owed(&mut self, now: Instant) -> io::Result<()> {
+        if self.pace.owes_pass(now) {
+            self.doze.pass().await?;
+            self.pace.passed(now);
+        }
+        Ok(())
+    }
+
+    /// There is known to be something to harvest.
+    fn has_reports(&mut self) -> bool {
+        self.more_waiting
+            || match &mut self.backend {
+                Backend::Uring(uring) => uring.has_reports(),
+                Backend::Epoll(epoll) => epoll.has_reports(),
+            }
+    }
+
+    fn sleep_alone(&mut self, timeout: Duration) -> io::Result<()> {
         match &mut self.backend {
-            Backend::Uring(uring) => uring.settle(),
-            Backend::Epoll(..) => Ok(false),
+            Backend::Uring(uring) => uring.sleep(timeout),
+            Backend::Epoll(epoll) => epoll.sleep(timeout),
+        }
+    }
+
+    /// True if the runtime's driver has had a pass.
+    async fn sleep_hosted(&mut self, timeout: Duration) -> io::Result<bool> {
+        match &mut self.backend {
+            Backend::Uring(uring) => {
+                uring.arm_chime()?;
+                // A ring before the arming may have been silenced.
+                let is_quiet = !uring.has_reports() && !self.waker.is_awake();
+                let outcome = if is_quiet { self.doze.sleep(timeout).await } else { Ok(false) };
+                uring.mute_chime();
+                outcome
+            }
+            Backend::Epoll(_) => self.doze.sleep(timeout).await,
+        }
+    }
+
+    /// What wakes the shard out of the sleep that it has planned.
+    fn hears(&self, plan: Sleep) -> Hears {
+        match (&self.backend, plan) {
+            (Backend::Uring(_), Sleep::Hosted(_)) => Hears::Chime,
+            (Backend::Uring(_), Sleep::Alone(_)) | (Backend::Epoll(_), _) => Hears::Bell,
         }
     }
 
@@ -323,7 +402,7 @@ impl Reactor {
                     uring.open(conn, slot.as_fd());
                     Ok(())
                 }
-                Backend::Epoll(epoll, _) => epoll.open(conn, slot.as_fd()),
+                Backend::Epoll(epoll) => epoll.open(conn, slot.as_fd()),
             },
             Err(_socket) => {
                 debug_assert!(false, "the sink gave an id that is in use or not of this shard: {conn:?}");

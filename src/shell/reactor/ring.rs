@@ -7,11 +7,13 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::atomic::{Ordering, fence},
+    time::Duration,
 };
 
 use io_uring::{
     EnterFlags, IoUring, cqueue, opcode, squeue,
-    types::{CancelBuilder, Fd, Timespec},
+    types::{CancelBuilder, Fd, SubmitArgs, Timespec},
 };
 
 use super::{
@@ -66,9 +68,10 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Makes the ring on the thread that will use it; the kernel rings `bell` whenever there is work for it.
+    /// Makes the ring on the thread that will use it; the kernel rings `chime` when there is work for it,
+    /// once [`Ring::arm_chime`] has asked for that.
     /// Needs Linux 6.1; older kernels answer `EINVAL`.
-    pub(super) fn new(config: &RingConfig, bell: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(config: &RingConfig, chime: BorrowedFd<'_>) -> io::Result<Self> {
         let uring = IoUring::builder()
             .dontfork()
             .setup_clamp()
@@ -79,10 +82,12 @@ impl Ring {
             .setup_cqsize(config.completions)
             .build(config.submissions)?;
         let submitter = uring.submitter();
-        submitter.register_eventfd(bell.as_raw_fd())?;
+        submitter.register_eventfd(chime.as_raw_fd())?;
         let buffers =
             Buffers::register(&submitter, config.buffer_bytes, config.buffers_first, config.buffers_max)?;
-        Ok(Self { uring, buffers, backlog: VecDeque::new() })
+        let mut ring = Self { uring, buffers, backlog: VecDeque::new() };
+        ring.mute_chime();
+        Ok(ring)
     }
 
     /// Receives from `socket` into provided buffers until it ends, fails, or is cancelled.
@@ -99,9 +104,9 @@ impl Ring {
         );
     }
 
-    /// Reports each time that something becomes readable at `listener`.
-    pub(super) fn poll_readable(&mut self, listener: impl AsFd, token: Token) {
-        let fd = Fd(listener.as_fd().as_raw_fd());
+    /// Reports each time that something more becomes readable at `source`.
+    pub(super) fn poll_readable(&mut self, source: impl AsFd, token: Token) {
+        let fd = Fd(source.as_fd().as_raw_fd());
         let poll = opcode::PollAdd::new(fd, libc::POLLIN.cast_unsigned().into()).multi(true);
         self.push(poll.build().user_data(token.pack()));
     }
@@ -134,6 +139,22 @@ impl Ring {
         }
     }
 
+    /// Submits all entries, and sleeps until there is a report or `timeout` has passed.
+    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.fill();
+        if !self.backlog.is_empty() {
+            return self.enter(true);
+        }
+        let time = Timespec::from(timeout);
+        match self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)) {
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
+                _ => Err(error),
+            },
+            Ok(_) => Ok(()),
+        }
+    }
+
     /// The oldest report that has not been taken.
     pub(super) fn next(&mut self) -> Option<Completion> {
         let entry = self.uring.completion().next()?;
@@ -150,12 +171,28 @@ impl Ring {
         self.backlog.is_empty() && self.uring.submission().is_empty()
     }
 
+    /// Lets the kernel ring the chime.
+    pub(super) fn arm_chime(&mut self) {
+        self.uring.completion().enable_eventfd();
+        fence(Ordering::SeqCst);
+    }
+
+    /// The opposite of [`Ring::arm_chime`].
+    pub(super) fn mute_chime(&mut self) {
+        self.uring.completion().disable_eventfd();
+    }
+
+    /// The queue was full when the kernel last looked at it.
+    pub(super) fn is_backed_up(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
     /// There are reports to take.
     pub(super) fn has_reports(&mut self) -> bool {
         !self.uring.completion().is_empty()
     }
 
-    /// The kernel has work that only [`Ring::enter`] with `run` gets done. It rings the bell once for the first
+    /// The kernel has work that only [`Ring::enter`] with `run` gets done. It rings the chime once for the first
     /// piece of work and never for the rest, so this must be asked before going to sleep.
     pub(super) fn has_deferred(&mut self) -> bool {
         let queue = self.uring.submission();

@@ -20,7 +20,7 @@ pub(super) enum Kind {
     Writable,
     /// Connections to accept.
     Listener,
-    /// The shard's bell (epoll only).
+    /// The shard's bell.
     Bell,
     /// Nothing: the report of a cancellation itself.
     Cancel,

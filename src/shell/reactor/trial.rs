@@ -9,7 +9,7 @@ use super::{
     ring::{Ring, RingConfig},
     token::{Kind, Token},
 };
-use crate::shell::waker::Waker;
+use crate::shell::waker::Bell;
 
 /// Builds a small ring with the very flags and operations of the real one and receives a byte through it.
 pub(in crate::shell) fn try_ring() -> io::Result<()> {
@@ -20,8 +20,8 @@ pub(in crate::shell) fn try_ring() -> io::Result<()> {
         buffers_max: 1,
         ..RingConfig::default()
     };
-    let waker = Waker::new()?;
-    let mut ring = Ring::new(&config, waker.as_fd())?;
+    let chime = Bell::new()?;
+    let mut ring = Ring::new(&config, chime.as_fd())?;
     let (mut near, far) = UnixStream::pair()?;
     let token = Token { kind: Kind::Receive, slot: 0, generation: 0 };
     ring.receive(&far, token);

@@ -5,6 +5,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use super::{
@@ -20,16 +21,18 @@ const ROUNDS_MAX: usize = 256;
 
 pub(super) struct Uring {
     ring: Ring,
+    waker: Waker,
     /// Sockets of closed connections, until the queue that may name them is empty.
     closing: Vec<OwnedFd>,
 }
 
 impl Uring {
     pub(super) fn new(config: &RingConfig, waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
-        let mut ring = Ring::new(config, waker.as_fd())?;
+        let mut ring = Ring::new(config, waker.chime().as_fd())?;
         ring.poll_readable(listener, Token::LISTENER);
+        ring.poll_readable(waker.bell(), Token::BELL);
         ring.enter(false)?;
-        Ok(Self { ring, closing: Vec::new() })
+        Ok(Self { ring, waker: waker.clone(), closing: Vec::new() })
     }
 
     pub(super) fn open(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
@@ -78,7 +81,12 @@ impl Uring {
                             self.ring.poll_readable(listener, Token::LISTENER);
                         }
                     }
-                    Kind::Cancel | Kind::Bell => {}
+                    Kind::Bell => {
+                        if !report.goes_on {
+                            self.ring.poll_readable(self.waker.bell(), Token::BELL);
+                        }
+                    }
+                    Kind::Cancel => {}
                 }
             }
             if budget.is_spent() {
@@ -91,13 +99,37 @@ impl Uring {
         Ok(true)
     }
 
-    /// Submits what harvest and the calls after it have queued; true if there is something to harvest already.
-    pub(super) fn settle(&mut self) -> io::Result<bool> {
-        if !self.ring.is_submitted() || !self.closing.is_empty() {
-            // A cancelled receive lets go of its socket only when the kernel runs what it has deferred.
-            self.enter(!self.closing.is_empty())?;
+    /// Submits what harvest and the calls after it have queued.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if self.ring.is_submitted() && self.closing.is_empty() {
+            return Ok(());
         }
-        Ok(self.ring.has_deferred() || self.ring.has_reports() || !self.ring.is_submitted())
+        // A cancelled receive lets go of its socket only when the kernel runs what it has deferred.
+        self.enter(!self.closing.is_empty())
+    }
+
+    /// There is known to be something to harvest.
+    pub(super) fn has_reports(&mut self) -> bool {
+        self.ring.has_deferred() || self.ring.has_reports() || self.ring.is_backed_up()
+    }
+
+    /// From here until [`Uring::mute_chime`] the kernel rings the chime for each first report. Look for reports afterwards.
+    pub(super) fn arm_chime(&mut self) -> io::Result<()> {
+        self.waker.chime().silence();
+        self.ring.arm_chime();
+        // The kernel has looked whether to ring for what it has deferred before this.
+        self.enter(true)
+    }
+
+    pub(super) fn mute_chime(&mut self) {
+        self.ring.mute_chime();
+    }
+
+    /// Sleeps until there is something to harvest, or `timeout` has passed.
+    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+        self.ring.sleep(timeout)?;
+        self.submitted();
+        Ok(())
     }
 
     fn received(&mut self, report: Completion, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {
@@ -146,14 +178,25 @@ impl Uring {
             self.ring.cancel(Token::of(conn, Kind::Writable));
         }
         self.closing.push(slot.into_socket());
+        self.submitted();
     }
 
     fn enter(&mut self, run: bool) -> io::Result<()> {
         self.ring.enter(run)?;
+        self.submitted();
+        Ok(())
+    }
+
+    fn submitted(&mut self) {
         if self.ring.is_submitted() {
             self.closing.clear();
         }
-        Ok(())
+    }
+}
+
+impl AsFd for Uring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.waker.chime().as_fd()
     }
 }
 

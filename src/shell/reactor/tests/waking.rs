@@ -9,11 +9,13 @@ use super::*;
 
 on_both_drivers!(
     no_wake_is_lost,
+    no_wake_is_lost_between_long_sleeps,
     no_wake_is_lost_waiting_for_the_waker_alone,
     waiting_for_the_waker_alone_ignores_sockets,
     a_busy_shard_lets_other_tasks_run,
     a_dropped_wait_loses_nothing,
     a_timeout_ends_the_wait,
+    a_short_wait_is_kept,
     sides_that_have_ended_keep_nobody_awake,
 );
 
@@ -25,16 +27,20 @@ fn reactor(driver: Driver, waker: &Waker) -> (Reactor, SocketAddr) {
 }
 
 fn no_wake_is_lost(driver: Driver) {
-    ping_pong(driver, WaitFor::Anything, 100_000);
+    ping_pong(driver, WaitFor::Anything, 100_000, Duration::ZERO);
+}
+
+fn no_wake_is_lost_between_long_sleeps(driver: Driver) {
+    ping_pong(driver, WaitFor::Anything, 1_000, pace::ALONE_MAX);
 }
 
 fn no_wake_is_lost_waiting_for_the_waker_alone(driver: Driver) {
-    ping_pong(driver, WaitFor::WakeOnly, 20_000);
+    ping_pong(driver, WaitFor::WakeOnly, 20_000, Duration::ZERO);
 }
 
-/// Another thread posts a number and wakes the shard; posts the next one once the shard has seen it, after a pause
-/// that varies so that it meets the shard in every stage of falling asleep.
-fn ping_pong(driver: Driver, what: WaitFor, rounds: usize) {
+/// Another thread posts a number and wakes the shard; posts the next one once the shard has seen it, after a pause of
+/// at least `pause` that varies so that it meets the shard in every stage of falling asleep.
+fn ping_pong(driver: Driver, what: WaitFor, rounds: usize, pause: Duration) {
     let waker = Waker::new().unwrap();
     let (posted, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -47,6 +53,10 @@ fn ping_pong(driver: Driver, what: WaitFor, rounds: usize) {
                     if since.elapsed() > DEADLINE {
                         return Err(round);
                     }
+                    thread::yield_now();
+                }
+                let since = Instant::now();
+                while since.elapsed() < pause {
                     thread::yield_now();
                 }
                 for _ in 0..round % 64 * 8 {
@@ -183,6 +193,28 @@ fn a_timeout_ends_the_wait(driver: Driver) {
         for what in [WaitFor::Anything, WaitFor::WakeOnly] {
             for timeout in [Duration::ZERO, Duration::from_millis(3)] {
                 reactor.wait(what, timeout, || false).await.unwrap();
+            }
+        }
+    })
+    .unwrap();
+}
+
+fn a_short_wait_is_kept(driver: Driver) {
+    let waker = Waker::new().unwrap();
+    driver::with_runtime(driver, async {
+        let (mut reactor, _) = reactor(driver, &waker);
+        for what in [WaitFor::Anything, WaitFor::WakeOnly] {
+            for timeout in [30, 300, 3_000, 9_000].map(Duration::from_micros) {
+                // Whatever else ends a wait has come by now, and no wait ends early for nothing.
+                reactor.wait(what, timeout, || false).await.unwrap();
+                let _ = reactor.harvest(BUDGET, &mut Echo::new(Script::default())).unwrap();
+                let began = Instant::now();
+                reactor.wait(what, timeout, || false).await.unwrap();
+                assert!(
+                    began.elapsed() >= timeout,
+                    "{what:?} of {timeout:?} ended after {:?}",
+                    began.elapsed()
+                );
             }
         }
     })
