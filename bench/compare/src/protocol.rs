@@ -5,6 +5,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::hmac;
+use ringway::ws::handshake::{AcceptKey, accept_key};
 use serde::Deserialize;
 
 /// The key and secret of the peers' contract.
@@ -193,7 +194,7 @@ const NONCE: [u8; 16] = *b"compare, compare";
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
     key: String,
-    accept: String,
+    accept: AcceptKey,
 }
 
 /// Where the answer stands.
@@ -209,7 +210,7 @@ pub(crate) enum Upgrade {
 impl Handshake {
     pub(crate) fn new() -> Self {
         let key = BASE64_STANDARD.encode(NONCE);
-        Self { accept: ringway::ws::handshake::accept_key(&key), key }
+        Self { accept: accept_key(&key), key }
     }
 
     pub(crate) fn request(&self, path: &str, port: u16, token: Option<&str>) -> String {
@@ -234,7 +235,7 @@ impl Handshake {
         if !status.starts_with("HTTP/1.1 101") {
             return Upgrade::Refused(status.to_owned());
         }
-        if memchr::memmem::find(head.as_bytes(), self.accept.as_bytes()).is_none() {
+        if memchr::memmem::find(head.as_bytes(), self.accept.as_str().as_bytes()).is_none() {
             return Upgrade::Refused("101 without the right Sec-WebSocket-Accept".to_owned());
         }
         if head.to_ascii_lowercase().contains("sec-websocket-extensions") {
