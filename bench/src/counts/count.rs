@@ -45,7 +45,8 @@ fn runner(root: &Path, target: &Path) -> Result<PathBuf, Failure> {
     if !runner.is_file() {
         say(&mut std::io::stdout(), &format!("installing {RUNNER} {version} below {}", target.display()));
         let mut install = cargo();
-        // Unoptimised: it only starts valgrind and reads what that has written.
+        // Unoptimised and without debug information: it only starts valgrind and reads what that has written.
+        install.env("CARGO_PROFILE_DEV_DEBUG", "0");
         install.args([
             "install",
             "--quiet",
