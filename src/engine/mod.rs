@@ -17,7 +17,6 @@ mod drain;
 mod fan_out;
 mod http;
 mod output;
-mod pace;
 mod parcel;
 mod report;
 mod rooms;
@@ -41,7 +40,7 @@ pub use writes::Wrote;
 
 use crate::{
     auth::TokenCache,
-    base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
+    base::{ConnId, Now, RoomKey, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
     hub::{Home, Roster},
@@ -90,9 +89,10 @@ pub struct Engine {
     own_parcels: VecDeque<Parcel>,
     /// Publications on their way to the members here.
     held: Held,
-    pace: pace::Pace,
     /// When the release of this turn began, if there was one.
     release_began_us: Option<u64>,
+    /// Rooms that were released in this turn, and rest after it.
+    released: Vec<RoomKey>,
     /// When the publications that were released in this turn had been received.
     fanned_out: Vec<u64>,
     /// Scratch of the fan-out: for each event who does not get it.
@@ -126,7 +126,7 @@ impl Engine {
             outputs: VecDeque::new(),
             own_parcels: VecDeque::new(),
             held: Held::new(hash),
-            pace: pace::Pace::new(config.latency_budget_us),
+            released: Vec::new(),
             release_began_us: None,
             fanned_out: Vec::new(),
             except: Vec::new(),

@@ -48,9 +48,7 @@ impl Engine {
         for received_us in self.fanned_out.drain(..) {
             self.metrics.message_latency.observe_us(now.mono_us.saturating_sub(received_us));
         }
-        if let Some(began_us) = self.release_began_us.take() {
-            self.pace.released(began_us, now.mono_us);
-        }
+        self.rest_released(now);
     }
 
     /// Whether [`Engine::take_writes`] has something to do.
@@ -208,7 +206,7 @@ impl Engine {
     ) {
         // What was ordered before the end is said before it. A slow consumer has no room for it.
         if reason != Disconnect::SlowConsumer {
-            self.release(now);
+            self.release_all(now);
         }
         // Refused, as the stage is, when it is closing already.
         if self.recipients(u32::MAX).queue(id, last) == Queued::Yes {

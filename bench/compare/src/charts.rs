@@ -71,7 +71,7 @@ fn heading(root: &Area<'_>, results: &Results) -> Result<(), String> {
     let machine = &results.machine;
     write_text(root, "Ringway beside its peers", (MARGIN, 12), (FONT, 20).into_font().color(&INK))?;
     let line = format!(
-        "{}, server and generator on a core each, Linux {}, {}, medians of {} rounds",
+        "{}, server and generator on a core each, Linux {}, {}, medians of {} rounds; pale with *: does not count",
         machine.cpu,
         machine.kernel,
         machine.date.split('T').next().unwrap_or_default(),

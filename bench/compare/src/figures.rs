@@ -5,7 +5,7 @@ use crate::{
     peers::{REFERENCE, Standing},
     results::{Entry, Results, ScenarioResults},
     scenario::{Scenario, Shape},
-    text::grouped,
+    text::{grouped, micros},
 };
 
 /// The figure that a scenario is about.
@@ -20,12 +20,7 @@ pub(crate) struct Figure {
 impl Figure {
     /// By the scenario's name; results may be older than the list of scenarios.
     pub(crate) fn of_scenario(name: &str) -> Self {
-        let cpu = |head| Self {
-            head,
-            of: |it| it.cpu_us_per_unit,
-            show: |it| if it < 10.0 { format!("{it:.3}") } else { format!("{it:.1}") },
-            more_is_better: false,
-        };
+        let cpu = |head| Self { head, of: |it| it.cpu_us_per_unit, show: micros, more_is_better: false };
         let count = |head, of, more_is_better| Self { head, of, show: grouped, more_is_better };
         match Scenario::named(name).map(|it| it.shape) {
             Some(Shape::Idle(_)) => count("B/connection", Sample::bytes_per_connection, false),
@@ -49,7 +44,7 @@ impl Figure {
     }
 }
 
-/// What figures are set in relation to. `None` where there is nobody, or where nobody's figure counts.
+/// What figures are set in relation to. `None` where there is nobody, or where no run was sound.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Yardsticks {
     pub(crate) reference: Option<f64>,
@@ -64,13 +59,13 @@ impl Yardsticks {
         let by_standing = |wanted: Standing| {
             let entries = scenario.entries.iter();
             let entries = entries.filter(move |it| standing(results, &it.peer) == wanted);
-            entries.filter_map(Entry::counting).collect::<Vec<_>>()
+            entries.filter_map(Entry::sound).collect::<Vec<_>>()
         };
         let (peers, floors) = (by_standing(Standing::Peer), by_standing(Standing::Floor));
         let better = |a: f64, b: f64| if figure.more_is_better { a.max(b) } else { a.min(b) };
         let reference = scenario.entries.iter().find(|it| it.peer == REFERENCE);
         Self {
-            reference: reference.and_then(Entry::counting).map(figure.of),
+            reference: reference.and_then(Entry::sound).map(figure.of),
             best: peers.iter().map(|it| (figure.of)(it)).reduce(better),
             floor: floors.first().map(|it| (figure.of)(it)),
             best_p99_us: peers.iter().map(|it| it.latency.p99_us).reduce(f64::min),

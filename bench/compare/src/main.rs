@@ -12,6 +12,7 @@ mod failure;
 mod figures;
 mod frames;
 mod histogram;
+mod ladder;
 mod ledger;
 mod limits;
 mod machine;

@@ -51,7 +51,7 @@ fn serve(stream: TcpStream, rooms: &Rooms, fault: Fault) -> Option<()> {
     let (mut key, mut line) = (String::new(), String::new());
     while reader.read_line(&mut line).ok()? > 2 {
         if let Some(value) = line.strip_prefix("Sec-WebSocket-Key: ") {
-            key = handshake::accept_key(value.trim());
+            key = handshake::accept_key(value.trim()).as_str().to_owned();
         }
         line.clear();
     }

@@ -98,9 +98,9 @@ impl Usage {
         self.share(self.generator_ns)
     }
 
-    /// Of the time.
+    /// Of the time. A wait is booked when it ends, so that one that began earlier may show as more than all of it.
     pub(crate) fn waited_share(&self) -> f64 {
-        self.share(self.waited_ns)
+        self.share(self.waited_ns).min(1.0)
     }
 
     fn share(&self, ns: u64) -> f64 {

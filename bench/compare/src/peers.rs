@@ -91,7 +91,7 @@ pub(crate) fn find(binaries: &[String]) -> Result<Vec<Peer>, Failure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
     let mut others = BTreeMap::new();
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let path = entry.path();
+        let Ok(path) = fs::canonicalize(entry.path()) else { continue };
         let manifest = path.join("peer.toml");
         if let Ok(text) = fs::read_to_string(&manifest) {
             let name = entry.file_name().to_string_lossy().into_owned();

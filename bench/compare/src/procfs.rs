@@ -4,11 +4,12 @@ use std::fs;
 
 const TICK_NS: u64 = 10_000_000;
 
-/// Times of all threads of a process, in ns.
+/// Times of a process, in ns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Times {
+    /// Of all threads.
     pub(crate) cpu_ns: u64,
-    /// Runnable, while something else had the core: in a fair comparison next to nothing.
+    /// Of the busiest thread: runnable, while something else had the core. In a fair comparison next to nothing.
     pub(crate) waited_ns: u64,
 }
 
@@ -16,12 +17,14 @@ pub(crate) struct Times {
 /// them, in ticks of 10 ms. The larger one is right.
 pub(crate) fn times(pid: u32) -> Option<Times> {
     let by_stat_ns = fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|it| stat_ns(&it))?;
-    let mut times = Times::default();
+    let (mut times, mut busiest_ns) = (Times::default(), 0);
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
         let Times { cpu_ns, waited_ns } = schedstat(&text).unwrap_or_default();
         times.cpu_ns += cpu_ns;
-        times.waited_ns += waited_ns;
+        if cpu_ns > busiest_ns {
+            (busiest_ns, times.waited_ns) = (cpu_ns, waited_ns);
+        }
     }
     // A difference of a few ticks is only that `stat` is coarse.
     if by_stat_ns > times.cpu_ns + 5 * TICK_NS {

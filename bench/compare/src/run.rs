@@ -15,13 +15,13 @@ use crate::{
     connect::Target,
     cores::{self, Cores},
     failure::Failure,
-    limits,
+    ladder, limits,
     machine::Machine,
     measure::{FIRST_COMERS, Sample, measure},
     note::note,
     peers::{self, Peer},
-    results::{Entry, GENERATOR_SHARE_MAX, Results, ScenarioResults},
-    scenario::{LADDER, LADDER_P99_MAX_US, SCENARIOS, Scenario, Shape},
+    results::{Entry, Results, ScenarioResults},
+    scenario::{SCENARIOS, Scenario, Shape},
     server::Server,
     token,
 };
@@ -95,7 +95,9 @@ impl Bench {
                 let at = (turn + round) % able.len();
                 let peer = able[at];
                 let result = match scenario.shape {
-                    Shape::Ladder(_) => self.climb(scenario, peer, &entries[at]),
+                    Shape::Ladder(_) => ladder::climb(&entries[at].samples, |step| {
+                        self.one(scenario.shape, Some(step), peer, 1, self.seconds.min(STEP_SECONDS_MAX))
+                    }),
                     Shape::Idle(_) | Shape::FanOut(..) | Shape::Echo(..) | Shape::Storm { .. } => {
                         self.one(scenario.shape, None, peer, 1, self.seconds)
                     }
@@ -140,44 +142,6 @@ impl Bench {
             (Err(ended), _) => Err(ended),
             (Ok(()), measured) => measured,
         }
-    }
-
-    /// Up the ladder until a step does not hold; later rounds begin below where earlier ones ended.
-    fn climb(&self, scenario: &Scenario, peer: &Peer, so_far: &Entry) -> Result<Sample, Failure> {
-        let best = so_far.samples.iter().map(|it| it.messages_per_s).min().unwrap_or_default();
-        let begin = LADDER.iter().filter(|&&it| it <= best).count().saturating_sub(2);
-        let mut held: Option<Sample> = None;
-        for &step in &LADDER[begin..] {
-            let sample = self.one(scenario.shape, Some(step), peer, 1, self.seconds.min(STEP_SECONDS_MAX));
-            let limit = match &sample {
-                Err(Failure::Interrupted) => return Err(Failure::Interrupted),
-                Err(failure) => Some(failure.to_string()),
-                Ok(sample) => broken(sample),
-            };
-            match (sample, limit) {
-                (Ok(sample), None) => held = Some(sample),
-                (_, limit) => {
-                    let limit = format!("at {step}/s: {}", limit.unwrap_or_default());
-                    let Some(held) = held else {
-                        return Err(Failure::Setup(format!("no step held, {limit}")));
-                    };
-                    return Ok(Sample { remark: limit, ..held });
-                }
-            }
-        }
-        held.ok_or_else(|| Failure::Setup("no step held".to_owned()))
-    }
-}
-
-/// Why a step does not hold.
-fn broken(sample: &Sample) -> Option<String> {
-    if sample.faults.any() {
-        Some(sample.faults.to_string())
-    } else if sample.latency.p99_us >= LADDER_P99_MAX_US || sample.generator_share >= GENERATOR_SHARE_MAX {
-        let busy = sample.generator_share * 100.0;
-        Some(format!("p99 {:.1} ms, generator at {busy:.0} %", sample.latency.p99_us / 1e3))
-    } else {
-        None
     }
 }
 

@@ -30,8 +30,9 @@ fn draw(scaling: &Scaling, path: &Path) -> Result<(), String> {
     let (left, right) = root.split_horizontally(SIZE.0 / 2);
     let title =
         format!("CPU per delivery, µs, at {} deliveries/s", grouped(f64::from(scaling.deliveries_per_s)));
-    panel(&left, &title, scaling, |it| it.traffic.median.as_ref().map(|it| it.cpu_us_per_unit))?;
-    panel(&right, "Resident memory per idle connection, bytes", scaling, |it| {
+    let (below, above) = (SeriesLabelPosition::LowerRight, SeriesLabelPosition::UpperRight);
+    panel(&left, &title, scaling, below, |it| it.traffic.median.as_ref().map(|it| it.cpu_us_per_unit))?;
+    panel(&right, "Resident memory per idle connection, bytes", scaling, above, |it| {
         it.idle.median.as_ref().map(crate::measure::Sample::bytes_per_connection)
     })?;
     root.present().map_err(text)
@@ -41,6 +42,7 @@ fn panel(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     title: &str,
     scaling: &Scaling,
+    legend: SeriesLabelPosition,
     figure: impl Fn(&Point) -> Option<f64>,
 ) -> Result<(), String> {
     let most = scaling.points.iter().map(|it| it.connections).max().unwrap_or(1);
@@ -52,7 +54,6 @@ fn panel(
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..f64::from(most) * 1.05, 0.0..largest * HEADROOM)
         .map_err(text)?;
-    let decimals = if largest < 20.0 { 2 } else { 0 };
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -60,7 +61,7 @@ fn panel(
         .bold_line_style(FAINT.mix(0.25))
         .x_desc("connections")
         .x_label_formatter(&|it| grouped(*it))
-        .y_label_formatter(&|it| format!("{it:.decimals$}"))
+        .y_label_formatter(&|it| if largest < 20.0 { format!("{it:.1}") } else { grouped(*it) })
         .label_style((FONT, 12).into_font().color(&INK))
         .draw()
         .map_err(text)?;
@@ -80,7 +81,7 @@ fn panel(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(legend)
         .label_font((FONT, 12).into_font().color(&INK))
         .draw()
         .map_err(text)

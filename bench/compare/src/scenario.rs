@@ -33,12 +33,6 @@ pub(crate) struct Scenario {
     pub(crate) shape: Shape,
 }
 
-/// Messages a second, bottom to top.
-pub(crate) const LADDER: [u32; 13] =
-    [6_000, 8_000, 10_000, 12_500, 15_000, 17_500, 20_000, 25_000, 30_000, 35_000, 40_000, 50_000, 60_000];
-/// A step is held when nothing is lost, the p99 is below this, and the generator is not what limits.
-pub(crate) const LADDER_P99_MAX_US: f64 = 10_000.0;
-
 const FLOOD: Crowd = crowd(1, 200, 10);
 const HUNDREDS: Crowd = crowd(100, 100, 0);
 

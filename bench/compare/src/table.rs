@@ -12,6 +12,8 @@ use crate::{
 };
 
 const NOTHING: &str = "–";
+/// Of what a server said last; all of it stands in the results.
+const REMARK_CHARS_MAX: usize = 160;
 
 /// The whole report.
 pub(crate) fn render(results: &Results) -> String {
@@ -95,11 +97,12 @@ fn cells(median: &Sample, figure: Figure, yardsticks: Yardsticks, has_latency: b
     cells.extend([yardsticks.reference, yardsticks.best, yardsticks.floor].map(|it| ratio(value, it)));
     if has_latency {
         let latency = &median.latency;
+        let time = |us| if latency.samples == 0 { NOTHING.to_owned() } else { millis(us) };
         cells.extend([
-            millis(latency.p50_us),
-            millis(latency.p99_us),
-            ratio(latency.p99_us, yardsticks.best_p99_us),
-            millis(latency.p99_9_us),
+            time(latency.p50_us),
+            time(latency.p99_us),
+            ratio(latency.p99_us, yardsticks.best_p99_us.filter(|_| latency.samples > 0)),
+            time(latency.p99_9_us),
             grouped(median.units_per_s),
             grouped(median.bytes_per_connection()),
         ]);
@@ -114,7 +117,7 @@ fn cells(median: &Sample, figure: Figure, yardsticks: Yardsticks, has_latency: b
 
 /// Why it does not count, why rounds failed, what limited.
 fn remarks(entry: &Entry) -> String {
-    let error = entry.errors.first().map(|it| it.lines().next().unwrap_or_default().to_owned());
+    let error = entry.errors.first().map(|it| it.replace('\n', " ").chars().take(REMARK_CHARS_MAX).collect());
     let remark = entry.median.as_ref().map(|it| it.remark.clone()).filter(|it| !it.is_empty());
     let all: Vec<String> = entry.objections.iter().cloned().chain(error).chain(remark).collect();
     all.join("; ")

@@ -15,10 +15,11 @@ fn sample(cpu_us_per_unit: f64, p99_us: f64) -> Sample {
         cpu_us_per_unit,
         units_per_s: 100_000.0,
         latency: Percentiles {
+            samples: 1,
             p50_us: p99_us / 2.0,
             p99_us,
             p99_9_us: p99_us * 2.0,
-            ..Percentiles::default()
+            max_us: 0.0,
         },
         server_share: 0.25,
         generator_share: 0.125,
@@ -81,7 +82,7 @@ ws              *            1.000      0.50    0.50     0.80    0.01    0.01   
 floor                        1.250      0.62    0.62     1.00    0.35    0.70    0.70      1.40  100,000         2,500      25.0         12.5
 ringway                      1.500      0.75    0.75     1.20    0.40    0.80    0.80      1.60  100,000         2,500      25.0         12.5
 uwebsockets-js               2.000      1.00    1.00     1.60    0.50    1.00    1.00      2.00  100,000         2,500      25.0         12.5
-gone            *                –         –       –        –       –       –       –         –        –             –         –            –  1 of 1 rounds failed; the server ended
+gone            *                –         –       –        –       –       –       –         –        –             –         –            –  1 of 1 rounds failed; the server ended with a long story
 
 * does not count: the reason stands at the end of the line
 floor           1        a package; as it comes

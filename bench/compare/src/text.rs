@@ -49,6 +49,15 @@ pub(crate) fn millis(us: f64) -> String {
     }
 }
 
+/// Microseconds, to three digits or so.
+pub(crate) fn micros(us: f64) -> String {
+    match us {
+        100.0.. => format!("{us:.0}"),
+        10.0..100.0 => format!("{us:.1}"),
+        _ => format!("{us:.3}"),
+    }
+}
+
 /// Of a whole.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
@@ -73,6 +82,7 @@ mod tests {
             assert_eq!(grouped(number), expected);
         }
         assert_eq!([millis(123.0), millis(12_345.0), millis(123_456.0)], ["0.12", "12.3", "123"]);
+        assert_eq!([micros(0.25), micros(12.34), micros(123.4)], ["0.250", "12.3", "123"]);
         assert_eq!(percent(0.1234), "12.3");
     }
 }

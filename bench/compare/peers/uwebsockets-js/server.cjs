@@ -5,7 +5,7 @@
 const uws = require("@trufflesuite/uws-js-unofficial");
 
 // Without a binary for this Node.js the package falls back to `ws`, which would be measured under a wrong name.
-if (!uws._cfg) throw new Error(`no native uWebSockets.js for Node.js ${process.version}`);
+if (!uws.SSLApp) throw new Error(`no native uWebSockets.js for Node.js ${process.version}`);
 
 const JOINED = "K";
 const [JOIN, PUBLISH, ECHO] = Buffer.from("JPE");

@@ -11,16 +11,12 @@ use fastwebsockets::{
 };
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use mimalloc::MiMalloc;
 use peer_plain::{Command, JOINED, Member, Outbox, Rooms, serve};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt, sink},
     net::{TcpStream, tcp::OwnedWriteHalf},
     task::spawn_local,
 };
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The most frames that one write takes along.
 const BATCH_MAX: usize = 64;
@@ -56,7 +52,8 @@ async fn connection(upgraded: UpgradeFut, rooms: &Rooms<Encoded>) -> Result<(), 
     let upgraded = upgraded.await?.into_inner().into_inner();
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("hyper was given this type");
     let (read, write) = parts.io.into_inner().into_split();
-    let read = io::Cursor::new(parts.read_buf).chain(read);
+    // A copy, nearly always of nothing: the original would keep hyper's whole read buffer.
+    let read = io::Cursor::new(parts.read_buf.to_vec()).chain(read);
     // The library's writer would make each frame anew: the sink stands in for it, `send` has the stream.
     let (read, _) = after_handshake_split(read, sink(), Role::Server);
     let (member, outbox) = rooms.member();

@@ -10,10 +10,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// What a connection has still to send.
 pub type Outbox<T> = UnboundedReceiver<T>;
 
+type RoomName = Box<[u8]>;
+
 type Members<T> = Rc<RefCell<Slab<UnboundedSender<T>>>>;
 
-/// All rooms by name.
-pub struct Rooms<T>(Rc<RefCell<HashMap<Box<[u8]>, Members<T>>>>);
+/// All rooms that have members.
+pub struct Rooms<T>(Rc<RefCell<HashMap<RoomName, Members<T>>>>);
 
 impl<T> Default for Rooms<T> {
     fn default() -> Self {
@@ -43,7 +45,7 @@ pub struct Member<T> {
 }
 
 struct Place<T> {
-    room: Box<[u8]>,
+    room: RoomName,
     members: Members<T>,
     key: usize,
 }

@@ -5,15 +5,11 @@ use std::{env, io, net::Ipv4Addr};
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use mimalloc::MiMalloc;
 use socketioxide::{
     SocketIo, TransportType,
     extract::{AckSender, Data, SocketRef},
 };
 use tokio::{net::TcpListener, runtime::Builder};
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Packets that may wait for one socket before the library refuses more; its default, 128, loses messages in a burst.
 const BUFFER_PACKETS_MAX: usize = 65_536;

@@ -5,16 +5,12 @@
 use std::io;
 
 use futures_util::{SinkExt, StreamExt};
-use mimalloc::MiMalloc;
 use peer_plain::{Command, JOINED, Member, Rooms, serve};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, accept_async_with_config,
     tungstenite::{self, Bytes, Message, Utf8Bytes, protocol::WebSocketConfig},
 };
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The most messages that one flush takes along.
 const BATCH_MAX: usize = 64;
