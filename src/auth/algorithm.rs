@@ -82,6 +82,14 @@ impl Algorithm {
         }
     }
 
+    /// Whether the key that verifies is the one that signs: an HMAC.
+    pub(super) fn is_symmetric(self) -> bool {
+        match self.primitive() {
+            Primitive::Hmac(_) => true,
+            Primitive::Public(..) => false,
+        }
+    }
+
     pub(super) fn primitive(self) -> Primitive {
         match self {
             Self::Hs256 => Primitive::Hmac(hmac::HMAC_SHA256),

@@ -28,14 +28,19 @@ impl Default for ClaimNames {
 pub(super) struct Claims<'a> {
     pub(super) user: Option<Cow<'a, str>>,
     pub(super) tenant: Option<Cow<'a, str>>,
-    /// Unix seconds, as are the next two.
-    pub(super) expires_at_s: Option<u64>,
-    pub(super) not_before_s: Option<u64>,
-    pub(super) issued_at_s: Option<u64>,
+    pub(super) dates: Dates,
     pub(super) issuer: Option<Cow<'a, str>>,
     pub(super) audience: Option<Texts<'a>>,
     /// What the bearer may do beside what its roles give it.
     pub(super) abilities: Option<Texts<'a>>,
+}
+
+/// When a token holds, in Unix seconds.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Dates {
+    pub(super) expires_at_s: Option<u64>,
+    pub(super) not_before_s: Option<u64>,
+    pub(super) issued_at_s: Option<u64>,
 }
 
 /// A claim that is one string or several.
@@ -57,9 +62,9 @@ impl<'a> Claims<'a> {
                 claims.add_tenant(identifier(Claim::Tenant, value)?)?;
             }
             match name {
-                "exp" => claims.expires_at_s = Some(numeric_date(Claim::Expiry, value)?),
-                "nbf" => claims.not_before_s = Some(numeric_date(Claim::NotBefore, value)?),
-                "iat" => claims.issued_at_s = Some(numeric_date(Claim::IssuedAt, value)?),
+                "exp" => claims.dates.expires_at_s = Some(numeric_date(Claim::Expiry, value)?),
+                "nbf" => claims.dates.not_before_s = Some(numeric_date(Claim::NotBefore, value)?),
+                "iat" => claims.dates.issued_at_s = Some(numeric_date(Claim::IssuedAt, value)?),
                 "iss" => claims.issuer = Some(text(Claim::Issuer, value)?.decode()),
                 "aud" => claims.audience = Some(Texts::read(Claim::Audience, value)?),
                 "abilities" => claims.abilities = Some(Texts::read(Claim::Abilities, value)?),

@@ -30,7 +30,7 @@ impl Verifier {
             return Explanation { header: None, claims: None, expires_in_s: None, verdict };
         };
         let expires_at_s =
-            Claims::read(decoded.payload, self.claim_names()).ok().and_then(|c| c.expires_at_s);
+            Claims::read(decoded.payload, self.claim_names()).ok().and_then(|c| c.dates.expires_at_s);
         Explanation {
             header: pretty(Part::Header, decoded.header),
             claims: pretty(Part::Claims, decoded.payload),

@@ -41,6 +41,12 @@ pub(super) struct Compact<'t> {
     signature: &'t str,
 }
 
+/// A payload whose signature holds.
+pub(super) struct Signed<'s> {
+    pub(super) payload: &'s [u8],
+    pub(super) algorithm: Algorithm,
+}
+
 /// The parts of a token, decoded and not verified.
 pub(super) struct Decoded<'s> {
     pub(super) header: &'s [u8],
@@ -78,12 +84,16 @@ impl<'t> Compact<'t> {
     }
 
     /// The payload, if one of `keys` has signed it with what the header names.
-    pub(super) fn verify<'s>(&self, keys: &KeySet, scratch: &'s mut Scratch) -> Result<&'s [u8], AuthError> {
+    pub(super) fn verify<'s>(
+        &self,
+        keys: &KeySet,
+        scratch: &'s mut Scratch,
+    ) -> Result<Signed<'s>, AuthError> {
         let decoded = self.decode(scratch)?;
         let header = Header::read(decoded.header)?;
         let key_id = header.key_id.as_deref();
         keys.verify(key_id, header.algorithm, self.signing_input.as_bytes(), decoded.signature)?;
-        Ok(decoded.payload)
+        Ok(Signed { payload: decoded.payload, algorithm: header.algorithm })
     }
 }
 

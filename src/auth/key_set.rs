@@ -30,6 +30,11 @@ impl KeySet {
         Ok(Self { keys, named })
     }
 
+    /// Whether any key's algorithm has public keys.
+    pub(super) fn has_public_keys(&self) -> bool {
+        self.keys.iter().any(|key| !key.algorithm().is_symmetric())
+    }
+
     /// Whether a key that the header's `kid` and `alg` allow made `signature` over `message`.
     ///
     /// With a `kid` only keys of that id are tried, unless no key has an id; without one all of the algorithm.

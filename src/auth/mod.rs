@@ -1,12 +1,14 @@
 //! Who a client is: JSON Web Tokens (RFC 7519) as compact JWS (RFC 7515), verified with `ring`.
 //!
 //! A token goes through [`Verifier::verify`]: taken apart (`jws`), its signature checked with a key of the
-//! configuration ([`KeySet`]), and only then its claims read (`claims`) and judged (`verifier`).
+//! configuration ([`KeySet`]), and only then its claims read (`claims`) and judged (`verifier`). A shard asks its
+//! [`TokenCache`], which remembers what was dear.
 //! Invariants: the algorithm is the key's, never the token's; no key ever comes from a token; nothing of a
 //! token's payload is parsed before its signature holds; no token, secret or claim appears in an error.
 //! The clock is an argument. What an identity may do is not decided here.
 
 mod algorithm;
+mod cache;
 mod claims;
 mod error;
 mod explain;
@@ -19,11 +21,14 @@ mod pem;
 mod verifier;
 
 #[cfg(test)]
+mod cache_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod vector_tests;
 
 pub use algorithm::Algorithm;
+pub use cache::TokenCache;
 pub use claims::ClaimNames;
 pub use error::{AuthError, Claim, JsonError, KeyError, Part};
 pub use explain::Explanation;

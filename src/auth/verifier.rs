@@ -4,13 +4,14 @@
 //! and `iat <= now + leeway`.
 
 use super::{
-    claims::{ClaimNames, Claims},
+    algorithm::Algorithm,
+    claims::{ClaimNames, Claims, Dates},
     error::{AuthError, Claim},
     jws::{Compact, Scratch},
     key_set::KeySet,
     mint::MintClaims,
 };
-use crate::base::{NameError, TenantName, UserName};
+use crate::base::{NameError, TenantName, UserName, names::DEFAULT_TENANT};
 
 /// The leeway unless it is configured: clocks kept by NTP differ by less.
 pub const LEEWAY_S_DEFAULT: u64 = 5;
@@ -58,6 +59,13 @@ pub struct Identity {
     pub admin: bool,
 }
 
+/// A token that was good, with what a cache needs to judge it again.
+pub(super) struct Verified {
+    pub(super) identity: Identity,
+    pub(super) dates: Dates,
+    pub(super) algorithm: Algorithm,
+}
+
 /// Verifies tokens. Shared between shards or cloned into each: it does not change.
 ///
 /// ```
@@ -81,12 +89,28 @@ impl Verifier {
 
     /// The bearer's identity, if the token is signed by a key of ours and holds at `now_unix_s` (Unix seconds).
     pub fn verify(&self, token: &str, now_unix_s: u64) -> Result<Identity, AuthError> {
+        self.verify_with(token, now_unix_s, TenantName::parse).map(|verified| verified.identity)
+    }
+
+    /// As [`Verifier::verify`]; `name` makes the tenant's name out of its text.
+    pub(super) fn verify_with(
+        &self,
+        token: &str,
+        now_unix_s: u64,
+        name: impl FnOnce(&str) -> Result<TenantName, NameError>,
+    ) -> Result<Verified, AuthError> {
         let mut scratch = Scratch::new();
-        let payload = Compact::split(token)?.verify(&self.config.keys, &mut scratch)?;
-        let claims = Claims::read(payload, &self.config.claims)?;
-        self.check_dates(&claims, now_unix_s)?;
+        let signed = Compact::split(token)?.verify(&self.config.keys, &mut scratch)?;
+        let claims = Claims::read(signed.payload, &self.config.claims)?;
+        self.check_dates(&claims.dates, now_unix_s)?;
         self.check_parties(&claims)?;
-        identity(&claims)
+        let identity = identity(&claims, name)?;
+        Ok(Verified { identity, dates: claims.dates, algorithm: signed.algorithm })
+    }
+
+    /// Whether a verification may cost more than hashing the token.
+    pub(super) fn has_public_keys(&self) -> bool {
+        self.config.keys.has_public_keys()
     }
 
     /// How long past its `exp` a token is honoured, in seconds.
@@ -118,9 +142,10 @@ impl Verifier {
         &self.config.claims
     }
 
-    fn check_dates(&self, claims: &Claims<'_>, now_s: u64) -> Result<(), AuthError> {
+    /// Whether a token with these dates holds now.
+    pub(super) fn check_dates(&self, dates: &Dates, now_s: u64) -> Result<(), AuthError> {
         let Config { leeway_s, require_exp, .. } = self.config;
-        match claims.expires_at_s {
+        match dates.expires_at_s {
             Some(at_s) if now_s >= at_s.saturating_add(leeway_s) => {
                 return Err(AuthError::Expired { ago_s: now_s - at_s });
             }
@@ -128,10 +153,10 @@ impl Verifier {
             Some(_) | None => {}
         }
         let latest_s = now_s.saturating_add(leeway_s);
-        if let Some(at_s) = claims.not_before_s.filter(|&at_s| at_s > latest_s) {
+        if let Some(at_s) = dates.not_before_s.filter(|&at_s| at_s > latest_s) {
             return Err(AuthError::NotYetValid { in_s: at_s - now_s });
         }
-        if let Some(at_s) = claims.issued_at_s.filter(|&at_s| at_s > latest_s) {
+        if let Some(at_s) = dates.issued_at_s.filter(|&at_s| at_s > latest_s) {
             return Err(AuthError::IssuedInFuture { in_s: at_s - now_s });
         }
         Ok(())
@@ -149,17 +174,17 @@ impl Verifier {
     }
 }
 
-fn identity(claims: &Claims<'_>) -> Result<Identity, AuthError> {
+fn identity(
+    claims: &Claims<'_>,
+    name: impl FnOnce(&str) -> Result<TenantName, NameError>,
+) -> Result<Identity, AuthError> {
     let bad_name = |claim| move |error: NameError| AuthError::BadName { claim, error };
     let user = claims.user.as_deref().ok_or(AuthError::MissingClaim(Claim::User))?;
     let user = UserName::parse(user).map_err(bad_name(Claim::User))?;
-    let tenant = match claims.tenant.as_deref() {
-        Some(tenant) => TenantName::parse(tenant).map_err(bad_name(Claim::Tenant))?,
-        None => TenantName::default_tenant(),
-    };
+    let tenant = name(claims.tenant.as_deref().unwrap_or(DEFAULT_TENANT)).map_err(bad_name(Claim::Tenant))?;
     let admin = match &claims.abilities {
         Some(abilities) => abilities.includes(Claim::Abilities, ABILITY_ADMIN)?,
         None => false,
     };
-    Ok(Identity { user, tenant, expires_at_s: claims.expires_at_s, admin })
+    Ok(Identity { user, tenant, expires_at_s: claims.dates.expires_at_s, admin })
 }

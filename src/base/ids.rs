@@ -41,8 +41,20 @@ pub struct ConnId {
 impl ConnId {
     /// The id as clients see it: unique over nodes and restarts, 24 hexadecimal digits.
     pub fn public(self, node: NodeId) -> String {
-        format!("{node}{:02x}{:06x}{:08x}", self.shard.0, self.slot, self.generation)
+        let mut text = String::with_capacity(24);
+        put_hex(&mut text, node.0, 8);
+        put_hex(&mut text, u32::from(self.shard.0), 2);
+        put_hex(&mut text, self.slot, 6);
+        put_hex(&mut text, self.generation, 8);
+        text
     }
+}
+
+/// Appends a number in so many hexadecimal digits, or more if it has more. Every new connection passes here.
+fn put_hex(text: &mut String, number: u32, digits: u32) {
+    let digits = digits.max((u32::BITS - number.leading_zeros()).div_ceil(4));
+    let digit = |place: u32| char::from_digit(number >> (place * 4) & 0xf, 16);
+    text.extend((0..digits).rev().filter_map(digit));
 }
 
 /// A room's 64-bit id on the wire: a hash of (tenant, room), the same on every node.
@@ -54,5 +66,24 @@ impl fmt::Display for RoomId {
     /// Decimal: JSON carries it as a string, since JavaScript numbers end at 2^53.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_ids_are_what_formatting_makes_of_them() {
+        for (node, shard, slot, generation) in [
+            (0, 0, 0, 0),
+            (0x0123_abcd, 0x1f, 0x00_00ff, 7),
+            (u32::MAX, 255, 0xff_ffff, u32::MAX),
+            (1, 2, 0x0fff_ffff, 3),
+        ] {
+            let id = ConnId { shard: ShardId(shard), slot, generation };
+            let expected = format!("{node:08x}{shard:02x}{slot:06x}{generation:08x}");
+            assert_eq!(id.public(NodeId(node)), expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What every layer shares: ids, names, time as a value, bounds, and a few containers.
 //! Owns no policy and knows no message.
 
+pub mod chunked;
 pub mod grammar;
 pub mod hash;
 pub mod ids;

@@ -7,6 +7,9 @@ use super::{ids::RoomId, prng};
 /// The longest name of a room, tenant or user, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// The tenant of tokens that name none.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// Why a string is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NameError {
@@ -108,9 +111,9 @@ impl<'a> RoomRef<'a> {
 }
 
 impl TenantName {
-    /// The tenant of tokens that name none: `default`.
+    /// The tenant of tokens that name none.
     pub fn default_tenant() -> Self {
-        Self(Arc::from("default"))
+        Self(Arc::from(DEFAULT_TENANT))
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! A value is found by (slot, generation). Removing it raises the slot's generation, so that a stale pair
 //! finds nothing instead of the slot's next value. Free slots form a stack: the slot freed last is given
-//! out first, while its cache lines are warm. Memory once taken is kept for reuse and never handed back.
+//! out first, while its cache lines are warm. Memory once taken is kept for reuse and never handed back, and values
+//! never move.
 //!
 //! Invariant: the live entries are counted by `len`, all others hang on the free list exactly once.
+
+use super::chunked::ChunkedVec;
 
 /// Ends the free list; no slot has this number.
 const NO_SLOT: u32 = u32::MAX;
@@ -12,7 +15,7 @@ const NO_SLOT: u32 = u32::MAX;
 /// Values of one kind in numbered slots.
 #[derive(Debug)]
 pub struct Slab<T> {
-    entries: Vec<Entry<T>>,
+    entries: ChunkedVec<Entry<T>>,
     /// The slot freed last, or [`NO_SLOT`].
     free: u32,
     len: u32,
@@ -35,7 +38,7 @@ enum State<T> {
 impl<T> Slab<T> {
     /// An empty slab; allocates nothing.
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), free: NO_SLOT, len: 0 }
+        Self { entries: ChunkedVec::new(), free: NO_SLOT, len: 0 }
     }
 
     /// Stores `value` and says where: (slot, generation).

@@ -9,6 +9,8 @@
 //! Entries live in one arena as linked lists, a list per tick of the wheel: 8 bytes beside the key, and no memory but
 //! for the most entries there ever were.
 
+use super::chunked::ChunkedVec;
+
 /// Ends a list; no entry has this number.
 const NIL: u32 = u32::MAX;
 
@@ -18,7 +20,7 @@ const TICKS_AHEAD_MAX: u64 = 1 << 30;
 /// The wheel. Time is milliseconds on any clock that never goes back.
 #[derive(Debug)]
 pub struct Wheel<K> {
-    entries: Vec<Entry<K>>,
+    entries: ChunkedVec<Entry<K>>,
     /// Entries not in use, as a list.
     free: u32,
     /// First entry of each tick's list; tick `t` hangs at `t % buckets.len()`.
@@ -47,7 +49,7 @@ impl<K: Copy> Wheel<K> {
     pub fn new(tick_ms: u64, slots: usize) -> Self {
         assert!(tick_ms > 0 && slots.is_power_of_two() && slots >= 64);
         Self {
-            entries: Vec::new(),
+            entries: ChunkedVec::new(),
             free: NIL,
             buckets: vec![NIL; slots].into(),
             occupied: vec![0; slots / 64].into(),

@@ -38,6 +38,8 @@ pub struct Server {
     /// 0: one per core that this process may use.
     pub shards: u16,
     pub driver: DriverChoice,
+    /// How long a publication may wait for company.
+    pub latency_budget_us: u64,
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
@@ -71,6 +73,8 @@ pub struct Auth {
     pub leeway_s: u64,
     /// Whether a token without `exp` is refused.
     pub require_exp: bool,
+    /// Tokens that one shard remembers; 0: none.
+    pub cache_entries: u32,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
 }
@@ -175,6 +179,7 @@ impl Settings {
                 port: 8080,
                 shards: 0,
                 driver: DriverChoice::Auto,
+                latency_budget_us: 250,
                 echo: !production,
                 production,
             },
@@ -188,6 +193,7 @@ impl Settings {
                 audience: None,
                 leeway_s: 5,
                 require_exp: false,
+                cache_entries: 10_000,
                 timeout_ms: 10_000,
             },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },

@@ -121,6 +121,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How bytes are moved. `auto` is io_uring where the kernel allows it, else epoll.",
     ),
     setting(
+        "server.latency_budget_us",
+        &Number { unit: "us", range: 0..=100_000, at: |s| &mut s.server.latency_budget_us },
+        "How long a room's message may wait for others, so that they share a write, while a shard is busy. A shard \
+         that has time sends at once. More saves CPU under load; 0 never waits.",
+    ),
+    setting(
         "server.echo",
         &OnOff(|s| &mut s.server.echo),
         "Whether /echo answers: a WebSocket without token that says back what it hears, for tests. Unless set: \
@@ -188,6 +194,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "auth.require_exp",
         &OnOff(|s| &mut s.auth.require_exp),
         "Whether a token that never expires is refused.",
+    ),
+    setting(
+        "auth.cache_entries",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.auth.cache_entries },
+        "How many verified tokens each shard remembers, so that clients that come back cost no second signature; about \
+         200 bytes each. Only those signed with `auth.keys`: a secret's are verified as fast. 0 is none.",
     ),
     setting(
         "auth.timeout_ms",

@@ -2,6 +2,10 @@
 //!
 //! A ping carries the monotonic microseconds of its sending; its pong carries them back. Any bytes from the
 //! client count as a sign of life.
+//!
+//! Kept are the low halves of the clock's values, 12 bytes in all: enough to tell apart 24 days in milliseconds and 35
+//! minutes in microseconds, of which the first is far beyond every limit, and a pong that took longer than the second
+//! only measures wrongly.
 
 /// What the keepalive asks for when its deadline has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,57 +21,74 @@ pub enum Beat {
 /// Times in monotonic milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Keepalive {
-    heard_ms: u64,
-    pinged_ms: u64,
-    /// The payload of the ping that waits for its pong; 0 when none does.
-    ping_us: u64,
+    heard_ms: u32,
+    pinged_ms: u32,
+    /// The low half of the payload of the ping that waits for its pong; 0 when none does.
+    ping_us: u32,
 }
+
+const _: () = assert!(size_of::<Keepalive>() <= 12, "there is one per connection");
 
 impl Keepalive {
     /// A connection that was heard just now. Its first ping is moved by `phase_ms`, so that connections that
     /// were opened together are not pinged together.
     pub fn new(now_ms: u64, phase_ms: u64) -> Self {
-        Self { heard_ms: now_ms, pinged_ms: now_ms.saturating_sub(phase_ms), ping_us: 0 }
+        Self { heard_ms: low(now_ms), pinged_ms: low(now_ms.wrapping_sub(phase_ms)), ping_us: 0 }
     }
 
     /// Bytes came from the client.
     pub fn heard(&mut self, now_ms: u64) {
-        self.heard_ms = now_ms;
+        self.heard_ms = low(now_ms);
     }
 
     /// A ping goes out; the answer is its payload.
     pub fn pinged(&mut self, now_us: u64) -> [u8; 8] {
-        self.pinged_ms = now_us / 1_000;
-        self.ping_us = now_us.max(1);
-        self.ping_us.to_be_bytes()
+        self.pinged_ms = low(now_us / 1_000);
+        // One whose low half is 0 would read as none.
+        let payload = if low(now_us) == 0 { now_us + 1 } else { now_us };
+        self.ping_us = low(payload);
+        payload.to_be_bytes()
     }
 
     /// A pong came; the round trip in microseconds if it answers the ping that waits.
     pub fn ponged(&mut self, payload: &[u8], now_us: u64) -> Option<u64> {
-        let sent_us = u64::from_be_bytes(payload.try_into().ok()?);
+        let sent_us = low(u64::from_be_bytes(payload.try_into().ok()?));
         if sent_us == 0 || sent_us != self.ping_us {
             return None;
         }
         self.ping_us = 0;
-        Some(now_us.saturating_sub(sent_us))
+        Some(since(sent_us, now_us))
     }
 
     /// What is due at `now_ms`. A limit of 0 is none.
     pub fn beat(&self, now_ms: u64, interval_ms: u64, timeout_ms: u64) -> Beat {
-        if timeout_ms > 0 && now_ms >= self.heard_ms + timeout_ms {
+        if timeout_ms > 0 && since(self.heard_ms, now_ms) >= timeout_ms {
             return Beat::Dead;
         }
-        if interval_ms > 0 && now_ms >= self.pinged_ms + interval_ms {
+        if interval_ms > 0 && since(self.pinged_ms, now_ms) >= interval_ms {
             return Beat::Ping;
         }
         Beat::Wait
     }
 
     /// When [`Keepalive::beat`] may answer something new.
-    pub fn due_ms(&self, interval_ms: u64, timeout_ms: u64) -> u64 {
-        let after = |start: u64, limit: u64| if limit == 0 { u64::MAX } else { start + limit };
+    pub fn due_ms(&self, now_ms: u64, interval_ms: u64, timeout_ms: u64) -> u64 {
+        let after = |start: u32, limit_ms: u64| {
+            if limit_ms == 0 { u64::MAX } else { now_ms + limit_ms.saturating_sub(since(start, now_ms)) }
+        };
         after(self.heard_ms, timeout_ms).min(after(self.pinged_ms, interval_ms))
     }
+}
+
+/// The low half of a time.
+fn low(time: u64) -> u32 {
+    time as u32
+}
+
+/// How long ago `then`, of which this is the low half, was; 0 if it is yet to come.
+fn since(then: u32, now: u64) -> u64 {
+    let passed = low(now).wrapping_sub(then);
+    if passed > u32::MAX / 2 { 0 } else { u64::from(passed) }
 }
 
 #[cfg(test)]
@@ -79,15 +100,16 @@ mod tests {
         let mut keepalive = Keepalive::new(1_000, 0);
         let beat = |keepalive: &Keepalive, now| keepalive.beat(now, 30_000, 60_000);
         assert_eq!(beat(&keepalive, 30_999), Beat::Wait);
-        assert_eq!(keepalive.due_ms(30_000, 60_000), 31_000);
+        assert_eq!(keepalive.due_ms(1_000, 30_000, 60_000), 31_000);
         assert_eq!(beat(&keepalive, 31_000), Beat::Ping);
         keepalive.pinged(31_000_000);
         assert_eq!(beat(&keepalive, 60_999), Beat::Wait);
         assert_eq!(beat(&keepalive, 61_000), Beat::Dead);
         keepalive.heard(60_999);
         assert_eq!(beat(&keepalive, 61_000), Beat::Ping);
-        assert_eq!(keepalive.due_ms(30_000, 60_000), 61_000);
-        assert_eq!(keepalive.due_ms(0, 0), u64::MAX);
+        assert_eq!(keepalive.due_ms(60_999, 30_000, 60_000), 61_000);
+        assert_eq!(keepalive.due_ms(70_000, 30_000, 60_000), 70_000, "overdue");
+        assert_eq!(keepalive.due_ms(70_000, 0, 0), u64::MAX);
     }
 
     #[test]
@@ -104,6 +126,26 @@ mod tests {
     #[test]
     fn a_phase_moves_the_first_ping_only() {
         let keepalive = Keepalive::new(100_000, 12_000);
-        assert_eq!(keepalive.due_ms(30_000, 60_000), 118_000);
+        assert_eq!(keepalive.due_ms(100_000, 30_000, 60_000), 118_000);
+    }
+
+    #[test]
+    fn the_halves_of_the_clock_come_round() {
+        const ROUND: u64 = 1 << 32;
+        for start_ms in [ROUND - 1, ROUND, 7 * ROUND - 30_000] {
+            let mut keepalive = Keepalive::new(start_ms, 12_000);
+            assert_eq!(keepalive.due_ms(start_ms, 30_000, 60_000), start_ms + 18_000);
+            assert_eq!(keepalive.beat(start_ms - 1, 30_000, 60_000), Beat::Wait, "a time before");
+            assert_eq!(keepalive.beat(start_ms + 18_000, 30_000, 60_000), Beat::Ping);
+            assert_eq!(keepalive.beat(start_ms + 60_000, 30_000, 60_000), Beat::Dead);
+            keepalive.heard(start_ms + 50_000);
+            assert_eq!(keepalive.beat(start_ms + 60_000, 0, 60_000), Beat::Wait);
+        }
+        for now_us in [ROUND - 1, ROUND, 3 * ROUND] {
+            let mut keepalive = Keepalive::new(0, 0);
+            let payload = keepalive.pinged(now_us);
+            let rtt_us = keepalive.ponged(&payload, now_us + 2_000).unwrap();
+            assert!((1_999..=2_000).contains(&rtt_us), "{rtt_us}");
+        }
     }
 }

@@ -1,9 +1,10 @@
-//! The bounded queue of encoded frames of one connection.
+//! The queue of encoded frames of one connection.
 //!
 //! All outboxes of a shard are linked lists over one [`FrameStore`], so that an idle connection owns no queue
-//! and a delivery allocates nothing: it is one `Rc` clone and one node from the free list.
+//! and a delivery allocates nothing: it is one `Rc` clone and one node from the free list. A node may hold several
+//! frames that came together.
 //!
-//! Invariant: `bytes` is what is queued and not yet written; the front frame is written up to `front_written`.
+//! Invariant: `bytes` is what is queued and not yet written; the front node is written up to `front_written`.
 
 use std::io::IoSlice;
 
@@ -19,8 +20,10 @@ const NODES_KEPT: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Node {
-    frame: Option<WireBytes>,
+    frames: Option<WireBytes>,
     next: u32,
+    /// How many frames it is.
+    count: u32,
 }
 
 /// The nodes of every outbox of one shard.
@@ -44,8 +47,8 @@ impl FrameStore {
         self.bytes
     }
 
-    fn take(&mut self, frame: WireBytes) -> u32 {
-        let node = Node { frame: Some(frame), next: NONE };
+    fn take(&mut self, frames: WireBytes, count: u32) -> u32 {
+        let node = Node { frames: Some(frames), next: NONE, count };
         self.used += 1;
         if self.free == NONE {
             let index = u32::try_from(self.nodes.len()).expect("outbox limits keep frames far below 2^32");
@@ -61,7 +64,7 @@ impl FrameStore {
 
     fn give_back(&mut self, index: u32) -> u32 {
         let node = &mut self.nodes[index as usize];
-        node.frame = None;
+        node.frames = None;
         let next = std::mem::replace(&mut node.next, self.free);
         self.free = index;
         self.used -= 1;
@@ -75,8 +78,8 @@ impl FrameStore {
         }
     }
 
-    fn frame(&self, index: u32) -> &[u8] {
-        self.nodes[index as usize].frame.as_deref().unwrap_or_default()
+    fn bytes_at(&self, index: u32) -> &[u8] {
+        self.nodes[index as usize].frames.as_deref().unwrap_or_default()
     }
 }
 
@@ -101,10 +104,10 @@ impl Outbox {
         Self { head: NONE, tail: NONE, bytes: 0, front_written: 0 }
     }
 
-    /// Queues a frame. The caller has asked [`Outbox::has_room`] where the limit applies.
-    pub fn push(&mut self, store: &mut FrameStore, frame: WireBytes) {
-        let length = frame.len() as u32;
-        let index = store.take(frame);
+    /// Queues `count` frames in a row. The caller has asked [`Outbox::has_room`] where the limit applies.
+    pub fn push(&mut self, store: &mut FrameStore, frames: WireBytes, count: u32) {
+        let length = frames.len() as u32;
+        let index = store.take(frames, count);
         if self.tail == NONE {
             self.head = index;
         } else {
@@ -122,7 +125,7 @@ impl Outbox {
         self.bytes -= left;
         store.bytes -= u64::from(left);
         while self.head != NONE {
-            let rest = store.frame(self.head).len() as u32 - self.front_written;
+            let rest = store.bytes_at(self.head).len() as u32 - self.front_written;
             if left < rest {
                 self.front_written += left;
                 return;
@@ -133,17 +136,17 @@ impl Outbox {
     }
 
     /// Drops everything that no byte was written of: what a closing connection owes its peer is the
-    /// rest of the frame that it began. Answers how many frames were dropped.
+    /// rest of the frames that it began. Answers how many frames were dropped.
     pub fn drop_unstarted(&mut self, store: &mut FrameStore) -> u64 {
         let mut dropped = 0;
         let kept = if self.front_written > 0 { self.head } else { NONE };
         let mut next = if kept == NONE { self.head } else { store.nodes[kept as usize].next };
         while next != NONE {
-            let length = store.frame(next).len() as u32;
+            let length = store.bytes_at(next).len() as u32;
             self.bytes -= length;
             store.bytes -= u64::from(length);
+            dropped += u64::from(store.nodes[next as usize].count);
             next = store.give_back(next);
-            dropped += 1;
         }
         self.head = kept;
         self.tail = kept;
@@ -159,8 +162,8 @@ impl Outbox {
         store.bytes -= u64::from(std::mem::take(&mut self.bytes));
         let mut dropped = 0;
         while self.head != NONE {
+            dropped += u64::from(store.nodes[self.head as usize].count);
             self.pop_front(store);
-            dropped += 1;
         }
         dropped
     }
@@ -178,6 +181,12 @@ impl Outbox {
         self.bytes as usize + length <= bytes_max as usize
     }
 
+    /// The whole queue, if it is in one piece: the common case, and cheaper than a vectored write.
+    pub fn piece<'a>(&self, store: &'a FrameStore) -> Option<&'a [u8]> {
+        let is_one = self.head != NONE && self.head == self.tail;
+        is_one.then(|| &store.bytes_at(self.head)[self.front_written as usize..])
+    }
+
     /// Fills `slices` with the front of the queue; answers how many slices and how many bytes.
     pub fn slices<'a>(
         &self,
@@ -187,7 +196,7 @@ impl Outbox {
         let (mut count, mut bytes, mut next) = (0, 0, self.head);
         let mut skip = self.front_written as usize;
         while next != NONE && count < SLICES_MAX {
-            let part = &store.frame(next)[skip..];
+            let part = &store.bytes_at(next)[skip..];
             slices[count] = IoSlice::new(part);
             count += 1;
             bytes += part.len();
@@ -238,7 +247,7 @@ mod tests {
             for second in 0..=whole.len() - first {
                 let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
                 for text in frames {
-                    outbox.push(&mut store, frame(text));
+                    outbox.push(&mut store, frame(text), 1);
                 }
                 outbox.advance(&mut store, first);
                 assert_eq!(queued(&outbox, &store), whole[first..]);
@@ -254,13 +263,13 @@ mod tests {
     fn dropping_the_unstarted_keeps_the_rest_of_a_begun_frame() {
         for (written, kept) in [(0, ""), (1, "ne"), (3, ""), (4, "wo")] {
             let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
-            outbox.push(&mut store, frame("one"));
-            outbox.push(&mut store, frame("two"));
+            outbox.push(&mut store, frame("one"), 1);
+            outbox.push(&mut store, frame("two"), 1);
             outbox.advance(&mut store, written);
             outbox.drop_unstarted(&mut store);
             assert_eq!(queued(&outbox, &store), kept, "after {written} bytes");
             assert_eq!(store.bytes(), kept.len() as u64);
-            outbox.push(&mut store, frame("close"));
+            outbox.push(&mut store, frame("close"), 1);
             assert_eq!(queued(&outbox, &store), format!("{kept}close"));
         }
     }
@@ -269,11 +278,11 @@ mod tests {
     fn clearing_counts_frames_and_leaves_nothing() {
         for (written, dropped) in [(0, 3), (1, 3), (3, 2), (11, 0)] {
             let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
-            ["one", "two", "three"].into_iter().for_each(|text| outbox.push(&mut store, frame(text)));
+            ["one", "two", "three"].into_iter().for_each(|text| outbox.push(&mut store, frame(text), 1));
             outbox.advance(&mut store, written);
             assert_eq!(outbox.clear(&mut store), dropped, "after {written} bytes");
             assert_eq!((outbox.bytes(), outbox.is_empty(), store.bytes()), (0, true, 0));
-            outbox.push(&mut store, frame("next"));
+            outbox.push(&mut store, frame("next"), 1);
             assert_eq!(queued(&outbox, &store), "next");
         }
     }
@@ -283,8 +292,8 @@ mod tests {
         let mut store = FrameStore::new();
         let (mut one, mut two) = (Outbox::new(), Outbox::new());
         for round in 0..100 {
-            one.push(&mut store, frame(&format!("a{round}")));
-            two.push(&mut store, frame(&format!("b{round}")));
+            one.push(&mut store, frame(&format!("a{round}")), 1);
+            two.push(&mut store, frame(&format!("b{round}")), 1);
             assert_eq!(queued(&one, &store), format!("a{round}"));
             assert_eq!(queued(&two, &store), format!("b{round}"));
             assert_eq!([one.clear(&mut store), two.clear(&mut store)], [1, 1]);
@@ -298,7 +307,7 @@ mod tests {
     fn a_flood_gives_its_memory_back_when_nothing_waits() {
         let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
         for _ in 0..=NODES_KEPT {
-            outbox.push(&mut store, frame("x"));
+            outbox.push(&mut store, frame("x"), 1);
         }
         outbox.advance(&mut store, NODES_KEPT);
         store.trim();
@@ -306,7 +315,7 @@ mod tests {
         outbox.advance(&mut store, 1);
         store.trim();
         assert_eq!(store.nodes.capacity(), 0);
-        outbox.push(&mut store, frame("again"));
+        outbox.push(&mut store, frame("again"), 1);
         store.trim();
         assert_eq!(queued(&outbox, &store), "again");
     }
@@ -314,7 +323,7 @@ mod tests {
     #[test]
     fn the_limit_counts_what_waits() {
         let (mut store, mut outbox) = (FrameStore::new(), Outbox::new());
-        outbox.push(&mut store, frame("12345678"));
+        outbox.push(&mut store, frame("12345678"), 1);
         assert!(outbox.has_room(2, 10));
         assert!(!outbox.has_room(3, 10));
         outbox.advance(&mut store, 1);

@@ -1,6 +1,6 @@
 //! The stages of a connection: an HTTP head is read, a WebSocket is open, a close is under way.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU64};
 
 use super::{Keepalive, Outbox};
 use crate::{
@@ -25,20 +25,25 @@ pub struct Conn {
     pub blocked: bool,
     /// The peer has ended its side: nothing more is received.
     pub ended: bool,
+    /// Scratch of the fan-out: some of the frames that are being delivered are not for this connection.
+    pub is_excepted: bool,
 }
 
+const _: () = assert!(size_of::<Conn>() <= 136, "there is one per connection: growth is to be meant");
+
 impl Conn {
-    /// A connection just accepted, whose request head may take until `deadline_ms`.
+    /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
     pub fn new(peer: IpAddr, deadline_ms: u64) -> Self {
         Self {
             peer,
-            stage: Stage::Http(Box::new(HttpStage::new(deadline_ms))),
+            stage: Stage::Http(HttpStage::new(deadline_ms)),
             outbox: Outbox::new(),
-            timer: Timer { deadline_ms, filed_ms: u64::MAX, filing: 0 },
+            timer: Timer { due: u32::MAX, filed: Timer::NOT_FILED, filing: 0 },
             messages: 0,
             dirty: false,
             blocked: false,
             ended: false,
+            is_excepted: false,
         }
     }
 
@@ -48,6 +53,12 @@ impl Conn {
             self.dirty = true;
             list.push(id);
         }
+    }
+
+    /// Whether `length` more bytes may wait for the client. Nobody is slow who takes what is offered: the limit is for
+    /// what a full socket leaves behind.
+    pub fn takes(&self, length: usize, outbox_bytes_max: u32) -> bool {
+        !self.blocked || self.outbox.has_room(length, outbox_bytes_max)
     }
 
     /// The peer has ended its side and gets nothing more. A request that waits for its turn always waits behind a
@@ -65,7 +76,7 @@ impl Conn {
 /// Where a connection stands.
 #[derive(Debug)]
 pub enum Stage {
-    Http(Box<HttpStage>),
+    Http(HttpStage),
     Socket(Socket),
     /// Closes when the outbox is empty and `finish` says so; `deadline_ms` ends it whatever happens.
     Closing {
@@ -89,15 +100,20 @@ pub enum Finish {
     Linger,
 }
 
-/// The one entry of a connection in the timer wheel.
+/// The one entry of a connection in the timer wheel. Times are ticks of the wheel.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {
-    /// Monotonic milliseconds; when something is due. Moves later without a new entry.
-    pub deadline_ms: u64,
-    /// When the entry asks; `u64::MAX` while there is none.
-    pub filed_ms: u64,
+    /// When something is due. Moves later without a new entry.
+    pub due: u32,
+    /// When the entry asks; [`Timer::NOT_FILED`] while there is none.
+    pub filed: u32,
     /// The number of the latest entry: older ones are ignored.
     pub filing: u32,
+}
+
+impl Timer {
+    /// Later than any tick.
+    pub const NOT_FILED: u32 = u32::MAX;
 }
 
 /// An HTTP connection between requests or inside one.
@@ -157,7 +173,7 @@ pub struct Session {
     pub user: UserName,
     pub tenant: TenantName,
     /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
-    pub expires_at_ms: Option<u64>,
+    pub expires_at_ms: Option<NonZeroU64>,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
 }
@@ -165,13 +181,13 @@ pub struct Session {
 impl Session {
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
     pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
-        self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.saturating_add(leeway_ms))
+        self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.get().saturating_add(leeway_ms))
     }
 
     /// How long the token lasts, in milliseconds, once it is `notice_ms` or less; answered once. A notice of 0 is never
     /// given.
     pub fn announce(&mut self, unix_ms: u64, notice_ms: u64) -> Option<u64> {
-        let left_ms = self.expires_at_ms?.saturating_sub(unix_ms);
+        let left_ms = self.expires_at_ms?.get().saturating_sub(unix_ms);
         let is_due = notice_ms > 0 && left_ms <= notice_ms && !self.expiry_announced;
         self.expiry_announced |= is_due;
         is_due.then_some(left_ms)
@@ -179,7 +195,7 @@ impl Session {
 
     /// In how many milliseconds one of the above may answer something new.
     pub fn next_check_ms(&self, unix_ms: u64, notice_ms: u64, leeway_ms: u64) -> Option<u64> {
-        let end_ms = self.expires_at_ms?;
+        let end_ms = self.expires_at_ms?.get();
         let is_announced = self.expiry_announced || notice_ms == 0;
         let at_ms =
             if is_announced { end_ms.saturating_add(leeway_ms) } else { end_ms.saturating_sub(notice_ms) };
@@ -196,7 +212,12 @@ mod tests {
 
     fn session(expires_at_ms: Option<u64>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
-        Session { user, tenant, expires_at_ms, expiry_announced: false }
+        Session {
+            user,
+            tenant,
+            expires_at_ms: expires_at_ms.and_then(NonZeroU64::new),
+            expiry_announced: false,
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     auth::{SigningKey, Verifier},
     base::NodeId,
+    conn::SocketKind,
     http, ws,
 };
 
@@ -18,6 +19,8 @@ pub struct Config {
     /// The reactor backend in use, for the same.
     pub driver: &'static str,
     pub verifier: Arc<Verifier>,
+    /// Tokens that one shard remembers; 0 is none.
+    pub auth_cache_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     pub http: http::Limits,
@@ -32,6 +35,8 @@ pub struct Config {
     pub ws: ws::Limits,
     pub echo: bool,
     pub echo_ws: ws::Limits,
+    /// How long a publication may wait for company, in microseconds.
+    pub latency_budget_us: u64,
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
     pub rooms_per_connection_max: usize,
@@ -41,6 +46,16 @@ pub struct Config {
     pub deflate_bytes_min: usize,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
+}
+
+impl Config {
+    /// The most bytes that may wait for a client of this kind.
+    pub(super) fn outbox_bytes_max_of(&self, kind: &SocketKind) -> u32 {
+        match kind {
+            SocketKind::Echo => self.echo_outbox_bytes_max,
+            SocketKind::Pending { .. } | SocketKind::Json(_) => self.outbox_bytes_max,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +69,7 @@ impl Config {
             version: "1.2.3",
             driver: "epoll",
             verifier: Arc::new(verifier),
+            auth_cache_entries: 16,
             dev_tokens: None,
             http: http::Limits::default(),
             head_timeout_ms: 10_000,
@@ -65,6 +81,7 @@ impl Config {
             ws: limits,
             echo: true,
             echo_ws: limits,
+            latency_budget_us: 0,
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
             rooms_per_connection_max: 1000,

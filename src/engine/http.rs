@@ -26,7 +26,7 @@ pub(super) enum Answer {
 }
 
 impl Engine {
-    pub(super) fn http_received(&mut self, id: ConnId, bytes: &[u8], now: Now) {
+    pub(super) fn http_received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
         let (bytes_max, outbox_bytes_max) = (self.config.http.head_bytes_max, self.config.outbox_bytes_max);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };
@@ -34,12 +34,17 @@ impl Engine {
             // The first bytes of the next request: the time for its head begins.
             http.deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
         }
-        http.buffer.extend_from_slice(bytes);
-        let (deadline_ms, is_too_much) = (http.deadline_ms, http.buffer.len() > 2 * bytes_max);
+        let deadline_ms = http.deadline_ms;
         let waits = http.awaiting || conn.outbox.bytes() > outbox_bytes_max;
+        // A request that comes whole, as nearly all do, is read where it lies.
+        let in_place = http.buffer.is_empty() && !waits;
+        if !in_place {
+            http.buffer.extend_from_slice(bytes);
+        }
+        let is_too_much = http.buffer.len() > 2 * bytes_max;
         self.file_timer(id, deadline_ms);
         if !waits {
-            self.serve(id, now);
+            self.serve_with(id, if in_place { bytes } else { &mut [] }, now);
         } else if is_too_much {
             // Any word would look like the answer that is still due.
             self.metrics.errors.inc(ErrorType::Http);
@@ -49,37 +54,44 @@ impl Engine {
 
     /// Answers the requests that are there, in their order, as long as the client takes the answers.
     pub(super) fn serve(&mut self, id: ConnId, now: Now) {
+        self.serve_with(id, &mut [], now);
+    }
+
+    /// As [`Engine::serve`], with bytes that have just come to a connection that had none.
+    fn serve_with(&mut self, id: ConnId, mut fresh: &mut [u8], now: Now) {
         loop {
             let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
             let Stage::Http(http) = &mut conn.stage else { return };
             let is_full = conn.outbox.bytes() > self.config.outbox_bytes_max;
-            if http.awaiting || http.buffer.is_empty() || is_full {
+            if http.awaiting || is_full || (http.buffer.is_empty() && fresh.is_empty()) {
                 return;
             }
             let mut scanner = http.scanner;
             let mut buffer = std::mem::take(&mut http.buffer);
+            let in_place = buffer.is_empty();
+            let bytes = if in_place { std::mem::take(&mut fresh) } else { buffer.as_mut_slice() };
             let mut out = Vec::new();
-            let (answer, used) = match scanner.parse(&buffer, &self.config.http) {
+            let (answer, used) = match scanner.parse(bytes, &self.config.http) {
                 Parsed::Partial => {
                     http.scanner = scanner;
-                    http.buffer = buffer;
+                    http.buffer = if in_place { bytes.to_vec() } else { buffer };
                     return;
                 }
                 Parsed::Bad(fault) => {
                     self.metrics.errors.inc(ErrorType::Http);
                     response::write_fault(&mut out, &fault, Framing::CLOSE);
-                    (Answer::Written(Framing::CLOSE), buffer.len())
+                    (Answer::Written(Framing::CLOSE), bytes.len())
                 }
                 Parsed::Complete { head, len } => (self.request(id, &head, &mut out, now), len),
             };
             match answer {
                 Answer::Written(framing) => {
-                    self.put_back(id, buffer, used);
+                    self.put_back(id, &bytes[used..]);
                     self.respond(id, &out, framing, now);
                 }
-                Answer::Awaited => self.put_back(id, buffer, used),
+                Answer::Awaited => self.put_back(id, &bytes[used..]),
                 Answer::Upgraded => {
-                    self.read(id, &mut buffer[used..], now);
+                    self.read(id, &mut bytes[used..], now);
                     return;
                 }
             }
@@ -113,11 +125,11 @@ impl Engine {
         self.begin_closing(id, frame, Disconnect::HeadTimeout, Finish::Linger, now);
     }
 
-    fn put_back(&mut self, id: ConnId, mut buffer: Vec<u8>, used: usize) {
+    /// Keeps what came behind a request; an idle connection keeps no buffer.
+    fn put_back(&mut self, id: ConnId, rest: &[u8]) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };
-        // An idle connection keeps no buffer.
-        http.buffer = if used == buffer.len() { Vec::new() } else { buffer.split_off(used) };
+        http.buffer = rest.to_vec();
         http.scanner = Default::default();
     }
 
@@ -190,14 +202,13 @@ impl Engine {
         self.conns.len() + self.facts.other_connections
     }
 
-    fn check_admin(&self, head: &Head<'_>, now: Now) -> Result<(), HttpFault> {
+    fn check_admin(&mut self, head: &Head<'_>, now: Now) -> Result<(), HttpFault> {
         const NO_TOKEN: HttpFault = HttpFault {
             message: "this path wants `Authorization: Bearer` with a token that has the ability `ringway:admin`",
             ..HttpFault::UNAUTHENTICATED
         };
         let token = credentials::bearer(head)?.ok_or(NO_TOKEN)?;
-        let verified = self.config.verifier.verify(token, now.unix_s());
-        let identity = verified.map_err(|_| HttpFault::UNAUTHENTICATED)?;
+        let identity = self.verify(token, now).map_err(|_| HttpFault::UNAUTHENTICATED)?;
         if !identity.admin {
             return Err(HttpFault::new(403, "forbidden", "the token lacks the ability `ringway:admin`"));
         }

@@ -4,6 +4,7 @@
 //! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
+//! [`Engine::poll_release`] says when writes are due although nothing happens.
 //!
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
@@ -13,6 +14,7 @@ mod commands;
 mod config;
 mod dev;
 mod drain;
+mod fan_out;
 mod http;
 mod output;
 mod parcel;
@@ -37,9 +39,10 @@ pub use report::{NodeFacts, Report, ShardFacts};
 pub use writes::Wrote;
 
 use crate::{
-    base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
+    auth::TokenCache,
+    base::{ConnId, Now, RoomKey, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
-    fanout::Encoder,
+    fanout::{Encoder, Held},
     hub::{Home, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics},
     ws::deflate::Inflater,
@@ -68,6 +71,7 @@ pub enum Input<'a> {
 pub struct Engine {
     shard: ShardId,
     config: Config,
+    tokens: TokenCache,
     conns: Slab<Conn>,
     store: FrameStore,
     encoder: Encoder,
@@ -83,8 +87,16 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     /// Parcels to this very shard, handled before the turn goes on.
     own_parcels: VecDeque<Parcel>,
-    /// When the publications that were fanned out in this turn had been received.
+    /// Publications on their way to the members here.
+    held: Held,
+    /// When the release of this turn began, if there was one.
+    release_began_us: Option<u64>,
+    /// Rooms that were released in this turn, and rest after it.
+    released: Vec<RoomKey>,
+    /// When the publications that were released in this turn had been received.
     fanned_out: Vec<u64>,
+    /// Scratch of the fan-out: for each event who does not get it.
+    except: Vec<Option<ConnId>>,
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
@@ -100,6 +112,7 @@ impl Engine {
         let hash = HashSeed::new(prng.next_u64());
         Self {
             shard,
+            tokens: TokenCache::new(config.auth_cache_entries),
             conns: Slab::new(),
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
@@ -112,7 +125,11 @@ impl Engine {
             dirty: Vec::new(),
             outputs: VecDeque::new(),
             own_parcels: VecDeque::new(),
+            held: Held::new(hash),
+            released: Vec::new(),
+            release_began_us: None,
             fanned_out: Vec::new(),
+            except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
             draining: None,

@@ -1,11 +1,11 @@
-//! Rooms: what is asked of a home shard, what it tells, and how a publication reaches the members here.
+//! Rooms: what is asked of a home shard, and what it tells.
 
 use std::sync::Arc;
 
 use super::{Ask, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
-    metrics::{Protocol, Sent},
+    fanout::Publication,
     model::{CorrelationId, Event, Fault, FaultCode, Joined, Message, Reply},
 };
 
@@ -55,21 +55,19 @@ impl Engine {
         let Publish { key, conn, from, call, payload, message_id, echo, received_us } = publish;
         let Some(place) = self.home.publish(&key) else {
             // The sender was a member when it sent; the room has vanished with its last member since.
-            let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
-            self.sent(conn, call, Err(fault));
+            if let Some(call) = call {
+                let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
+                self.sent(conn, call, Err(fault));
+            }
             return;
         };
         let id: Box<str> = match message_id {
             Some(id) => id.into(),
             None => format!("{:08x}-{}", place.epoch >> 32, place.number).into(),
         };
-        let message = Arc::new(Message {
-            id: id.clone(),
-            room: key.room.clone(),
-            from,
-            payload,
-            timestamp: now.unix_ms,
-        });
+        let message = Arc::new(Message { id, room: key.room.clone(), from, payload, timestamp: now.unix_ms });
+        // Behind the publication, in the same lane.
+        let acked = call.map(|call| (call, message.id.clone()));
         let except = (!echo).then_some(conn);
         for interest in place.interests {
             let (key, message) = (key.clone(), Arc::clone(&message));
@@ -80,13 +78,13 @@ impl Engine {
                 self.outputs.push_back(Output::Parcel { to: interest.shard, parcel: tell });
             }
         }
-        self.sent(conn, call, Ok(id));
+        if let Some((call, id)) = acked {
+            self.sent(conn, call, Ok(id));
+        }
     }
 
-    fn sent(&mut self, conn: ConnId, call: Option<CorrelationId>, result: Result<Box<str>, Fault>) {
-        if let Some(call) = call {
-            self.send(conn.shard, Parcel::Tell(Tell::Sent { conn, call, result }));
-        }
+    fn sent(&mut self, conn: ConnId, call: CorrelationId, result: Result<Box<str>, Fault>) {
+        self.send(conn.shard, Parcel::Tell(Tell::Sent { conn, call, result }));
     }
 
     /// As a shard with members.
@@ -98,6 +96,8 @@ impl Engine {
                     self.vacate(vacated);
                     return;
                 }
+                // What was ordered before the join is for those who were members then.
+                self.release_room(&key, now);
                 self.roster.joined(conn, &key, joins);
                 let room = key.room.clone();
                 if let Some(id) = call {
@@ -113,6 +113,8 @@ impl Engine {
                 if !self.is_open(conn) {
                     return;
                 }
+                // What was ordered before the leave is for the one who leaves, too.
+                self.release_room(&key, now);
                 let vacated = self.roster.left(conn, &key);
                 self.vacate(vacated);
                 if let Some(id) = call {
@@ -121,42 +123,13 @@ impl Engine {
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
             Tell::Published { key, message, except, received_us } => {
-                self.fan_out(&key, message, except, received_us, now);
+                self.held.add(key, Publication { message, except, received_us });
             }
             Tell::Sent { conn, call, result } => {
                 let result = result.map(|message_id| Reply::Sent { message_id });
                 self.tell(conn, &Event::Ack { id: call, result }, now);
             }
             Tell::Report { survey, report } => self.reported(survey, *report, now),
-        }
-    }
-
-    fn fan_out(
-        &mut self,
-        key: &RoomKey,
-        message: Arc<Message>,
-        except: Option<ConnId>,
-        received_us: u64,
-        now: Now,
-    ) {
-        let event = Event::Message(message);
-        let outbox_bytes_max = self.config.outbox_bytes_max;
-        let mut frames = self.encoder.frames(&event);
-        let members = self.roster.members(key).filter(|conn| Some(*conn) != except);
-        let mut recipients = crate::fanout::Recipients {
-            conns: &mut self.conns,
-            store: &mut self.store,
-            dirty: &mut self.dirty,
-            outbox_bytes_max,
-        };
-        let delivered = recipients.deliver(members, &mut frames, &mut self.full);
-        self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
-        // With nobody to write to, there may be no write that ends the turn.
-        if delivered > 0 {
-            self.fanned_out.push(received_us);
-        }
-        while let Some(id) = self.full.pop() {
-            self.slow_consumer(id, now);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Identity: tokens at the upgrade, by message, and their refresh.
 
+use std::num::NonZeroU64;
+
 use super::{Engine, Notice, Output};
 use crate::{
     auth::{AuthError, Identity},
@@ -19,7 +21,7 @@ impl Engine {
         authenticate: &Authenticate,
         now: Now,
     ) {
-        let verified = self.config.verifier.verify(authenticate.token.expose(), now.unix_s());
+        let verified = self.verify(authenticate.token.expose(), now);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &mut conn.stage else { return };
         let first = match &socket.kind {
@@ -71,6 +73,15 @@ impl Engine {
         }
     }
 
+    /// Whose token this is, if it holds now.
+    pub(super) fn verify(&mut self, token: &str, now: Now) -> Result<Identity, AuthError> {
+        let (found, verdict) = self.tokens.verify(&self.config.verifier, token, now.unix_s());
+        if let Some(found) = found {
+            self.metrics.auth_cache.inc(found);
+        }
+        verdict
+    }
+
     /// The connection has its identity: says so, and looks at its deadlines anew.
     pub(super) fn established(&mut self, id: ConnId, now: Now) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
@@ -110,7 +121,9 @@ pub(super) fn session_of(identity: Identity) -> Session {
     Session {
         user: identity.user,
         tenant: identity.tenant,
-        expires_at_ms: identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000)),
+        expires_at_ms: identity
+            .expires_at_s
+            .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN)),
         expiry_announced: false,
     }
 }

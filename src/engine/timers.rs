@@ -3,7 +3,7 @@
 use super::{Engine, survey::SURVEY_TIMEOUT_MS};
 use crate::{
     base::{ConnId, Now, wheel::Wheel},
-    conn::{Beat, SocketKind, Stage},
+    conn::{Beat, SocketKind, Stage, Timer},
     metrics::Disconnect,
     model::Event,
     ws::close,
@@ -33,19 +33,19 @@ impl Engine {
 
     /// Does what has become due.
     pub fn expire(&mut self, now: Now) {
-        let now_ms = now.mono_ms();
+        let now_tick = (now.mono_ms() / TICK_MS) as u32;
         let (conns, due, shard) = (&mut self.conns, &mut self.due, self.shard);
-        self.timers.expire(now_ms, |ticket| {
+        self.timers.expire(now.mono_ms(), |ticket| {
             let (generation, _) = conns.get_by_slot(ticket.slot)?;
             let timer = &mut conns.get_mut(ticket.slot, generation)?.timer;
             if timer.filing != ticket.filing {
                 return None;
             }
-            if timer.deadline_ms > now_ms {
-                timer.filed_ms = timer.deadline_ms;
-                return Some(timer.deadline_ms);
+            if timer.due > now_tick {
+                timer.filed = timer.due;
+                return Some(u64::from(timer.due) * TICK_MS);
             }
-            timer.filed_ms = u64::MAX;
+            timer.filed = Timer::NOT_FILED;
             due.push(ConnId { shard, slot: ticket.slot, generation });
             None
         });
@@ -63,13 +63,15 @@ impl Engine {
     /// there until its time, and is not listened to.
     pub(super) fn file_timer(&mut self, id: ConnId, deadline_ms: u64) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.timer.deadline_ms = deadline_ms;
-        if conn.timer.filed_ms <= deadline_ms {
+        // A deadline that is years away is looked at once before.
+        let due = u32::try_from(deadline_ms.div_ceil(TICK_MS)).unwrap_or(u32::MAX).min(Timer::NOT_FILED - 1);
+        conn.timer.due = due;
+        if conn.timer.filed <= due {
             return;
         }
         self.tickets = self.tickets.wrapping_add(1);
         conn.timer.filing = self.tickets;
-        conn.timer.filed_ms = deadline_ms;
+        conn.timer.filed = due;
         self.timers.insert(Ticket { slot: id.slot, filing: self.tickets }, deadline_ms);
     }
 
@@ -119,7 +121,7 @@ impl Engine {
                 return None;
             }
         }
-        let mut next_ms = socket.keepalive.due_ms(interval_ms, timeout_ms);
+        let mut next_ms = socket.keepalive.due_ms(now.mono_ms(), interval_ms, timeout_ms);
         let mut expiring = None;
         match &mut socket.kind {
             SocketKind::Echo => {}

@@ -39,7 +39,7 @@ impl Engine {
         let presented = self.checked(presented(head, &upgrade))?;
         let verified = match &presented {
             Presented::Header(token) => {
-                let identity = self.config.verifier.verify(token, now.unix_s());
+                let identity = self.verify(token, now);
                 if let Err(error) = &identity {
                     self.metrics.rejected.inc(Reject::Unauthenticated);
                     self.auth_failed(id, error.reason());
@@ -47,7 +47,7 @@ impl Engine {
                 }
                 Some(identity)
             }
-            Presented::Browser(token) => Some(self.config.verifier.verify(token, now.unix_s())),
+            Presented::Browser(token) => Some(self.verify(token, now)),
             Presented::Nothing => None,
         };
         let protocol = chosen_protocol(&upgrade);
@@ -104,7 +104,7 @@ impl Engine {
         let deflate = if self.config.deflate { deflate::negotiate(upgrade.extensions()) } else { None };
         let accept_key = handshake::accept_key(upgrade.key);
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
-        switching_protocols(out, &accept_key, protocol, extensions.as_deref());
+        switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
         self.queue(id, WireBytes::copy_from(out), now);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);

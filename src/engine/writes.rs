@@ -1,11 +1,11 @@
-//! What leaves: frames into outboxes during a turn, outboxes into sockets at its end.
+//! What leaves: outboxes into sockets at the end of a turn, and what becomes of those that take too little.
 
 use std::io::IoSlice;
 
 use super::{Engine, Notice, Output};
 use crate::{
     base::{ConnId, Now, WireBytes},
-    conn::{Conn, Finish, SLICES_MAX, SocketKind, Stage},
+    conn::{Conn, Finish, SLICES_MAX, Stage},
     fanout::{Queued, Recipients},
     metrics::{Disconnect, Dropped, Protocol, Sent},
     model::Event,
@@ -25,45 +25,68 @@ pub enum Wrote {
 const LINGER_MS: u64 = 5_000;
 
 impl Engine {
-    /// Offers every connection with something to send to `write`, as one vectored write each (more for long
-    /// queues), then lets connections that have nothing left to say go. The shell calls it at the end of a turn.
+    /// Releases the publications whose time has come, offers every connection with something to send to `write`, as one
+    /// vectored write each (more for long queues), then lets connections that have nothing left to say go. The shell
+    /// calls it at the end of a turn; `now` is that time.
     pub fn take_writes(&mut self, now: Now, mut write: impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
+        let releases = self.may_release(now);
+        if releases {
+            self.release_began_us = Some(now.mono_us);
+        }
+        loop {
+            let more = releases && self.release_some(now);
+            self.flush_dirty(now, &mut write);
+            if !more {
+                break;
+            }
+        }
+        self.store.trim();
+    }
+
+    /// The shell's clock after the writes of a turn: the publications that were released have left.
+    pub fn written(&mut self, now: Now) {
+        for received_us in self.fanned_out.drain(..) {
+            self.metrics.message_latency.observe_us(now.mono_us.saturating_sub(received_us));
+        }
+        self.rest_released(now);
+    }
+
+    /// Whether [`Engine::take_writes`] has something to do.
+    pub fn has_writes(&self, now: Now) -> bool {
+        !self.dirty.is_empty() || self.may_release(now)
+    }
+
+    fn may_release(&self, now: Now) -> bool {
+        self.poll_release().is_some_and(|opens_us| opens_us <= now.mono_us)
+    }
+
+    fn flush_dirty(&mut self, now: Now, write: &mut impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
         // Room in an outbox lets requests that waited for it be answered.
         while !self.dirty.is_empty() {
             let mut dirty = std::mem::take(&mut self.dirty);
             for id in dirty.drain(..) {
-                self.flush(id, now, &mut write);
+                self.flush(id, now, write);
             }
             self.take_own_parcels(now);
             if self.dirty.is_empty() {
                 self.dirty = dirty;
             }
         }
-        self.store.trim();
-    }
-
-    /// The shell's clock after the writes of a turn: publications that came in it have left.
-    pub fn written(&mut self, now: Now) {
-        for received_us in self.fanned_out.drain(..) {
-            self.metrics.message_latency.observe_us(now.mono_us.saturating_sub(received_us));
-        }
-    }
-
-    /// Whether [`Engine::take_writes`] has something to do.
-    pub fn has_writes(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     fn flush(&mut self, id: ConnId, now: Now, write: &mut impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         conn.dirty = false;
-        while !conn.blocked {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let (count, offered) = conn.outbox.slices(&self.store, &mut slices);
-            if count == 0 {
-                break;
-            }
-            match write(id, &slices[..count]) {
+        while !conn.blocked && !conn.outbox.is_empty() {
+            let (wrote, offered) = match conn.outbox.piece(&self.store) {
+                Some(piece) => (write(id, &[IoSlice::new(piece)]), piece.len()),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                    let (count, offered) = conn.outbox.slices(&self.store, &mut slices);
+                    (write(id, &slices[..count]), offered)
+                }
+            };
+            match wrote {
                 Wrote::Bytes(written) => {
                     conn.blocked = written < offered;
                     conn.outbox.advance(&mut self.store, written);
@@ -75,10 +98,15 @@ impl Engine {
                 }
             }
         }
-        match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
-            Some(Stage::Closing { .. }) => self.finish_if_written(id),
-            Some(Stage::Http(_)) => self.serve(id, now),
-            Some(Stage::Socket(_)) | None => {}
+        match &conn.stage {
+            Stage::Closing { .. } => self.finish_if_written(id),
+            Stage::Http(_) => self.serve(id, now),
+            Stage::Socket(socket) => {
+                let bytes_max = self.config.outbox_bytes_max_of(&socket.kind);
+                if !conn.takes(0, bytes_max) {
+                    self.slow_consumer(id, now);
+                }
+            }
         }
         self.forget_if_over(id);
     }
@@ -121,12 +149,10 @@ impl Engine {
     /// Queues a frame; a connection without room for it is a slow consumer and is closed.
     pub(super) fn queue(&mut self, id: ConnId, frame: WireBytes, now: Now) {
         let bytes_max = match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
-            Some(Stage::Socket(socket)) if matches!(socket.kind, SocketKind::Echo) => {
-                self.config.echo_outbox_bytes_max
-            }
+            Some(Stage::Socket(socket)) => self.config.outbox_bytes_max_of(&socket.kind),
+            Some(Stage::Closing { .. }) => self.config.outbox_bytes_max,
             // A response is as long as it is; requests wait while there is too much of them already.
             Some(Stage::Http(_)) => u32::MAX,
-            Some(_) => self.config.outbox_bytes_max,
             None => return,
         };
         let queued = self.recipients(bytes_max).queue(id, frame);
@@ -178,6 +204,10 @@ impl Engine {
         finish: Finish,
         now: Now,
     ) {
+        // What was ordered before the end is said before it. A slow consumer has no room for it.
+        if reason != Disconnect::SlowConsumer {
+            self.release_all(now);
+        }
         // Refused, as the stage is, when it is closing already.
         if self.recipients(u32::MAX).queue(id, last) == Queued::Yes {
             self.enter_closing(id, reason, finish, now);

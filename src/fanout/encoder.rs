@@ -1,5 +1,7 @@
 //! Events to WebSocket frames, each encoding made at most once for all its recipients.
 
+use std::{borrow::Borrow, ops::Range};
+
 use crate::{
     base::WireBytes,
     dialect::native,
@@ -15,7 +17,9 @@ const WINDOWS: usize = (WINDOW_BITS_MAX - WINDOW_BITS_MIN) as usize + 1;
 
 /// The buffers and the compressor of one shard.
 pub struct Encoder {
+    /// JSON of the events of one [`Frames`], and where each ends.
     text: Vec<u8>,
+    text_ends: Vec<usize>,
     deflated: Vec<u8>,
     frame: Vec<u8>,
     deflater: Deflater,
@@ -28,6 +32,7 @@ impl Encoder {
     pub fn new(deflate_bytes_min: usize) -> Self {
         Self {
             text: Vec::new(),
+            text_ends: Vec::new(),
             deflated: Vec::new(),
             frame: Vec::new(),
             deflater: Deflater::new(),
@@ -37,13 +42,17 @@ impl Encoder {
 
     /// An event for one connection.
     pub fn event(&mut self, event: &Event, deflate: Option<Agreed>) -> WireBytes {
-        self.frames(event).for_deflate(deflate)
+        self.frames([event]).for_deflate(deflate).bytes.clone()
     }
 
-    /// An event for many: frames are made as the first recipient of each encoding asks for it.
-    pub fn frames(&mut self, event: &Event) -> Frames<'_> {
+    /// Events for many, in a row: each encoding is made as the first recipient asks for it.
+    pub fn frames(&mut self, events: impl IntoIterator<Item = impl Borrow<Event>>) -> Frames<'_> {
         self.text.clear();
-        native::encode(event, &mut self.text);
+        self.text_ends.clear();
+        for event in events {
+            native::encode(event.borrow(), &mut self.text);
+            self.text_ends.push(self.text.len());
+        }
         Frames { encoder: self, plain: None, deflated: [const { None }; WINDOWS] }
     }
 
@@ -67,6 +76,32 @@ impl Encoder {
         WireBytes::copy_from(&self.frame)
     }
 
+    /// The events of the current [`Frames`], each as a text frame.
+    fn run(&mut self, deflate: Option<Agreed>) -> Run {
+        self.frame.clear();
+        let mut ends = Vec::with_capacity(self.text_ends.len());
+        let mut start = 0;
+        for &end in &self.text_ends {
+            let text = &self.text[start..end];
+            start = end;
+            match deflate {
+                Some(agreed) if text.len() >= self.deflate_bytes_min => {
+                    self.deflated.clear();
+                    self.deflater.compress(agreed.server_window_bits, text, &mut self.deflated);
+                    encode::frame(&mut self.frame, Opcode::Text, &self.deflated, true, None);
+                }
+                Some(_) | None => encode::frame(&mut self.frame, Opcode::Text, text, false, None),
+            }
+            ends.push(self.frame.len() as u32);
+        }
+        Run { bytes: WireBytes::copy_from(&self.frame), ends }
+    }
+
+    fn is_worth_compressing(&self) -> bool {
+        let starts = std::iter::once(&0).chain(&self.text_ends);
+        self.text_ends.iter().zip(starts).any(|(end, start)| end - start >= self.deflate_bytes_min)
+    }
+
     fn plain(&mut self, opcode: Opcode, payload: &[u8]) -> WireBytes {
         self.frame.clear();
         encode::frame(&mut self.frame, opcode, payload, false, None);
@@ -82,26 +117,52 @@ impl Encoder {
     }
 }
 
-/// The encodings of one event, made on demand.
+/// The encodings of some events, made on demand.
 pub struct Frames<'e> {
     encoder: &'e mut Encoder,
-    plain: Option<WireBytes>,
-    deflated: [Option<WireBytes>; WINDOWS],
+    plain: Option<Run>,
+    deflated: [Option<Run>; WINDOWS],
+}
+
+/// The frames of some events in one encoding: what a member gets who gets them all.
+#[derive(Debug)]
+pub struct Run {
+    pub bytes: WireBytes,
+    /// Where each frame ends.
+    ends: Vec<u32>,
 }
 
 impl Frames<'_> {
-    /// The frame for a connection that negotiated `deflate`.
-    pub fn for_deflate(&mut self, deflate: Option<Agreed>) -> WireBytes {
-        let text = std::mem::take(&mut self.encoder.text);
-        let frame = match deflate {
-            Some(agreed) if text.len() >= self.encoder.deflate_bytes_min => {
-                let bits = agreed.server_window_bits;
-                let slot = &mut self.deflated[usize::from(bits - WINDOW_BITS_MIN)];
-                slot.get_or_insert_with(|| self.encoder.compressed(Opcode::Text, &text, bits)).clone()
+    /// The frames for a connection that negotiated `deflate`.
+    pub fn for_deflate(&mut self, deflate: Option<Agreed>) -> &Run {
+        let Self { encoder, plain, deflated } = self;
+        // Events that are all too short to compress are the same for everybody.
+        let deflate = deflate.filter(|_| encoder.is_worth_compressing());
+        match deflate {
+            Some(agreed) => {
+                let slot = &mut deflated[usize::from(agreed.server_window_bits - WINDOW_BITS_MIN)];
+                slot.get_or_insert_with(|| encoder.run(deflate))
             }
-            _ => self.plain.get_or_insert_with(|| self.encoder.plain(Opcode::Text, &text)).clone(),
-        };
-        self.encoder.text = text;
-        frame
+            None => plain.get_or_insert_with(|| encoder.run(None)),
+        }
+    }
+
+    /// How many events there are.
+    pub fn count(&self) -> usize {
+        self.encoder.text_ends.len()
+    }
+}
+
+impl Run {
+    /// How many frames it is.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Frames `range`, as one piece.
+    pub fn part(&self, range: Range<usize>) -> WireBytes {
+        let start = range.start.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let end = range.end.checked_sub(1).map_or(0, |last| self.ends[last]);
+        self.bytes.part(start..end)
     }
 }

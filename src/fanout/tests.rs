@@ -4,7 +4,7 @@ use std::{io::IoSlice, net::Ipv4Addr};
 
 use super::{Encoder, Queued, Recipients};
 use crate::{
-    base::{ConnId, RoomName, ShardId, TenantName, UserName, slab::Slab},
+    base::{ConnId, Prng, RoomName, ShardId, TenantName, UserName, slab::Slab},
     conn::{Conn, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
     metrics::Disconnect,
     model::Event,
@@ -45,10 +45,11 @@ fn an_encoding_is_made_once_and_says_the_same() {
     let text = format!(r#"{{"type":"room:joined","room":"{room}"}}"#);
     let [wide, narrow] = windows();
     let event = joined(&room);
-    let mut frames = encoder.frames(&event);
+    let mut frames = encoder.frames([&event]);
     for deflate in [None, Some(wide), Some(narrow)] {
-        let (first, second) = (frames.for_deflate(deflate), frames.for_deflate(deflate));
-        assert!(std::ptr::eq(first.as_ptr(), second.as_ptr()), "one allocation for all");
+        let first = frames.for_deflate(deflate).bytes.clone();
+        let second = frames.for_deflate(deflate).bytes.clone();
+        assert!(std::ptr::eq(&*first, &*second), "one allocation for all");
         assert_eq!(decoded(&first, deflate), text);
         assert_eq!(first.len() < 100, deflate.is_some());
     }
@@ -61,9 +62,9 @@ fn short_events_are_not_compressed() {
     let mut encoder = Encoder::new(64);
     let [wide, _] = windows();
     let event = joined("x");
-    let mut frames = encoder.frames(&event);
-    let plain = frames.for_deflate(None);
-    assert!(std::ptr::eq(plain.as_ptr(), frames.for_deflate(Some(wide)).as_ptr()));
+    let mut frames = encoder.frames([&event]);
+    let plain = frames.for_deflate(None).bytes.clone();
+    assert!(std::ptr::eq(&*plain, &*frames.for_deflate(Some(wide)).bytes));
 }
 
 #[test]
@@ -109,6 +110,11 @@ impl Shard {
         self.add(Some(socket(SocketKind::Json(session), deflate)))
     }
 
+    /// The socket of `id` takes nothing for now.
+    fn block(&mut self, id: ConnId) {
+        self.conns.get_mut(id.slot, id.generation).unwrap().blocked = true;
+    }
+
     fn recipients(&mut self, outbox_bytes_max: u32) -> Recipients<'_> {
         let Self { conns, store, dirty } = self;
         Recipients { conns, store, dirty, outbox_bytes_max }
@@ -150,10 +156,11 @@ fn members_get_an_event_each_in_its_encoding() {
     let event = joined(&"r".repeat(200));
     let mut too_full = Vec::new();
     let filler = encoder.control(Opcode::Pong, &[0; 100]);
+    shard.block(full);
     assert_eq!(shard.recipients(1_000).queue(full, filler), Queued::Yes);
     let everybody = open.iter().map(|(id, _)| *id).chain(others).chain([gone, full]);
-    let mut frames = encoder.frames(&event);
-    let delivered = shard.recipients(300).deliver(everybody, &mut frames, &mut too_full);
+    let mut frames = encoder.frames([&event]);
+    let delivered = shard.recipients(300).deliver(everybody, &mut frames, &[None], &mut too_full);
     assert_eq!((delivered, &too_full[..]), (4, &[full][..]));
     for (id, deflate) in open {
         assert!(decoded(&shard.queued(id), deflate).contains("rrr"));
@@ -170,11 +177,64 @@ fn queueing_bounds_and_notes_once() {
     let mut encoder = Encoder::new(0);
     let frame = encoder.control(Opcode::Pong, &[0; 8]);
     let queue = |shard: &mut Shard, id| shard.recipients(25).queue(id, frame.clone());
-    assert_eq!([queue(&mut shard, open), queue(&mut shard, open)], [Queued::Yes, Queued::Yes]);
+    // The limit is for what a full socket leaves behind.
+    assert_eq!([(); 3].map(|()| queue(&mut shard, open)), [Queued::Yes; 3]);
+    assert_eq!((shard.queued(open).len(), shard.dirty.len()), (30, 1));
+    shard.block(open);
     assert_eq!(queue(&mut shard, open), Queued::Full);
-    assert_eq!((shard.queued(open).len(), shard.dirty.len()), (20, 1));
+    let blocked = shard.open(None);
+    shard.block(blocked);
+    assert_eq!([(); 3].map(|()| queue(&mut shard, blocked)), [Queued::Yes, Queued::Yes, Queued::Full]);
     let closing = shard.add(Some(closing()));
     assert_eq!(queue(&mut shard, closing), Queued::Gone);
     let stale = ConnId { generation: 9, ..open };
     assert_eq!(queue(&mut shard, stale), Queued::Gone);
+}
+
+/// Every event of a frame stream, in order.
+fn texts(frames: &[u8], deflate: Option<Agreed>) -> Vec<String> {
+    let mut bytes = frames.to_vec();
+    let (mut decoder, mut inflater) = (Decoder::new(Role::Client, deflate), Inflater::new());
+    let mut input = Input::new(&mut bytes);
+    let mut texts = Vec::new();
+    while let Some(item) = decoder.next(&mut input, &mut inflater, &LIMITS).unwrap() {
+        let Item::Text(text) = item else { panic!("{item:?}") };
+        texts.push(text.to_owned());
+    }
+    texts
+}
+
+#[test]
+fn members_get_a_run_without_the_frames_that_are_not_for_them() {
+    for seed in 0..200 {
+        let mut prng = Prng::new(seed);
+        let mut shard = Shard::new();
+        let [wide, narrow] = windows();
+        let members: Vec<_> = (0..6)
+            .map(|index| [None, Some(wide), Some(narrow)][index % 3])
+            .map(|deflate| (shard.open(deflate), deflate))
+            .collect();
+        let count = 1 + prng.below(12) as usize;
+        // Some events are worth compressing.
+        let events: Vec<_> =
+            (0..count).map(|index| joined(&format!("{index}{}", "r".repeat(index * 7)))).collect();
+        let except: Vec<_> =
+            (0..count).map(|_| members.get(prng.below(9) as usize).map(|(id, _)| *id)).collect();
+        let mut encoder = Encoder::new(64);
+        let mut frames = encoder.frames(&events);
+        let mut full = Vec::new();
+        let ids = members.iter().map(|(id, _)| *id);
+        let delivered = shard.recipients(u32::MAX).deliver(ids, &mut frames, &except, &mut full);
+        let mut expected_count = 0;
+        for (id, deflate) in &members {
+            let mine = events.iter().zip(&except).filter(|(_, except)| **except != Some(*id));
+            let expected: Vec<_> =
+                mine.map(|(event, _)| texts(&encoder.event(event, None), None).remove(0)).collect();
+            expected_count += expected.len() as u64;
+            assert_eq!(texts(&shard.queued(*id), *deflate), expected, "seed {seed}");
+            let conn = shard.conns.get(id.slot, id.generation).unwrap();
+            assert!(!conn.is_excepted && conn.dirty != expected.is_empty(), "seed {seed}");
+        }
+        assert_eq!((delivered, full.len()), (expected_count, 0), "seed {seed}");
+    }
 }

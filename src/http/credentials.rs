@@ -1,6 +1,7 @@
 //! The bearer token of the `Authorization` header (RFC 6750 2.1). Whether it is any good, `auth` says.
 
 use super::{fault::HttpFault, head::Head};
+use crate::base::grammar::alphanumeric_or;
 
 /// The token; `None` without the header or with another scheme: a browser behind a proxy's Basic
 /// authentication may bring its token elsewhere.
@@ -24,11 +25,9 @@ pub fn bearer<'b>(head: &Head<'b>) -> Result<Option<&'b str>, HttpFault> {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`, and `|` among them, which Laravel Sanctum's
 /// tokens have.
 fn is_b64token(text: &str) -> bool {
-    let is_byte = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'|')
-    };
+    const DIGITS: [bool; 256] = alphanumeric_or(b"-._~+/|");
     let digits = text.trim_end_matches('=');
-    !digits.is_empty() && digits.bytes().all(is_byte)
+    !digits.is_empty() && digits.bytes().all(|byte| DIGITS[usize::from(byte)])
 }
 
 #[cfg(test)]

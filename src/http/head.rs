@@ -132,20 +132,22 @@ impl HeadScanner {
         let bytes = &buf[..buf.len().min(bytes_max)];
         let mut at = self.searched;
         while at < bytes.len() {
-            match bytes[at] {
-                b'\t' | b' '..=b'~' | 0x80..=0xff => at += 1,
-                b'\r' => match bytes.get(at + 1) {
-                    Some(b'\n') => {
-                        at += 2;
-                        if bytes[..at].ends_with(b"\r\n\r\n") {
-                            return Ok(Some(at));
-                        }
+            let line = &bytes[at..];
+            let line = &line[..memchr::memchr(b'\r', line).unwrap_or(line.len())];
+            if let Some(fault) = wrong_byte(line) {
+                return Err(fault);
+            }
+            at += line.len();
+            match bytes.get(at + 1) {
+                Some(b'\n') => {
+                    at += 2;
+                    if bytes[..at].ends_with(b"\r\n\r\n") {
+                        return Ok(Some(at));
                     }
-                    Some(_) => return Err(HttpFault::BARE_CR),
-                    None => break,
-                },
-                b'\n' => return Err(HttpFault::BARE_LF),
-                0x00..=0x1f | 0x7f => return Err(HttpFault::CONTROL_BYTE),
+                }
+                Some(_) => return Err(HttpFault::BARE_CR),
+                // The next byte decides, of this line or behind its CR.
+                None => break,
             }
         }
         self.searched = at;
@@ -155,6 +157,17 @@ impl HeadScanner {
         let has_line = memchr::memchr(b'\n', without_leading_line(bytes)).is_some();
         Err(if has_line { HttpFault::HEAD_TOO_LARGE } else { HttpFault::TARGET_TOO_LONG })
     }
+}
+
+/// What is wrong with the first byte that may not stand in a line; a tab may. Looks at all bytes before it looks for
+/// the one, which is quick: a head is mostly good bytes.
+fn wrong_byte(line: &[u8]) -> Option<HttpFault> {
+    let is_wrong = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    if !line.iter().fold(false, |wrong, &byte| wrong | is_wrong(byte)) {
+        return None;
+    }
+    let first = line.iter().copied().find(|&byte| is_wrong(byte))?;
+    Some(if first == b'\n' { HttpFault::BARE_LF } else { HttpFault::CONTROL_BYTE })
 }
 
 /// RFC 9112 2.2: one empty line before the request line is skipped; some clients send it after a body.
@@ -185,7 +198,10 @@ impl<'b> Head<'b> {
             let value = std::str::from_utf8(header.value).map_err(|_| HttpFault::HEADER_TEXT)?;
             Ok(Header { name: header.name, value })
         };
-        let headers = request.headers.iter().map(text).collect::<Result<_, _>>()?;
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for header in request.headers.iter() {
+            headers.push(text(header)?);
+        }
         let mut head =
             Self { method, version, path, query, host: None, keep_alive: false, body: Body::None, headers };
         let host = head.host_header()?;

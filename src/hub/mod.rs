@@ -2,6 +2,7 @@
 //! Knows no frames and no sockets.
 
 mod home;
+mod memberships;
 mod roster;
 #[cfg(test)]
 mod roster_tests;

@@ -5,35 +5,18 @@
 //! in the room's stream; only joined members get what the stream carries after it. For what the connection itself
 //! may do, its own order counts: from the question to join to the question to leave.
 //!
-//! Invariant: `rooms[m.room].members[m.index]` points back at membership `m`, for every joined membership.
+//! Invariant: `rooms[m.room].members[m.index]` names the place of membership `m`, for every joined membership.
 
+use super::memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED};
 use crate::base::{
     ConnId, RoomKey,
     hash::{HashSeed, Map, map_with_seed},
 };
 
-/// A room with members on this shard, by slot; valid until the room is vacated.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct LocalRoomId(u32);
-
-const NOT_JOINED: u32 = u32::MAX;
-
-/// One connection's place in one room.
-#[derive(Clone, Copy, Debug)]
-struct Membership {
-    room: LocalRoomId,
-    /// Index in the room's members; `NOT_JOINED` until a join was answered.
-    index: u32,
-    /// Joins that were asked and not answered.
-    pending: u32,
-    /// The last that the connection asked was to join, not to leave.
-    wanted: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Member {
     conn: ConnId,
-    /// Index in the connection's memberships.
+    /// Its membership's.
     place: u32,
 }
 
@@ -60,8 +43,8 @@ pub struct Roster {
     rooms: Vec<Option<Room>>,
     free: Vec<u32>,
     by_key: Map<RoomKey, LocalRoomId>,
-    /// By slot of the connection; an entry belongs to the connection that has the slot now.
-    memberships: Vec<Vec<Membership>>,
+    /// Those of a slot belong to the connection that has it now.
+    memberships: Memberships,
     joined: usize,
 }
 
@@ -72,41 +55,38 @@ impl Roster {
             rooms: Vec::new(),
             free: Vec::new(),
             by_key: map_with_seed(hash),
-            memberships: Vec::new(),
+            memberships: Memberships::new(),
             joined: 0,
         }
     }
 
     /// Notes that `conn` asks to join. `false` when it would be in more than `rooms_max` rooms.
     pub fn ask(&mut self, conn: ConnId, key: &RoomKey, rooms_max: usize) -> bool {
-        let slot = conn.slot as usize;
-        if self.memberships.len() <= slot {
-            self.memberships.resize_with(slot + 1, Vec::new);
-        }
-        let place = self.place(conn, key);
-        let list = &mut self.memberships[slot];
-        let is_new = place.is_none_or(|place| !list[place].wanted);
-        if is_new && list.iter().filter(|membership| membership.wanted).count() >= rooms_max {
+        let room = self.by_key.get(key).copied();
+        let place = room.and_then(|room| self.place(conn, room));
+        let is_new = place.is_none_or(|place| !self.memberships.at(place).wanted);
+        if is_new && self.wanted(conn).count() >= rooms_max {
             return false;
         }
         if let Some(place) = place {
-            list[place].pending += 1;
-            list[place].wanted = true;
+            let membership = self.memberships.at_mut(place);
+            membership.pending += 1;
+            membership.wanted = true;
             return true;
         }
-        let id = self.room_or_new(key);
-        self.room_mut(id).joining += 1;
-        self.memberships[slot].push(Membership { room: id, index: NOT_JOINED, pending: 1, wanted: true });
+        let room = room.unwrap_or_else(|| self.new_room(key));
+        self.room_mut(room).joining += 1;
+        self.memberships.add(conn.slot, room);
         true
     }
 
     /// Notes that `conn` asks to leave. The room's key, or `None` when it is not in a room of this name.
     pub fn ask_leave(&mut self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        let (place, _) = self.wanted(conn, room)?;
-        let membership = &mut self.memberships[conn.slot as usize][place];
+        let (place, _) = self.named(conn, room)?;
+        let membership = self.memberships.at_mut(place);
         membership.wanted = false;
-        let room = self.rooms[membership.room.0 as usize].as_ref().expect("memberships keep rooms alive");
-        Some(&room.key)
+        let room = membership.room;
+        Some(&self.room(room).key)
     }
 
     /// The home answered a join of `conn` with its count `joins`. The caller knows that `conn` is alive; if the
@@ -114,15 +94,15 @@ impl Roster {
     pub fn joined(&mut self, conn: ConnId, key: &RoomKey, joins: u32) {
         let Some(&id) = self.by_key.get(key) else { return };
         self.room_mut(id).joins_seen = joins;
-        let Some(place) = self.place(conn, key) else { return };
-        let membership = &mut self.memberships[conn.slot as usize][place];
+        let Some(place) = self.place(conn, id) else { return };
+        let membership = self.memberships.at_mut(place);
         membership.pending = membership.pending.saturating_sub(1);
         if membership.index != NOT_JOINED {
             return;
         }
         let room = self.rooms[id.0 as usize].as_mut().expect("by_key names live rooms");
         membership.index = room.members.len() as u32;
-        room.members.push(Member { conn, place: place as u32 });
+        room.members.push(Member { conn, place });
         room.joining -= 1;
         self.joined += 1;
     }
@@ -140,8 +120,8 @@ impl Roster {
 
     /// `conn` is no longer in the room, unless a later join of it is under way.
     pub fn left(&mut self, conn: ConnId, key: &RoomKey) -> Option<Vacated> {
-        let place = self.place(conn, key)?;
-        let membership = self.memberships[conn.slot as usize][place];
+        let place = self.place(conn, *self.by_key.get(key)?)?;
+        let membership = *self.memberships.at(place);
         self.leave_members(conn, place);
         if membership.pending > 0 {
             return None;
@@ -152,15 +132,12 @@ impl Roster {
 
     /// `conn` is gone: it leaves every room. `vacated` is told the rooms that have no member left.
     pub fn gone(&mut self, conn: ConnId, mut vacated: impl FnMut(Vacated)) {
-        let slot = conn.slot as usize;
-        while let Some(place) = self.memberships.get(slot).and_then(|list| list.len().checked_sub(1)) {
-            let room = self.memberships[slot][place].room;
+        while let Some((place, room)) = self.newest(conn) {
             self.leave_members(conn, place);
             self.forget_membership(conn, place);
-            vacated_of(self.vacate_if_empty(room), &mut vacated);
-        }
-        if let Some(list) = self.memberships.get_mut(slot) {
-            *list = Vec::new();
+            if let Some(room) = self.vacate_if_empty(room) {
+                vacated(room);
+            }
         }
     }
 
@@ -172,14 +149,13 @@ impl Roster {
 
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
     pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        self.wanted(conn, room).map(|(_, key)| key)
+        self.named(conn, room).map(|(_, key)| key)
     }
 
     /// The keys of the rooms that `conn` has joined and has not asked to leave.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
-        let list = self.memberships.get(conn.slot as usize).map(Vec::as_slice).unwrap_or_default();
-        let joined = list.iter().filter(|membership| membership.index != NOT_JOINED && membership.wanted);
-        joined.filter_map(|membership| self.rooms[membership.room.0 as usize].as_ref()).map(|room| &room.key)
+        let joined = self.wanted(conn).filter(|(_, membership)| membership.index != NOT_JOINED);
+        joined.map(|(_, membership)| &self.room(membership.room).key)
     }
 
     /// Rooms with their numbers of members here.
@@ -193,19 +169,20 @@ impl Roster {
     }
 
     /// Compares names, so that a message costs no allocation: a connection is in few rooms.
-    fn wanted(&self, conn: ConnId, room: &str) -> Option<(usize, &RoomKey)> {
-        let list = self.memberships.get(conn.slot as usize)?.iter().enumerate();
-        let wanted = list.filter(|(_, membership)| membership.wanted);
-        let keys = wanted.filter_map(|(place, membership)| {
-            self.rooms[membership.room.0 as usize].as_ref().map(|room| (place, &room.key))
-        });
+    fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &RoomKey)> {
+        let keys = self.wanted(conn).map(|(place, membership)| (place, &self.room(membership.room).key));
         keys.into_iter().find(|(_, key)| key.room.as_str() == room)
     }
 
-    fn room_or_new(&mut self, key: &RoomKey) -> LocalRoomId {
-        if let Some(&id) = self.by_key.get(key) {
-            return id;
-        }
+    fn newest(&self, conn: ConnId) -> Option<(u32, LocalRoomId)> {
+        self.memberships.of(conn.slot).next().map(|(place, membership)| (place, membership.room))
+    }
+
+    fn wanted(&self, conn: ConnId) -> impl Iterator<Item = (u32, &Membership)> {
+        self.memberships.of(conn.slot).filter(|(_, membership)| membership.wanted)
+    }
+
+    fn new_room(&mut self, key: &RoomKey) -> LocalRoomId {
         let room = Room { key: key.clone(), members: Vec::new(), joining: 0, joins_seen: 0 };
         let id = match self.free.pop() {
             Some(slot) => {
@@ -222,8 +199,8 @@ impl Roster {
     }
 
     /// Takes the membership out of its room's members, if it stands there; it counts as joining then.
-    fn leave_members(&mut self, conn: ConnId, place: usize) {
-        let membership = &mut self.memberships[conn.slot as usize][place];
+    fn leave_members(&mut self, conn: ConnId, place: u32) {
+        let membership = self.memberships.at_mut(place);
         if membership.index == NOT_JOINED {
             return;
         }
@@ -234,21 +211,14 @@ impl Roster {
         room.joining += 1;
         self.joined -= 1;
         if let Some(&moved) = room.members.get(index as usize) {
-            self.memberships[moved.conn.slot as usize][moved.place as usize].index = index;
+            self.memberships.at_mut(moved.place).index = index;
         }
     }
 
     /// Drops a membership that stands in no member list.
-    fn forget_membership(&mut self, conn: ConnId, place: usize) {
-        let list = &mut self.memberships[conn.slot as usize];
-        let membership = list.swap_remove(place);
+    fn forget_membership(&mut self, conn: ConnId, place: u32) {
+        let membership = self.memberships.remove(conn.slot, place);
         debug_assert_eq!(membership.index, NOT_JOINED);
-        if let Some(moved) = list.get(place).copied()
-            && moved.index != NOT_JOINED
-        {
-            let room = self.rooms[moved.room.0 as usize].as_mut().expect("memberships keep rooms alive");
-            room.members[moved.index as usize].place = place as u32;
-        }
         self.room_mut(membership.room).joining -= 1;
     }
 
@@ -268,14 +238,11 @@ impl Roster {
         self.rooms[id.0 as usize].as_mut().expect("ids in memberships and by_key name live rooms")
     }
 
-    fn place(&self, conn: ConnId, key: &RoomKey) -> Option<usize> {
-        let id = *self.by_key.get(key)?;
-        self.memberships.get(conn.slot as usize)?.iter().position(|membership| membership.room == id)
+    fn room(&self, id: LocalRoomId) -> &Room {
+        self.rooms[id.0 as usize].as_ref().expect("ids in memberships and by_key name live rooms")
     }
-}
 
-fn vacated_of(room: Option<Vacated>, tell: &mut impl FnMut(Vacated)) {
-    if let Some(room) = room {
-        tell(room);
+    fn place(&self, conn: ConnId, room: LocalRoomId) -> Option<u32> {
+        self.memberships.of(conn.slot).find(|(_, membership)| membership.room == room).map(|(place, _)| place)
     }
 }

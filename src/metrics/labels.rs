@@ -221,6 +221,14 @@ labels!(
     }
 );
 
+labels!(
+    /// Whether a token that may be in the cache was there.
+    AuthCache {
+        Hit = "hit",
+        Miss = "miss",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,5 +256,6 @@ mod tests {
         check::<Sent>();
         check::<ErrorType>();
         check::<Dropped>();
+        check::<AuthCache>();
     }
 }

@@ -16,7 +16,9 @@ pub mod shard;
 pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
-pub use labels::{Disconnect, Dropped, ErrorType, Label, Protocol, Received, Reject, Sent, Status};
+pub use labels::{
+    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, Received, Reject, Sent, Status,
+};
 pub use merge::{NodeStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;

@@ -4,7 +4,7 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{Disconnect, Dropped, ErrorType, Protocol, Received, Reject, Sent},
+    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, Received, Reject, Sent},
 };
 use crate::base::ShardId;
 
@@ -22,6 +22,8 @@ pub struct ShardMetrics {
     pub disconnections: CounterVec<Disconnect>,
     /// Connections not taken, and upgrades refused.
     pub rejected: CounterVec<Reject>,
+    /// Tokens looked up before they were verified.
+    pub auth_cache: CounterVec<AuthCache>,
 
     /// Messages from clients.
     pub received: CounterGrid<Received, Protocol>,
@@ -67,6 +69,7 @@ impl ShardMetrics {
             connections: 0,
             disconnections: CounterVec::default(),
             rejected: CounterVec::default(),
+            auth_cache: CounterVec::default(),
             received: CounterGrid::default(),
             sent: CounterGrid::default(),
             received_bytes: 0,

@@ -91,7 +91,7 @@ impl Shard {
             self.do_outputs()?;
             // The others begin with what is for them while this shard writes.
             self.courier.dispatch();
-            self.write(start);
+            self.write();
             self.do_outputs()?;
             self.courier.dispatch();
             self.turned(start);
@@ -99,9 +99,12 @@ impl Shard {
     }
 
     async fn sleep(&mut self) -> io::Result<()> {
-        let now_ms = self.clock.now().mono_ms();
-        let until_due = self.engine.poll_timeout().map(|due_ms| due_ms.saturating_sub(now_ms));
-        let timeout = until_due.map_or(WAIT_MAX, |ms| Duration::from_millis(ms).min(WAIT_MAX));
+        let now = self.clock.now();
+        let until_due = self.engine.poll_timeout().map(|due_ms| due_ms.saturating_sub(now.mono_ms()));
+        let until_due = until_due.map_or(WAIT_MAX, Duration::from_millis);
+        let until_release = self.engine.poll_release().map(|opens_us| opens_us.saturating_sub(now.mono_us));
+        let until_release = until_release.map_or(WAIT_MAX, Duration::from_micros);
+        let timeout = until_due.min(until_release).min(WAIT_MAX);
         let (mailbox, control) = (&self.mailbox, &self.control);
         if self.courier.is_backed_up() {
             // Asks are left where they are while tells cannot be handed on: they are no reason to wake.
@@ -159,8 +162,9 @@ impl Shard {
         Ok(())
     }
 
-    fn write(&mut self, now: Now) {
-        if !self.engine.has_writes() {
+    fn write(&mut self) {
+        let now = self.clock.now();
+        if !self.engine.has_writes(now) {
             return;
         }
         let reactor = &mut self.reactor;

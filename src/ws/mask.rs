@@ -3,7 +3,7 @@
 
 /// Applies `key` to `bytes`, whose first byte meets the key's first.
 #[inline]
-pub(super) fn apply(bytes: &mut [u8], key: [u8; 4]) {
+pub fn apply(bytes: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = bytes.as_chunks_mut::<8>();

@@ -9,14 +9,14 @@ pub mod close;
 pub mod deflate;
 pub mod encode;
 pub mod handshake;
+pub mod mask;
+pub mod utf8;
 
 mod decoder;
 mod error;
 mod header;
 mod input;
-mod mask;
 mod message;
-mod utf8;
 
 #[cfg(test)]
 mod tests;

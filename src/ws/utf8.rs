@@ -78,8 +78,11 @@ impl TextBuf {
 }
 
 /// A whole text.
+///
+/// # Errors
+/// [`DecodeError::InvalidUtf8`], wherever it is.
 #[inline]
-pub(super) fn checked(bytes: &[u8]) -> Result<&str, DecodeError> {
+pub fn checked(bytes: &[u8]) -> Result<&str, DecodeError> {
     basic::from_utf8(bytes).map_err(|_| DecodeError::InvalidUtf8)
 }
 

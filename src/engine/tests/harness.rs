@@ -85,6 +85,10 @@ pub(super) struct Node {
     pub(super) notices: Vec<Notice>,
     pub(super) stopped_accepting: Vec<u16>,
     pub(super) drained: Vec<u16>,
+    /// How long the writes of a turn take, by the engine's clock.
+    pub(super) writes_last_us: u64,
+    /// Turns that wrote.
+    pub(super) writes: usize,
 }
 
 pub(super) fn config(shards: u16) -> Config {
@@ -130,6 +134,11 @@ fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str]) -> S
     mint(&key, &claims)
 }
 
+/// The text of a JSON string; nothing for another value.
+pub(super) fn text_of(value: &serde_json::Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 impl Node {
     pub(super) fn new(shards: u16) -> Self {
         Self::with(config(shards))
@@ -146,6 +155,8 @@ impl Node {
             notices: Vec::new(),
             stopped_accepting: Vec::new(),
             drained: Vec::new(),
+            writes_last_us: 0,
+            writes: 0,
         }
     }
 
@@ -267,7 +278,7 @@ impl Node {
     pub(super) fn turn(&mut self, shard: u16) {
         self.outputs(shard);
         let (engine, sockets) = (&mut self.engines[usize::from(shard)], &mut self.sockets);
-        if engine.has_writes() {
+        if engine.has_writes(self.now) {
             engine.take_writes(self.now, |id, slices| {
                 let socket = sockets.get_mut(&id).expect("writes go to sockets that were accepted");
                 assert_eq!(socket.side, Side::Open, "a write after the end of the stream");
@@ -285,7 +296,8 @@ impl Node {
                 socket.received.extend(bytes.take(taken));
                 Wrote::Bytes(taken)
             });
-            engine.written(self.now);
+            self.writes += 1;
+            engine.written(Now { mono_us: self.now.mono_us + self.writes_last_us, ..self.now });
         }
         self.outputs(shard);
     }

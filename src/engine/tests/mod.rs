@@ -5,6 +5,7 @@ mod client;
 mod harness;
 
 mod close;
+mod company;
 mod dev;
 mod drain;
 mod ended;

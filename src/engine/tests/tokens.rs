@@ -286,5 +286,5 @@ fn a_refresh_that_is_refused_changes_nothing() {
     }
     let heard =
         client.ask(&mut node, r#"{"type":"room:send","id":1,"room":"lobby","payload":0,"echo":true}"#);
-    assert_eq!((&heard[0]["from"], &heard[1]["success"]), (&"ada".into(), &true.into()));
+    assert_eq!((&heard[0]["success"], &heard[1]["from"]), (&true.into(), &"ada".into()));
 }

@@ -102,7 +102,7 @@ impl Socket {
         if upgrade.status != 101 {
             return Err(upgrade);
         }
-        assert_eq!(upgrade.header("Sec-WebSocket-Accept"), Some(&*handshake::accept_key(KEY)));
+        assert_eq!(upgrade.header("Sec-WebSocket-Accept"), Some(handshake::accept_key(KEY).as_str()));
         let answer = upgrade.header("Sec-WebSocket-Extensions").unwrap_or_default();
         let agreed = deflate::accept(answer).expect("the gateway answers what was offered");
         Ok(Self {

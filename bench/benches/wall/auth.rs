@@ -1,0 +1,22 @@
+//! See `bench::auth`.
+
+use bench::auth;
+use divan::Bencher;
+use ringway::auth::Algorithm;
+
+use super::measure;
+
+#[divan::bench(args = [Algorithm::Hs256, Algorithm::Hs512])]
+fn verify_hmac(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
+    measure(bencher, auth::verify_hmac(algorithm));
+}
+
+#[divan::bench]
+fn verify_eddsa(bencher: Bencher<'_, '_>) {
+    measure(bencher, auth::verify_eddsa());
+}
+
+#[divan::bench]
+fn refuse_forged_hmac(bencher: Bencher<'_, '_>) {
+    measure(bencher, auth::refuse_forged_hmac());
+}

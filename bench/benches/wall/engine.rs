@@ -1,0 +1,31 @@
+//! See `bench::engine`. The throughput is in deliveries.
+
+use bench::engine;
+use divan::{Bencher, counter::ItemsCount};
+
+use super::{measure, measure_each, measure_throughput};
+
+#[divan::bench(args = [10, 200, 1_000])]
+fn publish(bencher: Bencher<'_, '_>, members: usize) {
+    measure_throughput(bencher, ItemsCount::new(members), engine::publish(members));
+}
+
+#[divan::bench(args = [200, 1_000])]
+fn publish_16(bencher: Bencher<'_, '_>, members: usize) {
+    measure_throughput(bencher, ItemsCount::new(16 * members), engine::publish_16(members));
+}
+
+#[divan::bench(args = [1_000], sample_size = 1, sample_count = 1_000)]
+fn fan_out(bencher: Bencher<'_, '_>, members: usize) {
+    measure_each(bencher, ItemsCount::new(members), engine::fan_out(members));
+}
+
+#[divan::bench(args = [128, 1 << 13])]
+fn echo(bencher: Bencher<'_, '_>, length: usize) {
+    measure(bencher, engine::echo(length));
+}
+
+#[divan::bench]
+fn reconnect(bencher: Bencher<'_, '_>) {
+    measure(bencher, engine::reconnect());
+}

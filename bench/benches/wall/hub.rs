@@ -1,0 +1,16 @@
+//! See `bench::hub`.
+
+use bench::hub;
+use divan::{Bencher, counter::ItemsCount};
+
+use super::{measure, measure_throughput};
+
+#[divan::bench]
+fn publish_in_500_rooms(bencher: Bencher<'_, '_>) {
+    measure_throughput(bencher, ItemsCount::new(500_usize), hub::publish_in_500_rooms());
+}
+
+#[divan::bench]
+fn join_and_vacate(bencher: Bencher<'_, '_>) {
+    measure(bencher, hub::join_and_vacate());
+}

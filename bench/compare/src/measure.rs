@@ -1,0 +1,175 @@
+//! One run of one scenario against one server that is there already: connect, load, read the figures.
+
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connect::{Spec, Target, connect},
+    failure::Failure,
+    histogram::Percentiles,
+    ledger::{Crowd, Faults},
+    meter::{Meter, Usage},
+    net::Net,
+    procfs,
+    protocol::{Protocol, Role},
+    scenario::{Comers, Shape},
+    traffic::{self, Load, Pace, Timing},
+};
+
+/// Dials under way where it is not the storm that is measured.
+const IN_FLIGHT: u32 = 128;
+/// Connections before a storm of others; they have tokens of their own.
+pub(crate) const FIRST_COMERS: u32 = 1_000;
+/// From the last join to the reading of the memory.
+const SETTLE_NS: u64 = 1_000_000_000;
+/// How long to wait for what is under way at the end.
+const DRAIN_NS: u64 = 2_000_000_000;
+
+/// The figures of one run. `units` are deliveries, round trips or connections; where the scenario has no such thing
+/// (CPU of idle connections, latency of a storm's deliveries), 0.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) units: f64,
+    pub(crate) units_per_s: f64,
+    pub(crate) cpu_us_per_unit: f64,
+    /// Of a core.
+    pub(crate) server_share: f64,
+    /// Of a core.
+    pub(crate) generator_share: f64,
+    /// From due to delivered; in a storm from dial to joined.
+    pub(crate) latency: Percentiles,
+    pub(crate) faults: Faults,
+    pub(crate) connections: u32,
+    /// Resident memory before the connections came, and with them.
+    pub(crate) rss_before_bytes: u64,
+    pub(crate) rss_held_bytes: u64,
+    pub(crate) publish_late_max_us: f64,
+    /// What was asked for, in messages a second; for a ladder the highest step that held.
+    pub(crate) messages_per_s: u32,
+    /// Kept from its core by others, the server or the generator, whichever was worse off; of the time.
+    pub(crate) waited_share: f64,
+    /// What ended a climb, or why the first connection was dropped.
+    pub(crate) remark: String,
+}
+
+impl Sample {
+    /// What one connection adds to the resident memory.
+    pub(crate) fn bytes_per_connection(&self) -> f64 {
+        let grown = self.rss_held_bytes as f64 - self.rss_before_bytes as f64;
+        grown / f64::from(self.connections.max(1))
+    }
+
+    fn with_usage(self, usage: Usage, units: u64) -> Self {
+        let units_or_one = units.max(1) as f64;
+        Self {
+            units: units as f64,
+            units_per_s: units as f64 * 1e9 / usage.elapsed_ns.max(1) as f64,
+            cpu_us_per_unit: if units == 0 { 0.0 } else { usage.server_ns as f64 / 1e3 / units_or_one },
+            server_share: usage.server_share(),
+            generator_share: usage.generator_share(),
+            waited_share: usage.waited_share(),
+            ..self
+        }
+    }
+}
+
+/// Measures one shape; of a ladder, `step` is the rate to try.
+pub(crate) fn measure(
+    shape: Shape,
+    step: Option<u32>,
+    target: Target<'_>,
+    pid: u32,
+    (warm_up_ns, window_ns): (u64, u64),
+    interrupted: &AtomicBool,
+) -> Result<Sample, Failure> {
+    let timing = Timing { warm_up_ns, window_ns, drain_ns: DRAIN_NS };
+    let settled = Timing { warm_up_ns: SETTLE_NS, window_ns, drain_ns: 0 };
+    let meter = Meter { pid };
+    let mut net = Net::new()?;
+    let run = |net: &mut Net, crowd, role, pace, timing| {
+        let load = Load { protocol: target.protocol, role, crowd, pace, timing };
+        traffic::run(net, load, meter, interrupted)
+    };
+    let (crowd, role, pace) = match shape {
+        Shape::Idle(crowd) => (crowd, Role::Member, Pace::Silent),
+        Shape::FanOut(crowd, rate) => (crowd, Role::Member, Pace::Rate(rate)),
+        Shape::Ladder(crowd) => (crowd, Role::Member, Pace::Rate(step.unwrap_or(1))),
+        Shape::Echo(connections, pace) => {
+            (Crowd { rooms: connections, members_per_room: 1, publishers_per_room: 1 }, Role::Echo, pace)
+        }
+        Shape::Storm { crowd, in_flight, who } => {
+            return storm(crowd, in_flight, who, target, meter, interrupted);
+        }
+    };
+
+    let specs = specs(target.protocol, crowd, role);
+    let rss_before_bytes = procfs::rss_bytes(pid).unwrap_or_default();
+    connect(&mut net, target, &specs, IN_FLIGHT, interrupted)?;
+    let outcome = run(&mut net, crowd, role, pace, if pace == Pace::Silent { settled } else { timing })?;
+    let sample = Sample {
+        latency: outcome.latency,
+        faults: outcome.faults,
+        remark: outcome.first_drop.unwrap_or_default(),
+        connections: specs.len() as u32,
+        rss_before_bytes,
+        rss_held_bytes: procfs::rss_bytes(pid).unwrap_or_default(),
+        publish_late_max_us: outcome.publish_late_max_ns as f64 / 1e3,
+        messages_per_s: match pace {
+            Pace::Rate(rate) => rate,
+            Pace::Silent | Pace::Closed => 0,
+        },
+        ..Sample::default()
+    };
+    Ok(sample.with_usage(outcome.usage, outcome.arrived))
+}
+
+/// New connections as fast as they come, after some that came and went.
+fn storm(
+    crowd: Crowd,
+    in_flight: u32,
+    who: Comers,
+    target: Target<'_>,
+    meter: Meter,
+    interrupted: &AtomicBool,
+) -> Result<Sample, Failure> {
+    let specs = specs(target.protocol, crowd, Role::Member);
+    let (first_comers, first_tokens) = match who {
+        Comers::Again => (&specs[..], target.tokens),
+        Comers::New => (
+            &specs[..specs.len().min(FIRST_COMERS as usize)],
+            target.tokens.get(specs.len()..).unwrap_or_default(),
+        ),
+    };
+    let first_target = Target { tokens: first_tokens, ..target };
+    connect(&mut Net::new()?, first_target, first_comers, IN_FLIGHT, interrupted)?;
+    meter.wait_for_rest(interrupted)?;
+
+    let mut net = Net::new()?;
+    let rss_before_bytes = procfs::rss_bytes(meter.pid).unwrap_or_default();
+    let begin = meter.read(net.clock)?;
+    let durations = connect(&mut net, target, &specs, in_flight, interrupted)?;
+    let usage = meter.read(net.clock)? - begin;
+    let sample = Sample {
+        latency: durations.percentiles(),
+        connections: specs.len() as u32,
+        rss_before_bytes,
+        rss_held_bytes: procfs::rss_bytes(meter.pid).unwrap_or_default(),
+        ..Sample::default()
+    };
+    Ok(sample.with_usage(usage, specs.len() as u64))
+}
+
+/// Members room by room, then publishers, where those are no members.
+fn specs(protocol: Protocol, crowd: Crowd, role: Role) -> Vec<Spec> {
+    let members = (0..crowd.members()).map(|it| Spec { room: it / crowd.members_per_room, role });
+    let beside =
+        if role == Role::Member && !protocol.publishers_are_members() { crowd.publishers() } else { 0 };
+    let publishers =
+        (0..beside).map(|it| Spec { room: it / crowd.publishers_per_room, role: Role::Publisher });
+    members.chain(publishers).collect()
+}
+
+#[cfg(test)]
+#[path = "measure_tests.rs"]
+mod tests;

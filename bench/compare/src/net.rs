@@ -1,0 +1,209 @@
+//! The generator's sockets: one epoll, edge-triggered, one thread.
+//!
+//! A connection owns memory only for a frame that has come in part and for bytes that its socket would not take.
+//! Receiving goes through a buffer that all share: what was left of the last read is put in front, so that frames
+//! are always read in place. Invariant: a read that does not fill the buffer has emptied the socket.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use ringway::ws::{Opcode, encode};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::clock::{Alarm, Clock};
+
+/// Shared by all connections: more than a socket usually holds.
+pub(crate) const BUFFER_BYTES: usize = 1 << 20;
+/// A round of events short enough that what is due meanwhile is not published late.
+pub(crate) const EVENTS_PER_ROUND: usize = 64;
+
+const ALARM: Token = Token(usize::MAX);
+/// Connections that share a source address, so that free ports are found at once.
+const CONNECTIONS_PER_SOURCE: usize = 4_000;
+
+/// All connections of a run by their number; `None` where one has ended.
+pub(crate) struct Net {
+    pub(crate) clock: Clock,
+    pub(crate) connections: Vec<Option<Connection>>,
+    poll: Poll,
+    alarm: Alarm,
+    frame: Vec<u8>,
+    masks: u32,
+}
+
+/// What a socket can do now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) connection: usize,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The server has ended its side: read until that shows.
+    pub(crate) ended: bool,
+}
+
+impl Net {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let alarm = Alarm::register(poll.registry(), ALARM)?;
+        let (connections, frame) = (Vec::new(), Vec::new());
+        Ok(Self { clock: Clock::start(), connections, poll, alarm, frame, masks: 0x9e37_79b9 })
+    }
+
+    /// Begins one more connection to the loopback.
+    pub(crate) fn dial(&mut self, port: u16) -> io::Result<()> {
+        let index = self.connections.len();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        // Ended by reset, it leaves no port behind that waits a minute.
+        socket.set_linger(Some(Duration::ZERO))?;
+        setsockopt(&socket, IpBindAddressNoPort, &true)?;
+        let source = Ipv4Addr::new(127, 0, 0, 1 + (index / CONNECTIONS_PER_SOURCE) as u8);
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        match socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
+            Err(error) => return Err(error),
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        self.connections.push(Some(Connection { stream, partial: Vec::new(), unsent: Vec::new() }));
+        Ok(())
+    }
+
+    /// Waits until something is ready, or until that time.
+    pub(crate) fn wait(&mut self, events: &mut Events, until_ns: u64) -> io::Result<()> {
+        let now_ns = self.clock.now_ns();
+        let is_due = until_ns <= now_ns;
+        if !is_due {
+            self.alarm.set(now_ns, until_ns)?;
+        }
+        match self.poll.poll(events, is_due.then_some(Duration::ZERO)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// What `wait` has brought.
+    #[inline]
+    pub(crate) fn ready(&mut self, event: &mio::event::Event) -> Option<Ready> {
+        if event.token() == ALARM {
+            self.alarm.went_off();
+            return None;
+        }
+        Some(Ready {
+            connection: event.token().0,
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            ended: event.is_read_closed() || event.is_error(),
+        })
+    }
+
+    /// Sends a frame.
+    pub(crate) fn say(&mut self, connection: usize, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        let Some(it) = &mut self.connections[connection] else { return Ok(()) };
+        self.frame.clear();
+        encode::frame(&mut self.frame, opcode, payload, false, Some(next_mask(&mut self.masks)));
+        it.send(&self.frame)
+    }
+
+    /// Appends a text frame to `out`.
+    #[inline]
+    pub(crate) fn write_text(&mut self, out: &mut Vec<u8>, text: &[u8]) {
+        encode::frame(out, Opcode::Text, text, false, Some(next_mask(&mut self.masks)));
+    }
+}
+
+/// Never zero, and no two alike in a row; unpredictable it need not be.
+#[inline]
+fn next_mask(masks: &mut u32) -> [u8; 4] {
+    *masks = masks.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
+    (*masks | 0x0101_0101).to_ne_bytes()
+}
+
+/// One socket.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// The beginning of a frame.
+    partial: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+impl Connection {
+    /// Whether TCP stands by now.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error);
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads once, behind what was left the last time. How much of the buffer is filled now; `None` when nothing
+    /// came. The end of the stream is an error.
+    #[inline]
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let kept = self.partial.len();
+        buffer[..kept].copy_from_slice(&self.partial);
+        match self.stream.read(&mut buffer[kept..]) {
+            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "the server ended the connection")),
+            Ok(count) => Ok(Some(kept + count)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what `read` brought and nobody has used.
+    #[inline]
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.partial.clear();
+        self.partial.extend_from_slice(rest);
+    }
+
+    /// Writes what the socket takes, and keeps the rest.
+    #[inline]
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            self.unsent.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let written = write_some(&mut self.stream, bytes)?;
+        self.unsent.extend_from_slice(&bytes[written..]);
+        Ok(())
+    }
+
+    /// Goes on writing what was kept.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            let written = write_some(&mut self.stream, &self.unsent)?;
+            self.unsent.drain(..written);
+        }
+        Ok(())
+    }
+}
+
+/// Writes until the socket takes no more.
+fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
+}

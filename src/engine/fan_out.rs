@@ -1,0 +1,162 @@
+//! How publications reach the members here: held for the end of the turn, or a little longer for company, then
+//! released room by room as runs of frames.
+//!
+//! A frame that leaves alone costs a write of its own, and company is the only thing that makes it cheaper. So a room
+//! rests after each release, for a time in proportion to what the shard spent on releasing, and what comes for it
+//! meanwhile leaves together. In a shard that has time a room is past its rest when its next publication comes, and
+//! sends at once; one under load spends a bounded part of its time on writing; no frame waits longer than the budget.
+//!
+//! Invariants: the members who get a publication are those at its place in the room's order: a room is released before
+//! its members change. What is ordered before a close frame is queued before it.
+
+use super::Engine;
+use crate::{
+    base::{Now, RoomKey},
+    fanout::{Publication, Recipients},
+    metrics::{Protocol, Sent},
+    model::Event,
+};
+
+/// The most payload bytes in one run, but for a longer message: what a socket takes in one write.
+const RUN_BYTES: usize = 32 * 1024;
+
+/// The most events in one run.
+const RUN_EVENTS: usize = 256;
+
+/// With more payload bytes than this held, company is not waited for.
+const HELD_BYTES_MAX: usize = 512 * 1024;
+
+/// A release is followed by a rest of this many times its own length, within the budget: fan-out takes a fifth of the
+/// time, as far as the budget allows it.
+const REST: u64 = 4;
+
+impl Engine {
+    /// When the next publications that are held leave, in monotonic microseconds: the next [`Engine::take_writes`] at
+    /// or after it writes them.
+    pub fn poll_release(&self) -> Option<u64> {
+        let opens_us = self.held.opens_us()?;
+        Some(if self.holds_enough() { 0 } else { opens_us })
+    }
+
+    /// Queues all that is held for its members, without a rest behind it.
+    pub(super) fn release_all(&mut self, now: Now) {
+        while let Some((key, publications)) = self.held.take_next(u64::MAX) {
+            self.release_runs(&key, publications, now);
+        }
+    }
+
+    /// Queues what may leave now for its members, up to a room that has more than one run. `true` when there is more:
+    /// it is time to write.
+    pub(super) fn release_some(&mut self, now: Now) -> bool {
+        let until_us = if self.holds_enough() { u64::MAX } else { now.mono_us };
+        while let Some((key, mut publications)) = self.held.take_next(until_us) {
+            let run = run_length(&publications);
+            self.fan_out(&key, &publications[..run], now);
+            publications.drain(..run);
+            if !publications.is_empty() {
+                self.held.put_back(key, publications);
+                return true;
+            }
+            self.held.give_back(publications);
+            if self.config.latency_budget_us > 0 {
+                self.released.push(key);
+            }
+        }
+        false
+    }
+
+    /// The rooms that were released in this turn rest, after writes that ended at `now`.
+    pub(super) fn rest_released(&mut self, now: Now) {
+        let Some(began_us) = self.release_began_us.take() else { return };
+        let opens_us = now.mono_us + rest_us(began_us, now.mono_us, self.config.latency_budget_us);
+        for key in self.released.drain(..) {
+            self.held.rest(key, opens_us);
+        }
+        self.held.forget_rested(now.mono_us);
+    }
+
+    /// Queues what one room's members are still to get.
+    pub(super) fn release_room(&mut self, key: &RoomKey, now: Now) {
+        if let Some(publications) = self.held.take(key, now.mono_us) {
+            self.release_runs(key, publications, now);
+        }
+    }
+
+    fn release_runs(&mut self, key: &RoomKey, publications: Vec<Publication>, now: Now) {
+        let mut rest = &publications[..];
+        while !rest.is_empty() {
+            let (run, behind) = rest.split_at(run_length(rest));
+            self.fan_out(key, run, now);
+            rest = behind;
+        }
+        self.held.give_back(publications);
+    }
+
+    fn fan_out(&mut self, key: &RoomKey, publications: &[Publication], now: Now) {
+        let mut except = std::mem::take(&mut self.except);
+        except.extend(publications.iter().map(|publication| publication.except));
+        let events = publications.iter().map(|publication| Event::Message(publication.message.clone()));
+        let mut frames = self.encoder.frames(events);
+        let mut recipients = Recipients {
+            conns: &mut self.conns,
+            store: &mut self.store,
+            dirty: &mut self.dirty,
+            outbox_bytes_max: self.config.outbox_bytes_max,
+        };
+        let delivered = recipients.deliver(self.roster.members(key), &mut frames, &except, &mut self.full);
+        self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
+        // With nobody to write to, there may be no write that ends the turn.
+        if delivered > 0 {
+            self.fanned_out.extend(publications.iter().map(|publication| publication.received_us));
+        }
+        except.clear();
+        self.except = except;
+        self.close_slow(now);
+    }
+
+    fn holds_enough(&self) -> bool {
+        self.held.payload_bytes() > HELD_BYTES_MAX
+    }
+
+    fn close_slow(&mut self, now: Now) {
+        while let Some(id) = self.full.pop() {
+            self.slow_consumer(id, now);
+        }
+    }
+}
+
+/// How many of the publications go into one run; one at least.
+fn run_length(publications: &[Publication]) -> usize {
+    let mut bytes = 0;
+    let fits = |publication: &&Publication| {
+        bytes += publication.message.payload.as_bytes().len();
+        bytes <= RUN_BYTES
+    };
+    publications.iter().take(RUN_EVENTS).take_while(fits).count().max(1)
+}
+
+/// How long a room rests after a turn whose release and writes lasted from `began_us` to `ended_us`.
+fn rest_us(began_us: u64, ended_us: u64, budget_us: u64) -> u64 {
+    let lasted_us = ended_us.saturating_sub(began_us);
+    lasted_us.saturating_mul(REST).min(budget_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_follow_the_length_of_a_release_within_the_budget() {
+        for (budget_us, began_us, ended_us, expected_us) in [
+            (2_000, 1_000, 1_100, 400),
+            (2_000, 1_000, 1_500, 2_000),
+            (2_000, 1_000, 9_000, 2_000),
+            (0, 1_000, 9_000, 0),
+            (2_000, 1_000, 1_000, 0),
+            (2_000, 1_001, 1_000, 0),
+        ] {
+            let actual_us = rest_us(began_us, ended_us, budget_us);
+            assert_eq!(actual_us, expected_us, "{budget_us} {began_us} {ended_us}");
+        }
+    }
+}
