@@ -95,7 +95,7 @@ impl EpollBackend {
                 match token.kind {
                     Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
                     Kind::Listener => *to_accept = true,
-                    Kind::Bell | Kind::Writable | Kind::Cancel => {}
+                    Kind::Bell | Kind::Readable | Kind::Writable | Kind::Cancel => {}
                 }
             }
             if ready < self.events.len() {

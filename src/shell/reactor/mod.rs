@@ -259,7 +259,7 @@ impl Reactor {
     pub fn close(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.remove(conn) {
             match &mut self.backend {
-                Backend::Uring(uring) => uring.close(conn, slot),
+                Backend::Uring(uring) => uring.close(slot),
                 Backend::Epoll(..) => drop(slot),
             }
         }
@@ -279,6 +279,9 @@ impl Reactor {
         let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
         let mut now = Instant::now();
         let deadline = now + timeout;
+        if let Backend::Uring(uring) = &mut self.backend {
+            uring.demote(&mut self.slots, now);
+        }
         loop {
             if self.has_reports() || self.acceptor.is_due() || now >= deadline {
                 return self.pass_if_owed(now).await;
@@ -399,7 +402,7 @@ impl Reactor {
         let outcome = match self.slots.insert(conn, socket) {
             Ok(slot) => match &mut self.backend {
                 Backend::Uring(uring) => {
-                    uring.open(conn, slot.as_fd());
+                    uring.open(conn, slot);
                     Ok(())
                 }
                 Backend::Epoll(epoll) => epoll.open(conn, slot.as_fd()),

@@ -21,7 +21,7 @@ use super::{
     token::Token,
 };
 
-/// Sizes of a shard's ring. The defaults cost 100 KiB, and 512 KiB of buffers that grow under load to 4 MiB.
+/// Sizes of a shard's ring. The defaults cost 100 KiB, and 128 KiB of buffers that grow under load to 4 MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct RingConfig {
     /// Submission queue entries, a power of two.
@@ -34,6 +34,10 @@ pub struct RingConfig {
     pub buffers_first: u16,
     /// Receive buffers at most, a power of two; the number doubles whenever the kernel ran out.
     pub buffers_max: u16,
+    /// More receives than `busy_above` from a connection in `round` make a multishot receive worth its memory; once to
+    /// twice as long without any, and it is taken back.
+    pub round: Duration,
+    pub busy_above: u8,
 }
 
 impl Default for RingConfig {
@@ -42,8 +46,10 @@ impl Default for RingConfig {
             submissions: 512,
             completions: 4096,
             buffer_bytes: 8 * 1024,
-            buffers_first: 64,
+            buffers_first: 16,
             buffers_max: 512,
+            round: Duration::from_secs(4),
+            busy_above: 4,
         }
     }
 }
@@ -96,19 +102,19 @@ impl Ring {
         self.push(opcode::RecvMulti::new(fd, GROUP).build().user_data(token.pack()));
     }
 
+    /// Reports once when `socket` has something to receive, or an end of any kind.
+    pub(super) fn poll_readable(&mut self, socket: impl AsFd, token: Token) {
+        self.poll(socket, libc::POLLIN, false, token);
+    }
+
     /// Reports once when `socket` takes bytes again.
     pub(super) fn poll_writable(&mut self, socket: impl AsFd, token: Token) {
-        let fd = Fd(socket.as_fd().as_raw_fd());
-        self.push(
-            opcode::PollAdd::new(fd, libc::POLLOUT.cast_unsigned().into()).build().user_data(token.pack()),
-        );
+        self.poll(socket, libc::POLLOUT, false, token);
     }
 
     /// Reports each time that something more becomes readable at `source`.
-    pub(super) fn poll_readable(&mut self, source: impl AsFd, token: Token) {
-        let fd = Fd(source.as_fd().as_raw_fd());
-        let poll = opcode::PollAdd::new(fd, libc::POLLIN.cast_unsigned().into()).multi(true);
-        self.push(poll.build().user_data(token.pack()));
+    pub(super) fn watch(&mut self, source: impl AsFd, token: Token) {
+        self.poll(source, libc::POLLIN, true, token);
     }
 
     /// Ends the operation of `token`, which still reports once more.
@@ -197,6 +203,12 @@ impl Ring {
     pub(super) fn has_deferred(&mut self) -> bool {
         let queue = self.uring.submission();
         queue.taskrun() || queue.cq_overflow()
+    }
+
+    fn poll(&mut self, source: impl AsFd, events: libc::c_short, goes_on: bool, token: Token) {
+        let fd = Fd(source.as_fd().as_raw_fd());
+        let poll = opcode::PollAdd::new(fd, events.cast_unsigned().into()).multi(goes_on);
+        self.push(poll.build().user_data(token.pack()));
     }
 
     fn push(&mut self, entry: squeue::Entry) {

@@ -16,6 +16,8 @@ pub const SLOTS_MAX: u32 = 1 << SLOT_BITS;
 pub(super) enum Kind {
     /// Bytes or the end of a connection.
     Receive,
+    /// Something to receive from a connection that is polled (uring only).
+    Readable,
     /// Room in a connection's send buffer.
     Writable,
     /// Connections to accept.
@@ -51,6 +53,7 @@ impl Token {
             Kind::Listener => 2,
             Kind::Bell => 3,
             Kind::Cancel => 4,
+            Kind::Readable => 5,
         };
         kind << (SLOT_BITS + GENERATION_BITS)
             | u64::from(self.slot) << GENERATION_BITS
@@ -64,6 +67,7 @@ impl Token {
             1 => Kind::Writable,
             2 => Kind::Listener,
             3 => Kind::Bell,
+            5 => Kind::Readable,
             _ => Kind::Cancel,
         };
         #[expect(clippy::cast_possible_truncation, reason = "the masks leave 28 and 32 bits")]
@@ -78,7 +82,8 @@ mod tests {
 
     #[test]
     fn packing_keeps_everything() {
-        for kind in [Kind::Receive, Kind::Writable, Kind::Listener, Kind::Bell, Kind::Cancel] {
+        let kinds = [Kind::Receive, Kind::Readable, Kind::Writable, Kind::Listener, Kind::Bell, Kind::Cancel];
+        for kind in kinds {
             for slot in [0, 1, SLOTS_MAX - 1] {
                 for generation in [0, 1, u32::MAX] {
                     let token = Token { kind, slot, generation };

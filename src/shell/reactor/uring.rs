@@ -1,17 +1,24 @@
 //! The io_uring backend: multishot receive into provided buffers, polls for room to write and for the listener.
-//! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive is in flight
-//! or about to be submitted; a descriptor is closed only once every entry that names it has gone to the kernel.
+//! A parked receive costs the kernel 860 bytes and a search to cancel, a poll 256. So a connection is polled, and received
+//! from when the poll reports; only one that speaks often gets a multishot receive, until it falls silent.
+//! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive or poll for
+//! it is in flight or about to be submitted, and `Slot::lookout` says which; a descriptor is closed only once every entry
+//! that names it has gone to the kernel.
 
 use std::{
     io,
+    net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use socket2::SockRef;
 
 use super::{
     Budget, Sink,
     ring::{Completion, Ring, RingConfig},
-    slots::{Slot, Slots},
+    slots::{Lookout, Slot, Slots},
+    sys,
     token::{Kind, Token},
 };
 use crate::{base::ConnId, shell::waker::Waker};
@@ -19,36 +26,88 @@ use crate::{base::ConnId, shell::waker::Waker};
 /// Entries into the kernel that one harvest makes at most; each finishes about twenty operations.
 const ROUNDS_MAX: usize = 256;
 
+/// Receives that one part of it cancels at most: half of the submission queue.
+const DEMOTIONS_MAX: usize = 256;
+
+/// What is received at once from a connection that is polled.
+const POLLED_BYTES_MAX: usize = 4 * 1024;
+
+/// Parts that a round of the hand is made in, if the shard has as many turns.
+const SWEEPS: u32 = 32;
+
 pub(super) struct Uring {
     ring: Ring,
     waker: Waker,
     /// Sockets of closed connections, until the queue that may name them is empty.
     closing: Vec<OwnedFd>,
+    /// Where is received from those that are polled.
+    buffer: Box<[u8]>,
+    /// How long the hand that looks for silent connections takes once around.
+    round: Duration,
+    busy_above: u8,
+    /// Until when it has done its share.
+    swept: Instant,
 }
 
 impl Uring {
     pub(super) fn new(config: &RingConfig, waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
         let mut ring = Ring::new(config, waker.chime().as_fd())?;
-        ring.poll_readable(listener, Token::LISTENER);
-        ring.poll_readable(waker.bell(), Token::BELL);
+        ring.watch(listener, Token::LISTENER);
+        ring.watch(waker.bell(), Token::BELL);
         ring.enter(false)?;
-        Ok(Self { ring, waker: waker.clone(), closing: Vec::new() })
+        Ok(Self {
+            ring,
+            waker: waker.clone(),
+            closing: Vec::new(),
+            buffer: vec![0; POLLED_BYTES_MAX].into_boxed_slice(),
+            round: config.round,
+            busy_above: config.busy_above,
+            swept: Instant::now(),
+        })
     }
 
-    pub(super) fn open(&mut self, conn: ConnId, socket: BorrowedFd<'_>) {
-        self.ring.receive(socket, Token::of(conn, Kind::Receive));
+    pub(super) fn open(&mut self, conn: ConnId, slot: &mut Slot) {
+        self.poll(conn, slot);
     }
 
     pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
         self.ring.poll_writable(slot, Token::of(conn, Kind::Writable));
     }
 
-    /// Lets go of a connection and of what is in flight for it.
-    pub(super) fn close(&mut self, conn: ConnId, slot: Slot) {
-        if !slot.ended {
-            self.ring.cancel(Token::of(conn, Kind::Receive));
+    /// Ends the connection both ways, which ends what is in flight for it. To cancel that instead would take the kernel
+    /// a search through a hundredth of all connections.
+    pub(super) fn close(&mut self, slot: Slot) {
+        if !slot.ended || slot.write_armed {
+            // The one error, a connection that is gone already, means that nothing is left in flight.
+            let _ = SockRef::from(&slot).shutdown(Shutdown::Both);
         }
-        self.release(conn, slot);
+        self.closing.push(slot.into_socket());
+        self.submitted();
+    }
+
+    /// Begins to replace receives by polls where nothing has arrived in the hand's last round.
+    pub(super) fn demote(&mut self, slots: &mut Slots, now: Instant) {
+        let since = now.saturating_duration_since(self.swept);
+        if since < self.round / SWEEPS {
+            return;
+        }
+        let share = since.as_secs_f64() / self.round.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the table, floored"
+        )]
+        let visits = if share < 1.0 { (slots.len() as f64 * share) as usize } else { slots.len() };
+        if visits == 0 {
+            return;
+        }
+        let visited = slots.sweep(visits, DEMOTIONS_MAX, |conn, slot| {
+            slot.lookout = Lookout::Cancelled;
+            self.ring.cancel(Token::of(conn, Kind::Receive));
+        });
+        // The rest stays due.
+        self.swept =
+            if visited == visits { now } else { self.swept + since.mul_f64(visited as f64 / visits as f64) };
     }
 
     /// Stops watching the listener, so that it may be closed.
@@ -74,16 +133,17 @@ impl Uring {
                 let Some(report) = self.ring.next() else { break };
                 match report.token.kind {
                     Kind::Receive => self.received(report, slots, budget, sink),
+                    Kind::Readable => self.readable(report.token, slots, budget, sink),
                     Kind::Writable => writable(report.token, slots, sink),
                     Kind::Listener => {
                         *to_accept = true;
                         if let Some(listener) = listener.filter(|_| !report.goes_on) {
-                            self.ring.poll_readable(listener, Token::LISTENER);
+                            self.ring.watch(listener, Token::LISTENER);
                         }
                     }
                     Kind::Bell => {
                         if !report.goes_on {
-                            self.ring.poll_readable(self.waker.bell(), Token::BELL);
+                            self.ring.watch(self.waker.bell(), Token::BELL);
                         }
                     }
                     Kind::Cancel => {}
@@ -142,8 +202,9 @@ impl Uring {
                     sink.ended(conn);
                 }
                 Ok(len) => {
+                    slot.words = slot.words.saturating_add(1);
                     if !report.goes_on {
-                        self.ring.receive(&*slot, report.token);
+                        self.receive(conn, slot);
                     }
                     if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
                         sink.received(conn, self.ring.buffers.bytes(id, len));
@@ -152,9 +213,10 @@ impl Uring {
                 // The reports before this one held the buffers that were missing; they are back by now.
                 Err(libc::ENOBUFS) => {
                     self.ring.buffers.grow();
-                    self.ring.receive(&*slot, report.token);
+                    self.receive(conn, slot);
                 }
-                Err(libc::EINTR | libc::EAGAIN) => self.ring.receive(&*slot, report.token),
+                Err(libc::ECANCELED) if slot.lookout == Lookout::Cancelled => self.poll(conn, slot),
+                Err(libc::EINTR | libc::EAGAIN) => self.receive(conn, slot),
                 Err(code) => {
                     let kind = io::Error::from_raw_os_error(code).kind();
                     self.failed(conn, slots, kind, sink);
@@ -166,19 +228,53 @@ impl Uring {
         }
     }
 
-    fn failed(&mut self, conn: ConnId, slots: &mut Slots, error: io::ErrorKind, sink: &mut impl Sink) {
-        if let Some(slot) = slots.remove(conn) {
-            self.release(conn, slot);
+    /// Something has arrived from a connection that is polled, or its end.
+    fn readable(&mut self, token: Token, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {
+        let Some((conn, slot)) = slots.find(token) else { return };
+        slot.words = slot.words.saturating_add(1);
+        if slot.words > self.busy_above {
+            return self.receive(conn, slot);
         }
-        sink.closed(conn, error);
+        let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
+        budget.spend(*outcome.as_ref().unwrap_or(&0));
+        match outcome {
+            Ok(0) => {
+                slot.ended = true;
+                sink.ended(conn);
+            }
+            Ok(len) => {
+                if len < self.buffer.len() {
+                    self.poll(conn, slot);
+                } else {
+                    self.receive(conn, slot);
+                }
+                if !slot.discarding {
+                    sink.received(conn, &mut self.buffer[..len]);
+                }
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EINTR) => self.poll(conn, slot),
+                _ => self.failed(conn, slots, error.kind(), sink),
+            },
+        }
     }
 
-    fn release(&mut self, conn: ConnId, slot: Slot) {
-        if slot.write_armed {
-            self.ring.cancel(Token::of(conn, Kind::Writable));
+    fn poll(&mut self, conn: ConnId, slot: &mut Slot) {
+        slot.lookout = Lookout::Poll;
+        self.ring.poll_readable(&*slot, Token::of(conn, Kind::Readable));
+    }
+
+    fn receive(&mut self, conn: ConnId, slot: &mut Slot) {
+        slot.lookout = Lookout::Receive;
+        self.ring.receive(&*slot, Token::of(conn, Kind::Receive));
+    }
+
+    fn failed(&mut self, conn: ConnId, slots: &mut Slots, error: io::ErrorKind, sink: &mut impl Sink) {
+        if let Some(mut slot) = slots.remove(conn) {
+            slot.ended = true;
+            self.close(slot);
         }
-        self.closing.push(slot.into_socket());
-        self.submitted();
+        sink.closed(conn, error);
     }
 
     fn enter(&mut self, run: bool) -> io::Result<()> {

@@ -3,10 +3,12 @@
 //! with a deadline that only a failure reaches.
 
 mod limits;
+mod lookout;
 mod traffic;
 mod waking;
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io::{IoSlice, Read},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -46,6 +48,28 @@ macro_rules! on_both_drivers {
     };
 }
 use on_both_drivers;
+
+/// The same, and once more on io_uring where every poll that reports makes a receive, and every wait may end it.
+macro_rules! on_both_drivers_and_restless {
+    ($($name:ident),* $(,)?) => {
+        on_both_drivers!($($name),*);
+        mod uring_restless {
+            $(#[test] fn $name() {
+                super::RESTLESS.set(true);
+                match crate::shell::driver::choose(crate::shell::driver::DriverChoice::Uring) {
+                    Ok((driver, _)) => super::$name(driver),
+                    Err(refused) => println!("not run: {refused}"),
+                }
+            })*
+        }
+    };
+}
+use on_both_drivers_and_restless;
+
+thread_local! {
+    /// Whether servers that this test starts go to and fro between polls and receives.
+    static RESTLESS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What the echo engine does beside echoing.
 #[derive(Clone, Default)]
@@ -223,7 +247,10 @@ impl Server {
         Self::start_on(driver, script, listener)
     }
 
-    fn start_on(driver: Driver, script: Script, listener: TcpListener) -> Self {
+    fn start_on(driver: Driver, mut script: Script, listener: TcpListener) -> Self {
+        if RESTLESS.get() {
+            (script.ring.round, script.ring.busy_above) = (Duration::ZERO, 0);
+        }
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             waker: Waker::new().unwrap(),

@@ -7,7 +7,7 @@ use std::{
 
 use super::*;
 
-on_both_drivers!(
+on_both_drivers_and_restless!(
     many_clients_get_their_own_bytes_back,
     one_byte_at_a_time,
     five_megabytes_to_a_slow_reader,
