@@ -179,7 +179,7 @@ impl Settings {
                 port: 8080,
                 shards: 0,
                 driver: DriverChoice::Auto,
-                latency_budget_us: 50,
+                latency_budget_us: 250,
                 echo: !production,
                 production,
             },

@@ -123,8 +123,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     setting(
         "server.latency_budget_us",
         &Number { unit: "us", range: 0..=100_000, at: |s| &mut s.server.latency_budget_us },
-        "How long a room's message may wait for others, so that they share a write, while a shard is busy. A shard \
-         that has time sends at once. More saves CPU under load; 0 never waits.",
+        "How long a room's message may wait for others, so that they share a write. Only where others can be expected \
+         in that time, and the shard has much to write. More saves CPU under load; 0 never waits.",
     ),
     setting(
         "server.echo",

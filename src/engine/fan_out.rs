@@ -2,9 +2,9 @@
 //! released room by room as runs of frames.
 //!
 //! A frame that leaves alone costs a write of its own, and company is the only thing that makes it cheaper. So a room
-//! rests after each release, for a time in proportion to what the shard spent on releasing, and what comes for it
-//! meanwhile leaves together. In a shard that has time a room is past its rest when its next publication comes, and
-//! sends at once; one under load spends a bounded part of its time on writing; no frame waits longer than the budget.
+//! into which is published so often that company can be expected within the latency budget rests after a release, for a
+//! time in proportion to what the shard spent on it, and what comes meanwhile leaves together. Any other room sends at
+//! once, and no frame waits longer than the budget.
 //!
 //! Invariants: the members who get a publication are those at its place in the room's order: a room is released before
 //! its members change. What is ordered before a close frame is queued before it.
@@ -12,7 +12,7 @@
 use super::Engine;
 use crate::{
     base::{Now, RoomKey},
-    fanout::{Publication, Recipients},
+    fanout::{Publication, Recipients, Release},
     metrics::{Protocol, Sent},
     model::Event,
 };
@@ -59,25 +59,31 @@ impl Engine {
             }
             self.held.give_back(publications);
             if self.config.latency_budget_us > 0 {
-                self.released.push(key);
+                self.released.push((key, run as u64));
             }
         }
         false
     }
 
-    /// The rooms that were released in this turn rest, after writes that ended at `now`.
+    /// Lets the rooms rest that were released in this turn, where company can be expected; the writes ended at `now`.
     pub(super) fn rest_released(&mut self, now: Now) {
         let Some(began_us) = self.release_began_us.take() else { return };
-        let opens_us = now.mono_us + rest_us(began_us, now.mono_us, self.config.latency_budget_us);
-        for key in self.released.drain(..) {
-            self.held.rest(key, opens_us);
+        let budget_us = self.config.latency_budget_us;
+        let rest_us = rest_us(began_us, now.mono_us, budget_us);
+        for (key, count) in self.released.drain(..) {
+            let since_last_us =
+                self.held.last_release(&key).map(|last| began_us.saturating_sub(last.began_us));
+            let rests = since_last_us.is_some_and(|since_us| expects_company(since_us, count, budget_us));
+            let opens_us = if rests { now.mono_us + rest_us } else { now.mono_us };
+            let forget_us = now.mono_us + budget_us;
+            self.held.remember(key, Release { began_us, opens_us, forget_us });
         }
-        self.held.forget_rested(now.mono_us);
+        self.held.forget(now.mono_us);
     }
 
     /// Queues what one room's members are still to get.
     pub(super) fn release_room(&mut self, key: &RoomKey, now: Now) {
-        if let Some(publications) = self.held.take(key, now.mono_us) {
+        if let Some(publications) = self.held.take(key) {
             self.release_runs(key, publications, now);
         }
     }
@@ -135,6 +141,11 @@ fn run_length(publications: &[Publication]) -> usize {
     publications.iter().take(RUN_EVENTS).take_while(fits).count().max(1)
 }
 
+/// Whether publications come so often, `count` of them in `since_us`, that another comes within the budget.
+fn expects_company(since_us: u64, count: u64, budget_us: u64) -> bool {
+    since_us <= budget_us.saturating_mul(count)
+}
+
 /// How long a room rests after a turn whose release and writes lasted from `began_us` to `ended_us`.
 fn rest_us(began_us: u64, ended_us: u64, budget_us: u64) -> u64 {
     let lasted_us = ended_us.saturating_sub(began_us);
@@ -144,6 +155,21 @@ fn rest_us(began_us: u64, ended_us: u64, budget_us: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn company_is_expected_when_publications_come_within_the_budget() {
+        for (since_us, count, budget_us, expected) in [
+            (667, 1, 250, false),
+            (667, 1, 2_000, true),
+            (667, 4, 250, true),
+            (2_000, 1, 2_000, true),
+            (2_001, 1, 2_000, false),
+            (u64::MAX, 1, 100_000, false),
+        ] {
+            let actual = expects_company(since_us, count, budget_us);
+            assert_eq!(actual, expected, "{since_us} {count} {budget_us}");
+        }
+    }
 
     #[test]
     fn rests_follow_the_length_of_a_release_within_the_budget() {

@@ -91,8 +91,8 @@ pub struct Engine {
     held: Held,
     /// When the release of this turn began, if there was one.
     release_began_us: Option<u64>,
-    /// Rooms that were released in this turn, and rest after it.
-    released: Vec<RoomKey>,
+    /// Rooms that were released in this turn, each with how many publications.
+    released: Vec<(RoomKey, u64)>,
     /// When the publications that were released in this turn had been received.
     fanned_out: Vec<u64>,
     /// Scratch of the fan-out: for each event who does not get it.

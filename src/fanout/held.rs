@@ -1,9 +1,9 @@
 //! Publications that wait for the end of the turn, or longer for company, by room.
-//! Owns their order within each room and the rest of each room after a release; how long that is, is the engine's
-//! decision.
+//! Owns their order within each room, and what is remembered of a room's last release; when a room may be released, is
+//! the engine's decision.
 //!
-//! Invariants: a room stands in `due` exactly while it holds publications; a room that holds none is kept only while it
-//! rests, and then stands in `resting`.
+//! Invariants: a room stands in `due` exactly while it holds publications; a room that holds none is kept only while its
+//! last release is remembered, and then stands in `remembered`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -31,8 +31,8 @@ pub struct Held {
     rooms: Map<RoomKey, Room>,
     /// Rooms that hold something: by when they may be released, then first come, first served.
     due: BTreeMap<Due, RoomKey>,
-    /// Rooms that were released, by when they may be again.
-    resting: VecDeque<(u64, RoomKey)>,
+    /// Rooms that were released, by when that is forgotten.
+    remembered: VecDeque<(u64, RoomKey)>,
     came: u64,
     /// Lists that were given back, for the next rooms.
     spare: Vec<Vec<Publication>>,
@@ -43,6 +43,17 @@ pub struct Held {
 struct Room {
     publications: Vec<Publication>,
     due: Due,
+    last: Option<Release>,
+}
+
+/// What is remembered of a release.
+#[derive(Clone, Copy, Debug)]
+pub struct Release {
+    pub began_us: u64,
+    /// When the room may be released again.
+    pub opens_us: u64,
+    /// When this may be forgotten.
+    pub forget_us: u64,
 }
 
 /// When a room may be released, and its number among those that came.
@@ -62,14 +73,14 @@ impl Held {
         Self {
             rooms: map_with_seed(hash),
             due: BTreeMap::new(),
-            resting: VecDeque::new(),
+            remembered: VecDeque::new(),
             came: 0,
             spare: Vec::new(),
             payload_bytes: 0,
         }
     }
 
-    /// Holds a publication behind the others of its room: until the room's rest is over, if it rests.
+    /// Holds a publication behind the others of its room.
     pub fn add(&mut self, key: RoomKey, publication: Publication) {
         self.payload_bytes += publication.message.payload.as_bytes().len();
         self.came += 1;
@@ -87,7 +98,7 @@ impl Held {
         let mut publications = self.spare.pop().unwrap_or_default();
         publications.push(publication);
         self.due.insert(due, key.clone());
-        self.rooms.insert(key, Room { publications, due });
+        self.rooms.insert(key, Room { publications, due, last: None });
     }
 
     /// When the next room may be released; `None` when nothing is held.
@@ -99,16 +110,16 @@ impl Held {
     pub fn take_next(&mut self, now_us: u64) -> Option<(RoomKey, Vec<Publication>)> {
         let first = self.due.first_entry().filter(|first| first.key().opens_us <= now_us)?;
         let key = first.get().clone();
-        let publications = self.take(&key, now_us)?;
+        let publications = self.take(&key)?;
         Some((key, publications))
     }
 
-    /// Takes one room's publications, in their order, whether it rests or not; a rest goes on.
-    pub fn take(&mut self, key: &RoomKey, now_us: u64) -> Option<Vec<Publication>> {
+    /// Takes one room's publications, in their order, whenever it may be released.
+    pub fn take(&mut self, key: &RoomKey) -> Option<Vec<Publication>> {
         let room = self.rooms.get_mut(key).filter(|room| !room.publications.is_empty())?;
         self.due.remove(&room.due);
         let publications = std::mem::take(&mut room.publications);
-        if room.due.opens_us <= now_us {
+        if room.last.is_none() {
             self.rooms.remove(key);
         }
         self.payload_bytes -= payload_bytes(&publications);
@@ -124,7 +135,8 @@ impl Held {
         self.payload_bytes += payload_bytes(&publications);
         let due = Due { opens_us: 0, came: 0 };
         self.due.insert(due, key.clone());
-        let replaced = self.rooms.insert(key, Room { publications, due });
+        let last = self.rooms.get(&key).and_then(|room| room.last);
+        let replaced = self.rooms.insert(key, Room { publications, due, last });
         debug_assert!(replaced.is_none_or(|room| room.publications.is_empty()), "nothing came in between");
     }
 
@@ -136,22 +148,32 @@ impl Held {
         }
     }
 
-    /// A room that was released rests until `opens_us`. What it holds already goes when it may.
-    pub fn rest(&mut self, key: RoomKey, opens_us: u64) {
-        let room = self.rooms.entry(key.clone());
-        let due = Due { opens_us, came: 0 };
-        let room = room.or_insert_with(|| Room { publications: Vec::new(), due });
-        if room.publications.is_empty() {
-            room.due = due;
-            self.resting.push_back((opens_us, key));
-        }
+    /// What is remembered of a room's last release.
+    pub fn last_release(&self, key: &RoomKey) -> Option<Release> {
+        self.rooms.get(key)?.last
     }
 
-    /// Forgets rooms whose rest is over and that hold nothing.
-    pub fn forget_rested(&mut self, now_us: u64) {
-        while let Some((_, key)) = self.resting.pop_front_if(|(opens_us, _)| *opens_us <= now_us) {
-            let is_over = |room: &Room| room.publications.is_empty() && room.due.opens_us <= now_us;
-            if self.rooms.get(&key).is_some_and(is_over) {
+    /// Remembers a room's release. What the room holds already goes when it may.
+    pub fn remember(&mut self, key: RoomKey, release: Release) {
+        let due = Due { opens_us: release.opens_us, came: 0 };
+        let room = self.rooms.entry(key.clone());
+        let room = room.or_insert_with(|| Room { publications: Vec::new(), due, last: None });
+        if room.publications.is_empty() {
+            room.due = due;
+        }
+        room.last = Some(release);
+        self.remembered.push_back((release.forget_us, key));
+    }
+
+    /// Forgets the releases whose time has come.
+    pub fn forget(&mut self, now_us: u64) {
+        while let Some((_, key)) = self.remembered.pop_front_if(|(forget_us, _)| *forget_us <= now_us) {
+            let Some(room) = self.rooms.get_mut(&key) else { continue };
+            if room.last.is_some_and(|last| last.forget_us > now_us) {
+                continue;
+            }
+            room.last = None;
+            if room.publications.is_empty() {
                 self.rooms.remove(&key);
             }
         }
@@ -212,8 +234,8 @@ mod tests {
             add(&mut held, room, id);
         }
         assert_eq!((held.payload_bytes(), held.opens_us()), (30, Some(0)));
-        assert_eq!(ids(&held.take(&key("b"), 0).unwrap()), ["2", "5"]);
-        assert!(held.take(&key("b"), 0).is_none());
+        assert_eq!(ids(&held.take(&key("b")).unwrap()), ["2", "5"]);
+        assert!(held.take(&key("b")).is_none());
         let (first, mut rest) = held.take_next(0).unwrap();
         assert_eq!((first.room.as_str(), ids(&rest)), ("a", vec!["1".to_owned(), "3".to_owned()]));
         // What is put back is next again.
@@ -227,11 +249,16 @@ mod tests {
         assert!(held.rooms.is_empty());
     }
 
+    /// A release that is remembered 100 us longer than the room has to wait for the next.
+    fn released(held: &mut Held, room: &str, opens_us: u64) {
+        held.remember(key(room), Release { began_us: 300, opens_us, forget_us: opens_us + 100 });
+    }
+
     #[test]
     fn a_room_that_rests_holds_and_the_others_go() {
         let mut held = Held::new(HashSeed::new(1));
-        held.rest(key("a"), 500);
-        held.rest(key("b"), 400);
+        released(&mut held, "a", 500);
+        released(&mut held, "b", 400);
         add(&mut held, "a", "1");
         add(&mut held, "b", "2");
         assert_eq!(held.opens_us(), Some(400), "whichever opens first");
@@ -240,32 +267,32 @@ mod tests {
         assert_eq!(held.opens_us(), Some(0));
         assert_eq!([next(&mut held, 399), next(&mut held, 399)], [some("c", &["3"]), None]);
         assert_eq!(next(&mut held, 400), some("b", &["2"]));
-        // A join takes a room out of its rest, and the rest goes on.
-        assert_eq!(ids(&held.take(&key("a"), 450).unwrap()), ["1", "4"]);
+        // A join takes what a room holds, and its rest goes on.
+        assert_eq!(ids(&held.take(&key("a")).unwrap()), ["1", "4"]);
         add(&mut held, "a", "5");
         assert_eq!([next(&mut held, 499), next(&mut held, 500)], [None, some("a", &["5"])]);
     }
 
     #[test]
-    fn rooms_that_have_rested_are_forgotten() {
+    fn releases_are_forgotten_in_time() {
         let mut held = Held::new(HashSeed::new(1));
-        held.rest(key("a"), 500);
-        held.rest(key("b"), 600);
+        released(&mut held, "a", 400);
+        released(&mut held, "b", 500);
         add(&mut held, "b", "1");
-        held.forget_rested(499);
+        held.forget(499);
         assert_eq!(held.rooms.len(), 2);
-        held.forget_rested(600);
+        assert_eq!(held.last_release(&key("a")).map(|last| last.began_us), Some(300));
+        held.forget(600);
+        assert!(held.last_release(&key("a")).is_none() && held.last_release(&key("b")).is_none());
         assert_eq!(held.rooms.len(), 1, "b holds something");
         assert_eq!(next(&mut held, 600), some("b", &["1"]));
-        held.rest(key("b"), 700);
-        held.forget_rested(700);
-        assert!(held.rooms.is_empty() && held.resting.is_empty() && held.due.is_empty());
-        // Released again before its rest was over.
-        held.rest(key("a"), 800);
-        held.rest(key("a"), 900);
-        held.forget_rested(800);
+        assert!(held.rooms.is_empty() && held.remembered.is_empty() && held.due.is_empty());
+        // Released again before that was forgotten.
+        released(&mut held, "a", 700);
+        released(&mut held, "a", 800);
+        held.forget(800);
         assert_eq!(held.rooms.len(), 1);
-        held.forget_rested(900);
+        held.forget(900);
         assert!(held.rooms.is_empty());
     }
 }

@@ -8,7 +8,7 @@ mod held;
 mod tests;
 
 pub use encoder::{Encoder, Frames, Run};
-pub use held::{Held, Publication};
+pub use held::{Held, Publication, Release};
 
 use crate::{
     base::{ConnId, WireBytes, slab::Slab},
