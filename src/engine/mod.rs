@@ -43,7 +43,7 @@ use crate::{
     base::{ConnId, Now, RoomKey, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Home, Roster},
+    hub::{Directory, Home, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics},
     ws::deflate::Inflater,
 };
@@ -78,6 +78,7 @@ pub struct Engine {
     inflater: Inflater,
     home: Home,
     roster: Roster,
+    directory: Directory,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -119,6 +120,7 @@ impl Engine {
             inflater: Inflater::new(),
             home: Home::new(hash, prng.next_u64()),
             roster: Roster::new(hash),
+            directory: Directory::new(hash),
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -252,7 +254,7 @@ impl Engine {
     }
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
-        self.leave_all(id);
+        self.end_session(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

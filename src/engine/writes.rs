@@ -217,7 +217,7 @@ impl Engine {
     /// Says nothing more, and ends as `finish` says once what is queued is written.
     pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
         self.mark_dirty(id);
-        self.leave_all(id);
+        self.end_session(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
