@@ -36,7 +36,8 @@ struct Entry {
     next: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() + size_of::<u32>() / USERS_PER_BUCKET <= 16, "there is one per connection");
+const _: () =
+    assert!(size_of::<Entry>() + size_of::<u32>() / USERS_PER_BUCKET <= 16, "there is one per connection");
 
 const OPEN: u32 = 1 << 31;
 const FIRST: u32 = 1 << 30;
@@ -61,13 +62,7 @@ impl Directory {
     }
 
     /// The connection in `slot` is the user's now; `is_theirs` says whether that of another listed slot is, too.
-    pub fn open(
-        &mut self,
-        slot: u32,
-        tenant: &TenantName,
-        user: &UserName,
-        is_theirs: impl Fn(u32) -> bool,
-    ) {
+    pub fn open(&mut self, slot: u32, tenant: &TenantName, user: &UserName, is_theirs: impl Fn(u32) -> bool) {
         while self.entries.len() <= slot as usize {
             self.entries.push(Entry::CLOSED);
         }
@@ -264,8 +259,9 @@ mod tests {
         let mut world = World::new(2);
         (0..10_000).for_each(|number| world.open(number, who(u64::from(number))));
         let length = |&first: &u32| {
-            let next = |&slot: &u32| Some(world.directory.entries[slot as usize].link);
-            std::iter::successors(Some(first), next).take_while(|&slot| slot != NONE).count()
+            let listed = |slot: u32| (slot != NONE).then_some(slot);
+            let next = |&slot: &u32| listed(world.directory.entries[slot as usize].link);
+            std::iter::successors(listed(first), next).count()
         };
         let lengths: Vec<usize> = world.directory.buckets.iter().map(length).collect();
         assert_eq!((lengths.len(), lengths.iter().sum::<usize>()), (5_000, 10_000));
