@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::{hash::fnv1a, prng};
+
 /// The most shards that a node may have: a connection's public id has two hexadecimal digits for its shard.
 pub const SHARDS_MAX: u16 = 256;
 
@@ -77,6 +79,23 @@ fn put_hex(text: &mut String, number: u32, digits: u32) {
     text.extend((0..digits).rev().filter_map(digit));
 }
 
+/// What a connection keeps of its token's `jti`: 56 bits of a hash. They tell tokens apart well enough to end the
+/// connections of one; nothing is granted by them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenId([u8; 7]);
+
+impl TokenId {
+    /// Of a token without `jti`.
+    pub const NONE: Self = Self([0; 7]);
+
+    /// Of a token with this `jti`.
+    pub fn of(jti: &str) -> Self {
+        let [bytes @ .., _] = prng::mix(fnv1a(jti.bytes())).to_le_bytes();
+        // Zeros stand for none.
+        if bytes == [0; 7] { Self([1; 7]) } else { Self(bytes) }
+    }
+}
+
 /// A room's 64-bit id on the wire: a hash of (tenant, room), the same on every node.
 /// It addresses a room only among those that a connection has joined; the hub compares whole keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -92,6 +111,15 @@ impl fmt::Display for RoomId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn token_ids_tell_tokens_apart() {
+        let ids = ["", "a", "b", "7f3c"].map(TokenId::of);
+        for (place, id) in ids.iter().enumerate() {
+            assert!(*id != TokenId::NONE && ids[..place].iter().all(|other| other != id));
+        }
+        assert_eq!(TokenId::of("7f3c"), ids[3]);
+    }
 
     #[test]
     fn public_ids_are_what_formatting_makes_of_them() {

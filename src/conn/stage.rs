@@ -4,7 +4,7 @@ use std::{net::IpAddr, num::NonZeroU64};
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{ConnId, TenantName, UserName},
+    base::{ConnId, TenantName, TokenId, UserName},
     http::HeadScanner,
     metrics::Disconnect,
     ws::{Decoder, deflate::Agreed},
@@ -137,8 +137,10 @@ pub struct HttpStage {
     pub deadline_ms: u64,
     /// At least one request was answered: the deadline is keep-alive's.
     pub served: bool,
-    /// An answer that needs the other shards is under way; requests behind it wait.
+    /// An answer that needs others is under way; what is behind it waits.
     pub awaiting: bool,
+    /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
+    pub exchange: bool,
 }
 
 impl HttpStage {
@@ -149,12 +151,13 @@ impl HttpStage {
             deadline_ms,
             served: false,
             awaiting: false,
+            exchange: false,
         }
     }
 
     /// Whether the deadline is keep-alive's: nothing of a next request has come.
     pub fn is_idle(&self) -> bool {
-        self.served && self.buffer.is_empty()
+        self.served && !self.exchange && self.buffer.is_empty()
     }
 }
 
@@ -187,6 +190,8 @@ pub struct Session {
     pub expires_at_ms: Option<NonZeroU64>,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
+    /// Of the token, so that its connections can be ended.
+    pub token: TokenId,
 }
 
 impl Session {
@@ -228,6 +233,7 @@ mod tests {
             tenant,
             expires_at_ms: expires_at_ms.and_then(NonZeroU64::new),
             expiry_announced: false,
+            token: TokenId::NONE,
         }
     }
 

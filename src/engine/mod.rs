@@ -10,6 +10,7 @@
 //! the one way out.
 
 mod answers;
+mod api;
 mod commands;
 mod config;
 mod dev;
@@ -101,6 +102,8 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    exchanges: api::Exchanges,
+    evictions: api::Evictions,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -134,6 +137,8 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            exchanges: api::Exchanges::new(hash),
+            evictions: api::Evictions::default(),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -259,6 +264,7 @@ impl Engine {
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
+        self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
         self.drained_when_empty();
     }

@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use super::report::Report;
+use super::{
+    api::{Errand, Found, Ticket},
+    report::Report,
+};
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
     model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
@@ -18,6 +21,8 @@ use crate::{
 pub enum Caller {
     /// A client's connection. Without an id it is told of failure only.
     Client { conn: ConnId, call: Option<CorrelationId> },
+    /// One of the things that a request of the API asks for.
+    Api { ticket: Ticket, item: u32 },
 }
 
 impl Caller {
@@ -25,6 +30,7 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+            Self::Api { ticket, .. } => ticket.conn(),
         }
     }
 
@@ -32,6 +38,7 @@ impl Caller {
     pub fn wants_success(&self) -> bool {
         match self {
             Self::Client { call, .. } => call.is_some(),
+            Self::Api { .. } => true,
         }
     }
 }
@@ -63,6 +70,11 @@ pub enum Ask {
         joins: u32,
     },
     Publish(Box<Publish>),
+    /// What the shard is to do for a request of the API.
+    Errand {
+        ticket: Ticket,
+        errand: Arc<Errand>,
+    },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
@@ -111,6 +123,10 @@ pub enum Tell {
     Answer {
         caller: Caller,
         result: Result<Reply, Fault>,
+    },
+    ErrandDone {
+        ticket: Ticket,
+        found: Box<Found>,
     },
     Report {
         survey: u64,

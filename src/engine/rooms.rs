@@ -43,6 +43,7 @@ impl Engine {
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
+            Ask::Errand { ticket, errand } => self.do_errand(ticket, &errand, now),
             Ask::Survey { survey, top } => {
                 let report = Box::new(self.report(top));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
@@ -116,6 +117,7 @@ impl Engine {
                 (None, Ok(_)) => {}
                 (call, Err(fault)) => self.refuse(conn, call, fault, now),
             },
+            Caller::Api { ticket, item } => self.exchange_answered(ticket, item, result, now),
         }
     }
 
@@ -164,6 +166,7 @@ impl Engine {
                 }
             }
             Tell::Answer { caller, result } => self.answer(caller, result, now),
+            Tell::ErrandDone { ticket, found } => self.errand_done(ticket, *found, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
     }

@@ -154,6 +154,7 @@ pub(super) fn session_of(identity: Identity) -> Session {
             .expires_at_s
             .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN)),
         expiry_announced: false,
+        token: identity.token,
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) fn wheel() -> Wheel<Ticket> {
 impl Engine {
     /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let parts = [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms()];
+        let parts =
+            [self.timers.next_due_ms(), self.surveys.due_ms(), self.evictions.due_ms(), self.drain_due_ms()];
         parts.into_iter().flatten().min()
     }
 
@@ -55,6 +56,7 @@ impl Engine {
         }
         self.due = due;
         self.expire_surveys(now);
+        self.evict_step(now);
         self.drain_step(now);
         self.take_own_parcels(now);
     }
@@ -80,6 +82,11 @@ impl Engine {
         let now_ms = now.mono_ms();
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let next_ms = match &mut conn.stage {
+            Stage::Http(http) if http.exchange && http.deadline_ms > now_ms => http.deadline_ms,
+            Stage::Http(http) if http.exchange => {
+                self.exchange_timed_out(id, now);
+                return;
+            }
             Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
             Stage::Http(http) if http.buffer.is_empty() => {

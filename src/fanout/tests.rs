@@ -4,7 +4,7 @@ use std::{io::IoSlice, net::Ipv4Addr};
 
 use super::{Encoder, Queued, Recipients};
 use crate::{
-    base::{ConnId, Prng, RoomName, ShardId, TenantName, UserName, slab::Slab},
+    base::{ConnId, Prng, RoomName, ShardId, TenantName, TokenId, UserName, slab::Slab},
     conn::{Conn, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
     metrics::Disconnect,
     model::Event,
@@ -106,6 +106,7 @@ impl Shard {
             tenant: TenantName::default_tenant(),
             expires_at_ms: None,
             expiry_announced: false,
+            token: TokenId::NONE,
         };
         self.add(Some(socket(SocketKind::Json(session), deflate)))
     }

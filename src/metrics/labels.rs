@@ -98,6 +98,8 @@ labels!(
         IdleTimeout = "idle_timeout",
         /// An HTTP response after which the connection is not kept.
         HttpDone = "http_done",
+        /// A backend ended it.
+        Api = "api",
     }
 );
 
@@ -129,6 +131,8 @@ labels!(
         QueryRooms = "query:rooms",
         /// No message of the protocol.
         Unknown = "unknown",
+        /// A message of a backend.
+        Publish = "publish",
         Text = "text",
         Binary = "binary",
     }
@@ -139,6 +143,7 @@ impl Received {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Self::Text | Self::Binary => Protocol::Echo,
+            Self::Publish => Protocol::Http,
             Self::Authenticate
             | Self::Ping
             | Self::Subscribe

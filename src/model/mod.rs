@@ -1,12 +1,14 @@
 //! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
-//! are told ([`Event`]), and what they did wrong ([`Fault`]). Knows no bytes.
+//! are told ([`Event`]), what they did wrong ([`Fault`]), and what a backend may ([`Scope`]). Knows no bytes.
 
 pub mod command;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod scope;
 
 pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
 pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
+pub use scope::{Scope, Scopes};

@@ -87,7 +87,7 @@ fn message(out: &mut Vec<u8>, message: &Message) {
     }
 }
 
-fn put_name(out: &mut Vec<u8>, name: &MessageName) {
+pub(in crate::dialect) fn put_name(out: &mut Vec<u8>, name: &MessageName) {
     match name {
         MessageName::Given(id) => put_string(out, id.as_str()),
         MessageName::Numbered { epoch, number } => {
@@ -100,7 +100,7 @@ fn put_name(out: &mut Vec<u8>, name: &MessageName) {
     }
 }
 
-fn success(out: &mut Vec<u8>, reply: &Reply) {
+pub(in crate::dialect) fn success(out: &mut Vec<u8>, reply: &Reply) {
     put(out, r#","success":true"#);
     match reply {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
@@ -127,7 +127,7 @@ fn success(out: &mut Vec<u8>, reply: &Reply) {
     }
 }
 
-fn failure(out: &mut Vec<u8>, fault: &Fault) {
+pub(in crate::dialect) fn failure(out: &mut Vec<u8>, fault: &Fault) {
     put(out, r#","success":false,"error":{"#);
     code_and_message(out, fault);
     put(out, r#","status":"#);

@@ -5,9 +5,9 @@
 //! the WebSocket frame around it is not this module's.
 
 mod decode;
-mod encode;
-mod scan;
-mod text;
+pub(in crate::dialect) mod encode;
+pub(in crate::dialect) mod scan;
+pub(in crate::dialect) mod text;
 
 #[cfg(test)]
 mod decode_tests;
