@@ -13,6 +13,9 @@ use crate::metrics::QualityClass;
 /// The window of the loss: more than 100, so that 1 % can be told from none.
 pub const PINGS_MAX: u8 = 128;
 
+/// Longer round trips, half an hour, are told as this.
+const RTT_US_MAX: u32 = 1 << 31;
+
 /// Round trips of a block: the longest but one of 20 to 39 is their 95th percentile.
 const BLOCK: u8 = 20;
 
@@ -47,7 +50,7 @@ impl Quality {
     pub fn answered(&mut self, rtt_us: u64) {
         self.count_ping(false);
         // 0 stands for none; nothing is answered in no time.
-        let rtt_us = u32::try_from(rtt_us).unwrap_or(u32::MAX).max(1);
+        let rtt_us = rtt_us.clamp(1, RTT_US_MAX.into()) as u32;
         if self.mean_us == 0 {
             self.mean_us = rtt_us;
         } else {
@@ -68,7 +71,8 @@ impl Quality {
         (self.mean_us > 0).then_some(self.mean_us)
     }
 
-    /// The 95th percentile of the latest round trips in microseconds, to a thousandth; `None` before the first.
+    /// The 95th percentile of the latest round trips in microseconds, rounded up by less than a thousandth;
+    /// `None` before the first.
     pub fn p95_us(&self) -> Option<u32> {
         self.mean_us()?;
         let [[first, second], [before_first, before_second]] = self.longest;
@@ -126,7 +130,8 @@ fn smoothed(mean: u32, value: i64, parts: i64) -> u32 {
     u32::try_from(mean + (value - mean) / parts).unwrap_or(u32::MAX)
 }
 
-/// A time in microseconds, rounded down to eleven binary digits: at most a thousandth less. Ordered as the times are.
+/// A time in microseconds, rounded up to eleven binary digits: by less than a thousandth. Ordered as the times are.
+/// Invariant: [`RTT_US_MAX`] at most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Coarse(u16);
 
@@ -137,7 +142,11 @@ impl Coarse {
     /// Above the digits stands how far they were shifted: 21 places at most, for which the other five bits are enough.
     fn of(us: u32) -> Self {
         let shift = (u32::BITS - us.leading_zeros()).saturating_sub(Self::DIGITS);
-        Self((shift << Self::DIGITS | us >> shift) as u16)
+        let digits = us.div_ceil(1 << shift);
+        // Rounding up can make one digit more, the others being 0 then.
+        let (shift, digits) =
+            if digits < 1 << Self::DIGITS { (shift, digits) } else { (shift + 1, digits / 2) };
+        Self((shift << Self::DIGITS | digits) as u16)
     }
 
     fn us(self) -> u32 {
@@ -222,7 +231,7 @@ mod tests {
             (&[8_000, 16_000], 9_000, 2_000),
             (&[8_000, 16_000, 1_000], 8_000, 3_500),
             (&[8_000, 8_000, 8_000], 8_000, 0),
-            (&[u64::MAX, 1], u32::MAX - (u32::MAX - 1) / 8, 1_073_217_536),
+            (&[u64::MAX, 1], 1_879_048_193, 1 << 29),
         ];
         for (rtts_us, mean_us, jitter_us) in rows {
             let quality = of(rtts_us);
@@ -278,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn coarse_times_keep_their_order_and_are_a_thousandth_short_at_most() {
+    fn coarse_times_keep_their_order_and_are_less_than_a_thousandth_too_long() {
         let mut last = Coarse::NONE;
-        for us in (0..5_000).chain((5_000..u32::MAX - 300_000).step_by(262_139)).chain([u32::MAX]) {
+        for us in (0..5_000).chain((5_000..RTT_US_MAX).step_by(262_139)).chain([RTT_US_MAX - 1, RTT_US_MAX]) {
             let coarse = Coarse::of(us);
             assert!(coarse >= last, "{us}");
-            assert!(coarse.us() <= us && us - coarse.us() <= us / 1_000, "{us}: {}", coarse.us());
+            assert!(coarse.us() >= us && coarse.us() - us <= us / 1_000, "{us}: {}", coarse.us());
             assert_eq!(Coarse::of(coarse.us()), coarse);
             last = coarse;
         }
