@@ -59,7 +59,8 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         ),
     ] {
         if value < lower {
-            let reason = format!("must be at least {lower_key} ({lower}): else no connection is of that class");
+            let reason =
+                format!("must be at least {lower_key} ({lower}): else no connection is of that class");
             refuse(key, Some(value.to_string()), reason);
         }
     }

@@ -11,7 +11,7 @@
 use crate::metrics::QualityClass;
 
 /// The window of the loss: more than 100, so that 1 % can be told from none.
-pub const PINGS_MAX: u8 = 128;
+const PINGS_MAX: u8 = 128;
 
 /// Longer round trips, half an hour, are told as this.
 const RTT_US_MAX: u32 = 1 << 31;
@@ -36,7 +36,8 @@ pub struct Quality {
     lost: [u8; 16],
 }
 
-const _: () = assert!(size_of::<Quality>() <= 32 && align_of::<Quality>() <= 4, "there is one per connection");
+const _: () =
+    assert!(size_of::<Quality>() <= 32 && align_of::<Quality>() <= 4, "there is one per connection");
 const _: () = assert!(PINGS_MAX as u32 <= u128::BITS);
 
 impl Quality {
@@ -235,7 +236,11 @@ mod tests {
         ];
         for (rtts_us, mean_us, jitter_us) in rows {
             let quality = of(rtts_us);
-            assert_eq!((quality.mean_us(), quality.jitter_us()), (Some(mean_us), Some(jitter_us)), "{rtts_us:?}");
+            assert_eq!(
+                (quality.mean_us(), quality.jitter_us()),
+                (Some(mean_us), Some(jitter_us)),
+                "{rtts_us:?}"
+            );
         }
     }
 

@@ -56,7 +56,8 @@ impl ConnectionsQuery {
     /// # Errors
     /// 400 when one of them cannot be what it should.
     pub(super) fn of(head: &Head<'_>) -> Result<Self, HttpFault> {
-        const NAME: HttpFault = bad("`tenant` and `user` must be names: 1 to 256 bytes, no control characters");
+        const NAME: HttpFault =
+            bad("`tenant` and `user` must be names: 1 to 256 bytes, no control characters");
         const CLASS: HttpFault = bad("`quality` must be one of excellent, good, fair, poor, unknown");
         const LIMIT: HttpFault = bad("`limit` must be a whole number from 1 to 1000");
         const AFTER: HttpFault = bad("`after` must be the `next` of a page before");
@@ -64,9 +65,8 @@ impl ConnectionsQuery {
         let tenant = parameter("tenant")?.map(|text| TenantName::parse(&text).map_err(|_| NAME));
         let user = parameter("user")?.map(|text| UserName::parse(&text).map_err(|_| NAME));
         let class = parameter("quality")?.map(|text| class_named(&text).ok_or(CLASS));
-        let limit = parameter("limit")?.map(|text| {
-            text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or(LIMIT)
-        });
+        let limit = parameter("limit")?
+            .map(|text| text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or(LIMIT));
         let after = parameter("after")?.map(|text| place_of(&text).ok_or(AFTER));
         Ok(Self {
             tenant: tenant.transpose()?,
@@ -214,7 +214,8 @@ impl<'a> ClientHealth<'a> {
 pub(super) fn connections_health(node: &NodeReport<'_>, query: &ConnectionsQuery) -> Vec<u8> {
     let found = || node.reports.iter().map(|report| &report.connections);
     let count = |class| found().map(|found| found.classes.get(class)).sum();
-    let mut page: Vec<&FoundConnection> = found().flat_map(|found| &found.page).take(query.limit + 1).collect();
+    let mut page: Vec<&FoundConnection> =
+        found().flat_map(|found| &found.page).take(query.limit + 1).collect();
     let has_more = page.len() > query.limit;
     page.truncate(query.limit);
     let id = node.config.node;
@@ -243,8 +244,14 @@ mod tests {
             let id = ConnId { shard: ShardId(shard), slot, generation: 7 };
             assert_eq!(place_of(&id.public(NodeId(0x2a))), Some((ShardId(shard), slot)));
         }
-        for text in ["", "0000002a", "0000002a01", "0000002a0100000007", "0000002a01+0000700000007", "ü000002a01000007000000g7"]
-        {
+        for text in [
+            "",
+            "0000002a",
+            "0000002a01",
+            "0000002a0100000007",
+            "0000002a01+0000700000007",
+            "ü000002a01000007000000g7",
+        ] {
             assert_eq!(place_of(text), None, "{text}");
         }
     }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn at(unix_ms: u64) -> Now {
-        Now { mono_us: (unix_ms - MIDNIGHT_MS + DAY_MS) * 1_000, unix_ms }
+        Now { mono_us: (unix_ms + DAY_MS - MIDNIGHT_MS) * 1_000, unix_ms }
     }
 
     #[test]
@@ -200,7 +200,10 @@ mod tests {
 
     #[test]
     fn shards_add_up() {
-        let one = |n: u64| Lately { per_second: received(n).with(received(n), |n, _| n as f64), today: received(n) };
+        let one = |n: u64| Lately {
+            per_second: received(n).with(received(n), |n, _| n as f64),
+            today: received(n),
+        };
         let mut all = Lately::default();
         [1, 2, 3].iter().for_each(|&n| all.absorb(&one(n)));
         assert_eq!(all, one(6));

@@ -209,7 +209,10 @@ fn traffic_and_quality(driver: Driver) {
     assert_eq!(page["totalClients"], 1, "{page}");
     let ada = &page["clients"][0];
     assert_eq!((&ada["tenantId"], &ada["userId"]), (&"acme".into(), &"ada".into()), "{page}");
-    assert!(ada["p95"].as_f64() > Some(0.0) && ada["connectedAt"].as_u64() > Some(1_700_000_000_000), "{page}");
+    assert!(
+        ada["p95"].as_f64() > Some(0.0) && ada["connectedAt"].as_u64() > Some(1_700_000_000_000),
+        "{page}"
+    );
     let none = gateway.get_as(&token::admin(), "/printing/desktop-health?tenant=initech").json();
     assert_eq!((&none["totalClients"], &none["clients"]), (&0.into(), &serde_json::json!([])), "{none}");
 }

@@ -125,7 +125,11 @@ fn filters_apply_to_counts_and_page() {
     let parameters = ["tenant=", "user=%00", "quality=best", "quality=", "limit=0", "limit=1001", "limit=x"];
     for parameter in parameters.iter().chain(&["after=7", "after=", "tenant=a&tenant=a", "user=%ff"]) {
         let answer = get(&mut node, &format!("?{parameter}"));
-        assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!("bad_request")), "{parameter}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (400, &json!("bad_request")),
+            "{parameter}"
+        );
     }
 }
 
@@ -163,7 +167,8 @@ fn pages_go_through_all_of_them_once_whoever_leaves_meanwhile() {
 #[test]
 fn a_page_says_when_a_shard_is_missing() {
     let mut node = Node::new(2);
-    let _clients = [Client::connect(&mut node, 0, "ada", "acme"), Client::connect(&mut node, 1, "bob", "acme")];
+    let _clients =
+        [Client::connect(&mut node, 0, "ada", "acme"), Client::connect(&mut node, 1, "bob", "acme")];
     let id = node.accept(0);
     node.deaf = vec![1];
     node.receive(id, &request(PATH, &bearer(&admin_token())));

@@ -59,7 +59,10 @@ fn all_shards_together() {
     assert_eq!(found["messages"]["received"], count(6.0, 24));
     // The greetings are among them, but were before the first sample.
     assert_eq!(found["messages"]["sent"], count(6.0, 27));
-    assert_eq!((&found["messages"]["per_second"], &found["messages"]["total_today"]), (&json!(12.0), &json!(51)));
+    assert_eq!(
+        (&found["messages"]["per_second"], &found["messages"]["total_today"]),
+        (&json!(12.0), &json!(51))
+    );
     assert_eq!(found["errors"], count(3.0, 12));
     assert_eq!(found["dropped"], count(0.0, 0));
     tick(&mut node, 11);
