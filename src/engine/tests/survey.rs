@@ -205,10 +205,7 @@ fn only_stats_makes_the_shards_look_for_the_top() {
         let id = node.accept(0);
         node.receive(id, &request(path, &bearer(&admin_token())));
         let asks = &node.lanes[&(0, 1, false)];
-        let is_asked = |parcel: &Parcel| match parcel {
-            Parcel::Ask(Ask::Survey { want, .. }) => matches!(want, Want::Top) == wanted,
-            other => panic!("{other:?}"),
-        };
+        let is_asked = |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { want, .. }) if matches!(want, Want::Top) == wanted);
         assert!(asks.len() == 1 && is_asked(&asks[0]), "{path}: {asks:?}");
     }
 }
