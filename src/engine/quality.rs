@@ -105,17 +105,6 @@ fn place_of(text: &str) -> Option<Place> {
 }
 
 impl Engine {
-    /// The class of every connection with an identity, counted.
-    pub(super) fn count_classes(&mut self) {
-        let mut classes = CounterVec::default();
-        for (_, _, conn) in self.conns.iter() {
-            if let Some((socket, _)) = identified(conn) {
-                classes.inc(self.config.quality.class(socket.keepalive.quality()));
-            }
-        }
-        self.metrics.quality = classes;
-    }
-
     /// This shard's part of a page.
     pub(super) fn find_connections(&self, query: &ConnectionsQuery) -> FoundConnections {
         let mut found = FoundConnections::default();

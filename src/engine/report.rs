@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{Flows, Lately, Protocol, ShardMetrics, Status},
+    metrics::{CounterVec, Flows, Lately, Protocol, ShardMetrics, Status},
 };
 
 /// How many rooms and talkers a shard names.
@@ -66,7 +66,6 @@ impl Engine {
     /// Counts what is there now; the counters of what has happened are kept as it happens.
     pub(super) fn report(&mut self, want: &Want, now: Now) -> Report {
         self.count_connections();
-        self.count_classes();
         self.metrics.rooms = self.home.len() as u64;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
@@ -92,6 +91,7 @@ impl Engine {
     fn count_connections(&mut self) {
         let active = &mut self.metrics.active;
         active.begin_recount();
+        let mut classes = CounterVec::default();
         for (_, _, conn) in self.conns.iter() {
             match &conn.stage {
                 Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
@@ -100,11 +100,13 @@ impl Engine {
                     SocketKind::Pending { .. } => active.opened(None, Status::Pending, Protocol::Json),
                     SocketKind::Json(session) => {
                         active.opened(Some(&session.tenant), Status::Authenticated, Protocol::Json);
+                        classes.inc(self.config.quality.class(socket.keepalive.quality()));
                     }
                 },
                 Stage::Closing { .. } => {}
             }
         }
+        self.metrics.quality = classes;
     }
 
     fn largest_rooms(&self) -> Vec<(RoomKey, usize)> {
