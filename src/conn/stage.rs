@@ -1,6 +1,6 @@
 //! The stages of a connection: an HTTP head is read, a WebSocket is open, a close is under way.
 
-use std::{net::IpAddr, num::NonZeroU64};
+use std::{net::IpAddr, num::NonZeroU32};
 
 use super::{Keepalive, Outbox};
 use crate::{
@@ -29,7 +29,7 @@ pub struct Conn {
     pub is_excepted: bool,
 }
 
-const _: () = assert!(size_of::<Conn>() <= 136, "there is one per connection: growth is to be meant");
+const _: () = assert!(size_of::<Conn>() <= 168, "there is one per connection: growth is to be meant");
 
 impl Conn {
     /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
@@ -186,8 +186,11 @@ pub enum SocketKind {
 pub struct Session {
     pub user: UserName,
     pub tenant: TenantName,
-    /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
-    pub expires_at_ms: Option<NonZeroU64>,
+    /// The token's end in Unix seconds, leeway not counted; `None` for one that does not expire. One that ends after 2106
+    /// ends then.
+    pub expires_at_s: Option<NonZeroU32>,
+    /// When the connection got its first identity, in Unix seconds; it fits until 2106.
+    pub established_s: u32,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
     /// Of the token, so that its connections can be ended.
@@ -197,13 +200,13 @@ pub struct Session {
 impl Session {
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
     pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
-        self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.get().saturating_add(leeway_ms))
+        self.end_ms().is_some_and(|end_ms| unix_ms >= end_ms.saturating_add(leeway_ms))
     }
 
     /// How long the token lasts, in milliseconds, once it is `notice_ms` or less; answered once. A notice of 0 is never
     /// given.
     pub fn announce(&mut self, unix_ms: u64, notice_ms: u64) -> Option<u64> {
-        let left_ms = self.expires_at_ms?.get().saturating_sub(unix_ms);
+        let left_ms = self.end_ms()?.saturating_sub(unix_ms);
         let is_due = notice_ms > 0 && left_ms <= notice_ms && !self.expiry_announced;
         self.expiry_announced |= is_due;
         is_due.then_some(left_ms)
@@ -211,11 +214,15 @@ impl Session {
 
     /// In how many milliseconds one of the above may answer something new.
     pub fn next_check_ms(&self, unix_ms: u64, notice_ms: u64, leeway_ms: u64) -> Option<u64> {
-        let end_ms = self.expires_at_ms?.get();
+        let end_ms = self.end_ms()?;
         let is_announced = self.expiry_announced || notice_ms == 0;
         let at_ms =
             if is_announced { end_ms.saturating_add(leeway_ms) } else { end_ms.saturating_sub(notice_ms) };
         Some(at_ms.saturating_sub(unix_ms))
+    }
+
+    fn end_ms(&self) -> Option<u64> {
+        self.expires_at_s.map(|end_s| u64::from(end_s.get()) * 1_000)
     }
 }
 
@@ -226,12 +233,13 @@ mod tests {
     const NOTICE_MS: u64 = 60_000;
     const LEEWAY_MS: u64 = 5_000;
 
-    fn session(expires_at_ms: Option<u64>) -> Session {
+    fn session(expires_at_s: Option<u32>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
         Session {
             user,
             tenant,
-            expires_at_ms: expires_at_ms.and_then(NonZeroU64::new),
+            expires_at_s: expires_at_s.and_then(NonZeroU32::new),
+            established_s: 0,
             expiry_announced: false,
             token: TokenId::NONE,
         }
@@ -239,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_token_is_announced_before_its_end_and_taken_until_its_leeway() {
-        let mut session = session(Some(1_000_000));
+        let mut session = session(Some(1_000));
         assert_eq!(session.next_check_ms(900_000, NOTICE_MS, LEEWAY_MS), Some(40_000));
         assert_eq!(session.announce(939_999, NOTICE_MS), None);
         assert_eq!(session.announce(940_000, NOTICE_MS), Some(60_000));
@@ -251,14 +259,10 @@ mod tests {
 
     #[test]
     fn a_notice_of_0_is_none_and_a_token_without_end_has_no_time() {
-        let mut ends = session(Some(1_000_000));
+        let mut ends = session(Some(1_000));
         assert_eq!(ends.announce(999_999, 0), None);
         assert_eq!(ends.next_check_ms(900_000, 0, LEEWAY_MS), Some(105_000));
-        assert_eq!(
-            session(Some(1_000)).announce(9_000, NOTICE_MS),
-            Some(0),
-            "past its end, within its leeway"
-        );
+        assert_eq!(session(Some(1)).announce(9_000, NOTICE_MS), Some(0), "past its end, within its leeway");
         let mut lasts = session(None);
         assert_eq!((lasts.announce(0, NOTICE_MS), lasts.next_check_ms(0, NOTICE_MS, 0)), (None, None));
         assert!(!lasts.is_over(u64::MAX, 0));

@@ -1,8 +1,11 @@
 //! HTTP on a connection: heads in, responses out, one request at a time.
 
+use std::sync::Arc;
+
 use super::{
     Engine,
     answers::{self, Readiness},
+    quality::ConnectionsQuery,
     survey::Page,
 };
 use crate::{
@@ -214,6 +217,8 @@ impl Engine {
                 let backend = backend.ok_or(HttpFault::UNAUTHENTICATED)?;
                 return self.begin_exchange(id, head, &path, backend, out, now);
             }
+            Route::Traffic => Page::Traffic,
+            Route::ConnectionsHealth => Page::Connections(Arc::new(ConnectionsQuery::of(head)?)),
         };
         self.survey(id, page, framing, now);
         Ok(Answer::Awaited)

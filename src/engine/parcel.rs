@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::{
     api::{Errand, Found, Ticket},
     report::Report,
+    survey::Want,
 };
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
@@ -78,8 +79,7 @@ pub enum Ask {
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
-        /// Its largest rooms and top talkers are wanted, too.
-        top: bool,
+        want: Want,
     },
 }
 

@@ -44,8 +44,8 @@ impl Engine {
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::Errand { ticket, errand } => self.do_errand(ticket, &errand, now),
-            Ask::Survey { survey, top } => {
-                let report = Box::new(self.report(top));
+            Ask::Survey { survey, want } => {
+                let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }

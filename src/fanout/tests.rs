@@ -104,7 +104,8 @@ impl Shard {
         let session = Session {
             user: UserName::parse("ada").unwrap(),
             tenant: TenantName::default_tenant(),
-            expires_at_ms: None,
+            expires_at_s: None,
+            established_s: 0,
             expiry_announced: false,
             token: TokenId::NONE,
         };

@@ -21,6 +21,9 @@ pub enum Route {
     Metrics,
     Stats,
     OpenApi,
+    /// What was counted lately and today.
+    Traffic,
+    ConnectionsHealth,
     /// Tokens for a first try; not in production.
     DevToken,
     Publish,
@@ -166,6 +169,8 @@ mod tests {
             (&["/metrics"], Route::Metrics),
             (&["/stats"], Route::Stats),
             (&["/openapi.json"], Route::OpenApi),
+            (&["/api/metrics/websocket"], Route::Traffic),
+            (&["/api/v1/connections/health", "/printing/desktop-health"], Route::ConnectionsHealth),
             (&["/api/v1/rooms"], Route::Rooms),
             (&["/api/v1/nodes", "/printing/service-registry/status"], Route::Nodes),
         ];

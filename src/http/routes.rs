@@ -20,9 +20,12 @@ const fn answer(status: u16, doc: &'static str, content: &'static [Content]) -> 
     Answer { status, doc, content }
 }
 
+/// The schema of a name.
+const NAME: &str = r##"{"$ref":"#/components/schemas/Name"}"##;
+
 const TENANT: Parameter = Parameter {
     name: "tenant",
-    schema: r##"{"$ref":"#/components/schemas/Name"}"##,
+    schema: NAME,
     doc: "The tenant. Unless given: the only one that the key or token is good for, else `default`.",
 };
 
@@ -32,8 +35,14 @@ const LIMIT: Parameter = Parameter {
     doc: "The most entries of a page.",
 };
 
+const AFTER_CONNECTION: Parameter = Parameter {
+    name: "after",
+    schema: r##"{"$ref":"#/components/schemas/ConnectionId"}"##,
+    doc: "Connections behind this one: `next` of the page before.",
+};
+
 const fn after(doc: &'static str) -> Parameter {
-    Parameter { name: "after", schema: r##"{"$ref":"#/components/schemas/Name"}"##, doc }
+    Parameter { name: "after", schema: NAME, doc }
 }
 
 /// A page that anybody may read, without parameters: what most rows are.
@@ -118,6 +127,37 @@ pub static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        route: Route::Traffic,
+        paths: &["/api/metrics/websocket"],
+        access: Access::Scope(Scope::Admin),
+        summary: "Connections by tenant; messages, errors and drops: per second, and in total today (UTC).",
+        answers: &[answer(200, "Lately and today.", &[json("Traffic")])],
+        ..PAGE
+    },
+    Operation {
+        route: Route::ConnectionsHealth,
+        paths: &["/api/v1/connections/health", "/printing/desktop-health"],
+        access: Access::Scope(Scope::Admin),
+        summary: "How good connections are: round trips, jitter and loss, in classes.",
+        query: &[
+            Parameter { name: "tenant", schema: NAME, doc: "Of this tenant alone." },
+            Parameter { name: "user", schema: NAME, doc: "Of this user alone." },
+            Parameter {
+                name: "quality",
+                schema: r#"{"enum":["excellent","good","fair","poor","unknown"]}"#,
+                doc: "Of this class alone.",
+            },
+            LIMIT,
+            AFTER_CONNECTION,
+        ],
+        answers: &[answer(
+            200,
+            "Counts of the classes, and a page of connections.",
+            &[json("ConnectionsHealth")],
+        )],
+        ..PAGE
+    },
+    Operation {
         route: Route::Publish,
         methods: Methods::Post,
         paths: &["/api/v1/publish"],
@@ -160,17 +200,9 @@ pub static OPERATIONS: &[Operation] = &[
         summary: "A tenant's open connections.",
         query: &[
             TENANT,
-            Parameter {
-                name: "user",
-                schema: r##"{"$ref":"#/components/schemas/Name"}"##,
-                doc: "Of this user alone.",
-            },
+            Parameter { name: "user", schema: NAME, doc: "Of this user alone." },
             LIMIT,
-            Parameter {
-                name: "after",
-                schema: r##"{"$ref":"#/components/schemas/ConnectionId"}"##,
-                doc: "Connections behind this one: `next` of the page before.",
-            },
+            AFTER_CONNECTION,
         ],
         answers: &[answer(200, "A page of connections.", &[json("Connections")])],
         ..PAGE

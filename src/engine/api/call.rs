@@ -67,6 +67,8 @@ impl Call {
             | Route::Live
             | Route::Metrics
             | Route::Stats
+            | Route::Traffic
+            | Route::ConnectionsHealth
             | Route::OpenApi
             | Route::DevToken => return Err(HttpFault::NOT_FOUND),
         })

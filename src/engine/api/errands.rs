@@ -53,6 +53,7 @@ pub struct FoundConnection {
     pub(super) conn: ConnId,
     pub(super) user: UserName,
     pub(super) peer: IpAddr,
+    pub(super) established_s: u32,
     pub(super) rooms: usize,
 }
 
@@ -168,8 +169,14 @@ impl Engine {
 
     fn described(&self, id: ConnId) -> Option<FoundConnection> {
         let conn = self.conns.get(id.slot, id.generation)?;
-        let user = conn.session()?.user.clone();
-        Some(FoundConnection { conn: id, user, peer: conn.peer, rooms: self.roster.rooms_of(id).count() })
+        let session = conn.session()?;
+        Some(FoundConnection {
+            conn: id,
+            user: session.user.clone(),
+            peer: conn.peer,
+            established_s: session.established_s,
+            rooms: self.roster.rooms_of(id).count(),
+        })
     }
 
     /// The open connections here that have an identity.

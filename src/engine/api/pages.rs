@@ -58,6 +58,8 @@ struct Connection<'a> {
     user_id: &'a str,
     tenant_id: &'a str,
     address: String,
+    /// Unix time, to the second.
+    connected_at: u64,
     rooms: usize,
 }
 
@@ -81,6 +83,7 @@ pub(super) fn connections(found: &[Found], tenant: &TenantName, limit: usize, no
         user_id: found.user.as_str(),
         tenant_id: tenant.as_str(),
         address,
+        connected_at: u64::from(found.established_s) * 1_000,
         rooms: found.rooms,
     });
     json(&Connections { connections: connections.collect(), next })

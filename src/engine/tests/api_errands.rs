@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     api::{ask, key, post, with_key},
     client::Client,
-    harness::{Node, token_with},
+    harness::{Node, START_UNIX_MS, token_with},
     http::{bearer, request},
 };
 use crate::{base::ConnId, model::Scope};
@@ -84,7 +84,7 @@ fn connections_a_page_at_a_time() {
         }
         let connection = client.id.public(crate::base::NodeId(0x2a));
         let entry = json!({
-            "connectionId": connection, "userId": user, "tenantId": tenant, "address": "127.0.0.1",
+            "connectionId": connection, "userId": user, "tenantId": tenant, "address": "127.0.0.1", "connectedAt": START_UNIX_MS,
             "rooms": number.min(4),
         });
         expected.push(entry);
