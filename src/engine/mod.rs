@@ -19,6 +19,7 @@ mod http;
 mod output;
 mod parcel;
 mod report;
+mod requests;
 mod rooms;
 mod session;
 mod socket;
@@ -32,9 +33,9 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr};
 
-pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Sought, Tell};
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use writes::Wrote;
 
@@ -101,6 +102,7 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -134,6 +136,7 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::report::Report;
 use crate::{
-    base::{ConnId, RoomKey, ShardId, UserName},
-    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
+    base::{ConnId, RequestId, RoomKey, ShardId, TenantName, UserName},
+    model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Reply, Requested},
 };
 
 /// Who asked, and where the answer goes.
@@ -63,6 +63,35 @@ pub enum Ask {
         joins: u32,
     },
     Publish(Box<Publish>),
+    /// Whom a request can be put to.
+    Locate {
+        request: RequestId,
+        sought: Sought,
+    },
+    /// Who was found; nobody is an answer, too.
+    Located {
+        request: RequestId,
+        found: Option<ConnId>,
+    },
+    /// Put a request to a connection.
+    Request {
+        request: RequestId,
+        to: ConnId,
+        letter: Box<Letter>,
+    },
+    /// What the connection says that was asked; nothing when it is gone, or never was there.
+    Respond {
+        request: RequestId,
+        from: ConnId,
+        answer: Option<Answer>,
+        /// Who wants to know whether the answer counted.
+        caller: Option<Caller>,
+    },
+    /// Nobody waits for the connection's answer any more.
+    Withdraw {
+        request: RequestId,
+        conn: ConnId,
+    },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
@@ -82,6 +111,27 @@ pub struct Publish {
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
     pub received_us: u64,
+}
+
+/// Somebody to put a request to.
+#[derive(Clone, Debug)]
+pub enum Sought {
+    /// A connection of this user.
+    User { tenant: TenantName, user: UserName },
+    /// A member of this room; its home says on which shard.
+    Room(RoomKey),
+    /// A member of this room on the shard that is asked.
+    Member(RoomKey),
+}
+
+/// A request on its way to the connection that is to answer.
+#[derive(Debug)]
+pub struct Letter {
+    /// Only connections of this tenant get it.
+    pub tenant: TenantName,
+    /// Monotonic milliseconds.
+    pub deadline_ms: u64,
+    pub request: Requested,
 }
 
 /// From a room's home shard, in the room's order.

@@ -14,6 +14,8 @@ mod http;
 mod json;
 mod keepalive;
 mod outbox;
+mod requests;
+mod requests_chance;
 mod rooms;
 mod survey;
 mod tenants;
