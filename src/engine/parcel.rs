@@ -1,8 +1,8 @@
 //! What one shard sends another.
 //!
-//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there. A
-//! shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
-//! bounded and gets used up: a `Vacate` for each membership that ends, and what the requests ask that were read behind
+//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard, or to one that has a part in a request, and makes it
+//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
+//! bounded and gets used up: a `Vacate` for each membership that ends, a word for each request of a connection that ends, and what the requests ask that were read behind
 //! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub enum Parcel {
     Tell(Tell),
 }
 
-/// To the shard that orders a room, or that has something to report.
+/// To the shard that orders a room, that has something to report, or that has a part in a request.
 #[derive(Debug)]
 pub enum Ask {
     Join {
