@@ -26,7 +26,8 @@ fn one_answer_each(driver: Driver) {
         let request = bob.expect("request");
         assert_eq!((&request["from"], &request["method"]), (&"ada".into(), &"print".into()), "{request}");
         assert!(request["deadline"].as_u64() > Some(1_700_000_000_000), "Unix ms: {request}");
-        let response = format!(r#""type":"response","correlationId":{},"payload":[ 7 ]"#, request["correlationId"]);
+        let response =
+            format!(r#""type":"response","correlationId":{},"payload":[ 7 ]"#, request["correlationId"]);
         assert_eq!(bob.call(&response)["success"], true);
         assert_eq!(ada.text(), format!(r#"{{"type":"ack","id":{number},"success":true,"payload":[ 7 ]}}"#));
         assert_eq!(bob.call(&response)["error"]["code"], "not_found");
@@ -35,7 +36,8 @@ fn one_answer_each(driver: Driver) {
     assert_eq!(gateway.metric("websocket_request_duration_ms_count"), 2.0);
 
     // Nobody, somebody who does not answer, somebody who goes.
-    let ask = |user: &str| format!(r#""type":"request","to":{{"user":"{user}"}},"method":"m","payload":null"#);
+    let ask =
+        |user: &str| format!(r#""type":"request","to":{{"user":"{user}"}},"method":"m","payload":null"#);
     let outcomes = [("eve", "no_target", 404), ("bob", "timeout", 504)];
     for (user, code, status) in outcomes {
         let error = &ada.call(&ask(user))["error"];
