@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::report::Report;
+use super::{report::Report, survey::Want};
 use crate::{
     base::{ConnId, RequestId, RoomKey, ShardId, TenantName, UserName},
     model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Reply, Requested},
@@ -95,8 +95,7 @@ pub enum Ask {
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
-        /// Its largest rooms and top talkers are wanted, too.
-        top: bool,
+        want: Want,
     },
 }
 

@@ -50,8 +50,8 @@ impl Engine {
                 self.responded(request, from, answer, caller, now);
             }
             Ask::Withdraw { request, conn } => self.withdrawn(request, conn),
-            Ask::Survey { survey, top } => {
-                let report = Box::new(self.report(top));
+            Ask::Survey { survey, want } => {
+                let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }
