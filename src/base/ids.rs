@@ -53,6 +53,35 @@ impl ConnId {
     }
 }
 
+/// One request that waits for its answer, by its place in the table of the shard where it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RequestId {
+    /// The shard of the connection that asked.
+    pub shard: ShardId,
+    pub slot: u32,
+    /// How often the slot had been given out before.
+    pub generation: u32,
+}
+
+impl RequestId {
+    /// The least and the greatest in the order of ids.
+    pub const ENDS: [Self; 2] = [
+        Self { shard: ShardId(0), slot: 0, generation: 0 },
+        Self { shard: ShardId(u16::MAX), slot: u32::MAX, generation: u32::MAX },
+    ];
+
+    /// The correlation id that clients see: unique over nodes and restarts, 24 hexadecimal digits.
+    pub fn public(self, node: NodeId) -> String {
+        public(node, self.shard, self.slot, self.generation)
+    }
+
+    /// What [`Self::public`] was made from; `None` for any other text.
+    pub fn from_public(text: &str) -> Option<(NodeId, Self)> {
+        let (node, shard, slot, generation) = from_public(text)?;
+        Some((node, Self { shard, slot, generation }))
+    }
+}
+
 fn public(node: NodeId, shard: ShardId, slot: u32, generation: u32) -> String {
     let mut text = String::with_capacity(24);
     put_hex(&mut text, node.0, 8);
@@ -133,6 +162,9 @@ mod tests {
             let expected = format!("{node:08x}{shard:02x}{slot:06x}{generation:08x}");
             assert_eq!(id.public(NodeId(node)), expected);
             assert_eq!(ConnId::from_public(&expected), Some((NodeId(node), id)));
+            let id = RequestId { shard: ShardId(shard), slot, generation };
+            assert_eq!(id.public(NodeId(node)), expected);
+            assert_eq!(RequestId::from_public(&expected), Some((NodeId(node), id)));
         }
     }
 

@@ -27,6 +27,7 @@ pub struct Settings {
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
+    pub requests: Requests,
     pub ws: Ws,
     pub channels: Channels,
     pub token: Token,
@@ -162,6 +163,19 @@ pub struct Limits {
     pub mailbox_parcels: u32,
 }
 
+/// Requests from one client, or the backend, to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// How long one waits that does not say.
+    pub timeout_ms: u64,
+    /// The longest that one may say. At least `timeout_ms`.
+    pub timeout_max_ms: u64,
+    /// How many of one connection may wait; 0: as many as of all.
+    pub per_connection: u32,
+    /// How many may wait on the node.
+    pub total: u32,
+}
+
 /// WebSocket options.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ws {
@@ -265,6 +279,12 @@ impl Settings {
                 rooms_per_connection: 1000,
                 connections_total: 0,
                 mailbox_parcels: 8192,
+            },
+            requests: Requests {
+                timeout_ms: 15_000,
+                timeout_max_ms: 120_000,
+                per_connection: 128,
+                total: 100_000,
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },

@@ -32,6 +32,8 @@ impl Engine {
                 .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
+            Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -133,7 +135,7 @@ impl Engine {
         }
     }
 
-    fn session(&self, id: ConnId) -> Result<&Session, Fault> {
+    pub(super) fn session(&self, id: ConnId) -> Result<&Session, Fault> {
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
             Some(Stage::Socket(socket)) => match &socket.kind {
                 SocketKind::Json(session) => Ok(session),
@@ -163,6 +165,8 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::Request(_) => Received::Request,
+        Command::Response(_) => Received::Response,
     }
 }
 
@@ -172,12 +176,14 @@ pub(super) fn error_type(code: FaultCode) -> ErrorType {
         FaultCode::Unauthenticated => ErrorType::Unauthenticated,
         FaultCode::Forbidden => ErrorType::Forbidden,
         FaultCode::NotFound => ErrorType::NotFound,
+        FaultCode::NoTarget => ErrorType::NoTarget,
         FaultCode::Conflict => ErrorType::Conflict,
         FaultCode::TooLarge => ErrorType::TooLarge,
         FaultCode::RateLimited => ErrorType::RateLimited,
         FaultCode::BadRequest => ErrorType::BadRequest,
         FaultCode::UnknownType => ErrorType::UnknownType,
         FaultCode::Unavailable => ErrorType::Unavailable,
+        FaultCode::Timeout => ErrorType::Timeout,
         FaultCode::Internal => ErrorType::Internal,
     }
 }

@@ -208,6 +208,7 @@ impl Engine {
                 return Ok(Answer::Written(framing));
             }
             Route::Publish
+            | Route::Request
             | Route::Rooms
             | Route::UserRooms
             | Route::Connections

@@ -21,6 +21,7 @@ mod output;
 mod parcel;
 mod quality;
 mod report;
+mod requests;
 mod rooms;
 mod session;
 mod socket;
@@ -35,9 +36,9 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr};
 
-pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Sought, Tell};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -108,6 +109,7 @@ pub struct Engine {
     surveys: survey::Surveys,
     exchanges: api::Exchanges,
     evictions: api::Evictions,
+    requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -144,6 +146,7 @@ impl Engine {
             surveys: survey::Surveys::default(),
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
+            requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),

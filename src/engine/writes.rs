@@ -247,6 +247,7 @@ pub(super) fn sent_type(event: &Event) -> Sent {
         Event::RoomJoined { .. } => Sent::RoomJoined,
         Event::RoomLeft { .. } => Sent::RoomLeft,
         Event::Message(_) => Sent::RoomMessage,
+        Event::Request { .. } => Sent::Request,
         Event::TokenExpiring { .. } => Sent::TokenExpiring,
         Event::Restart { .. } => Sent::SystemRestart,
         Event::Error(_) => Sent::SystemError,

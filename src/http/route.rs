@@ -27,6 +27,7 @@ pub enum Route {
     /// Tokens for a first try; not in production.
     DevToken,
     Publish,
+    Request,
     Rooms,
     UserRooms,
     Connections,

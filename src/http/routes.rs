@@ -174,6 +174,25 @@ pub static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        route: Route::Request,
+        methods: Methods::Post,
+        paths: &["/api/v1/request"],
+        access: Access::Scope(Scope::Request),
+        summary: "Asks a user, a connection or one member of a room, and waits for the answer.",
+        body: &[json("Request")],
+        answers: &[
+            answer(
+                200,
+                "What was answered; the one who was asked may have answered with an error.",
+                &[json("Answered")],
+            ),
+            answer(404, "Nobody is there to answer (`no_target`).", &[json("Answered")]),
+            answer(503, "Too many requests wait already.", &[json("Answered")]),
+            answer(504, "No answer came in time (`timeout`).", &[json("Answered")]),
+        ],
+        ..PAGE
+    },
+    Operation {
         route: Route::Rooms,
         paths: &["/api/v1/rooms"],
         access: Access::Scope(Scope::Rooms),

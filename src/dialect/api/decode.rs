@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    base::{NameError, RoomName, TenantName, UserName},
+    base::{ConnId, NameError, RoomName, TenantName, UserName},
     dialect::native::scan::{self, Kind, Value},
-    model::{Fault, FaultCode, Json, MessageId},
+    model::{Fault, FaultCode, Json, MessageId, Method, Request, Target},
 };
 
 /// The most messages of one array: as many as are answered together. Lines are not limited in number.
@@ -125,6 +125,46 @@ pub fn disconnect(body: &[u8]) -> Result<(Option<TenantName>, Disconnect), Fault
         _ => return Err(bad("expected one of connection, user and jti, or tenant alone")),
     };
     Ok((tenant, target))
+}
+
+/// What somebody is to be asked, and in which tenant.
+pub fn request(body: &[u8]) -> Result<(Option<TenantName>, Request), Fault> {
+    const FIELDS: [&str; 5] = ["tenant", "to", "method", "payload", "timeoutMs"];
+    let [tenant, to, method, payload, timeout_ms] = fields(utf8(body)?, FIELDS)?;
+    let method = string("method", method)?.and_then(|text| Method::parse(&text));
+    let payload = payload.ok_or_else(|| bad("payload: expected a value"))?;
+    let request = Request {
+        to: target(to)?,
+        method: method
+            .ok_or_else(|| bad("method: expected a string of 1 to 128 bytes without control characters"))?,
+        payload: Json::from_checked(Bytes::copy_from_slice(payload.raw.as_bytes())),
+        timeout_ms: timeout_ms.map(milliseconds).transpose()?,
+    };
+    Ok((name("tenant", tenant, TenantName::parse)?, request))
+}
+
+fn target(value: Option<Value<'_>>) -> Result<Target, Fault> {
+    let wrong = || bad("to: expected one of {user}, {connection} and {room}");
+    let object = value.filter(|value| value.kind == Kind::Object).ok_or_else(wrong)?;
+    match fields(object.raw, ["user", "connection", "room"])? {
+        [user @ Some(_), None, None] => {
+            name("to.user", user, UserName::parse)?.map(Target::User).ok_or_else(wrong)
+        }
+        [None, connection @ Some(_), None] => {
+            let id = string("to.connection", connection)?.and_then(|text| ConnId::from_public(&text));
+            let (node, conn) = id.ok_or_else(|| bad("to.connection: expected a connection's id"))?;
+            Ok(Target::Connection { node, conn })
+        }
+        [None, None, room @ Some(_)] => {
+            name("to.room", room, RoomName::parse)?.map(Target::Member).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn milliseconds(value: Value<'_>) -> Result<u64, Fault> {
+    let whole = (value.kind == Kind::Number).then(|| value.raw.parse().ok()).flatten();
+    whole.ok_or_else(|| bad("timeoutMs: expected a whole number"))
 }
 
 /// Which rooms a user is to be in, and in which not.
@@ -279,6 +319,38 @@ mod tests {
         assert_eq!(read(r#"{"tenant":"t"}"#), Ok((true, Disconnect::Everyone)));
         for text in ["{}", r#"{"user":"a","jti":"b"}"#, r#"{"tenant":"t","user":null}"#, r#"{"jti":""}"#] {
             refusal(disconnect(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn requests() {
+        let read = |to: &str, rest: &str| {
+            let text = format!(r#"{{"tenant":"t","to":{to},"method":"m","payload":[1 ]{rest}}}"#);
+            request(text.as_bytes()).map(|(tenant, request)| {
+                assert_eq!((tenant.unwrap().as_str(), request.method.as_str()), ("t", "m"));
+                assert_eq!(request.payload.as_bytes(), b"[1 ]");
+                (request.to, request.timeout_ms)
+            })
+        };
+        let user = Target::User(UserName::parse("ada").unwrap());
+        assert_eq!(read(r#"{"user":"ada"}"#, ""), Ok((user.clone(), None)));
+        assert_eq!(read(r#"{"user":"ada"}"#, r#","timeoutMs":7"#), Ok((user, Some(7))));
+        let room = Target::Member(RoomName::parse("r").unwrap());
+        assert_eq!(read(r#"{"room":"r"}"#, ""), Ok((room, None)));
+        assert!(matches!(
+            read(r#"{"connection":"0000abcd0200000a00000003"}"#, ""),
+            Ok((Target::Connection { .. }, None))
+        ));
+        for to in
+            ["7", "{}", r#"{"user":""}"#, r#"{"user":"a","room":"b"}"#, r#"{"connection":"7"}"#, r#"{"x":1}"#]
+        {
+            refusal(read(to, ""));
+        }
+        for timeout in ["-1", "1.5", "\"1\"", "1e3"] {
+            refusal(read(r#"{"user":"ada"}"#, &format!(r#","timeoutMs":{timeout}"#)));
+        }
+        for text in ["{}", r#"{"to":{"user":"a"},"payload":1}"#, r#"{"to":{"user":"a"},"method":"m"}"#] {
+            refusal(request(text.as_bytes()));
         }
     }
 

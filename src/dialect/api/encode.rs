@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use crate::{
     dialect::native::{
-        encode::{failure, put_name, success},
-        text::put_number,
+        encode::{failure, put_name, reply},
+        text::{put_number, put_string},
     },
     model::{Fault, MessageName, Reply},
 };
@@ -21,6 +21,17 @@ pub fn published(out: &mut Vec<u8>, message_id: &MessageName, offset: Option<Non
     out.push(b'}');
 }
 
+/// Appends the answer to a request: what was answered, or an error; and by which id both sides know it.
+pub fn answered(out: &mut Vec<u8>, correlation_id: &str, result: &Result<Reply, Fault>) {
+    out.extend_from_slice(br#"{"correlationId":"#);
+    put_string(out, correlation_id);
+    match result {
+        Ok(told) => reply(out, told),
+        Err(fault) => failure(out, fault),
+    }
+    out.push(b'}');
+}
+
 /// Appends what became of one of several messages: its number under `name`, then what an ack has.
 pub fn result(out: &mut Vec<u8>, name: &'static str, number: u64, result: &Result<Reply, Fault>) {
     out.extend_from_slice(br#"{""#);
@@ -28,7 +39,7 @@ pub fn result(out: &mut Vec<u8>, name: &'static str, number: u64, result: &Resul
     out.extend_from_slice(br#"":"#);
     put_number(out, number);
     match result {
-        Ok(reply) => success(out, reply),
+        Ok(told) => reply(out, told),
         Err(fault) => failure(out, fault),
     }
     out.push(b'}');

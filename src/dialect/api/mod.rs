@@ -4,5 +4,7 @@
 mod decode;
 mod encode;
 
-pub use decode::{Disconnect, Posted, Publication, UserRooms, disconnect, posted, publication, user_rooms};
-pub use encode::{published, result};
+pub use decode::{
+    Disconnect, Posted, Publication, UserRooms, disconnect, posted, publication, request, user_rooms,
+};
+pub use encode::{answered, published, result};

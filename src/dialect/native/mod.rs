@@ -6,6 +6,7 @@
 
 mod decode;
 pub(in crate::dialect) mod encode;
+mod requests;
 pub(in crate::dialect) mod scan;
 pub(in crate::dialect) mod text;
 
@@ -13,6 +14,8 @@ pub(in crate::dialect) mod text;
 mod decode_tests;
 #[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod requests_tests;
 #[cfg(test)]
 mod scan_tests;
 

@@ -22,6 +22,7 @@ const LIMIT_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) enum Call {
     Publish { message_id: Option<MessageId> },
+    Request,
     UserRooms { user: UserName },
     Disconnect,
     Look(Arc<Errand>),
@@ -41,6 +42,7 @@ impl Call {
     pub(super) fn of(head: &Head<'_>, path: &Path<'_>, backend: &Backend) -> Result<Self, HttpFault> {
         Ok(match path.operation.route {
             Route::Publish => Self::Publish { message_id: idempotency_key(head)? },
+            Route::Request => Self::Request,
             Route::UserRooms => {
                 let user =
                     UserName::parse(&path.parameter()?).map_err(|_| bad("the path wants a user's name"))?;

@@ -10,6 +10,7 @@ use super::{Asking, Engine, Exchange, Progress, Ticket};
 use crate::{
     base::{Now, WireBytes},
     dialect::api,
+    engine::commands::error_type,
     http::{BodyReader, HttpFault, response, routes::NDJSON},
     metrics::{Protocol, Received},
     model::{Fault, FaultCode, Reply},
@@ -143,7 +144,10 @@ impl Engine {
                 lines.push(None);
                 self.ask_publish(publish, now);
             }
-            Err(fault) => lines.push(Some(Err(fault))),
+            Err(fault) => {
+                self.metrics.errors.inc(error_type(fault.code));
+                lines.push(Some(Err(fault)));
+            }
         }
     }
 

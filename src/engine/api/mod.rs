@@ -13,6 +13,7 @@ mod lines;
 mod members;
 mod pages;
 mod publish;
+mod request;
 
 pub(super) use errands::{Errand, Found};
 pub(super) use evictions::Evictions;
@@ -84,6 +85,11 @@ enum Progress {
     Lines(Box<Lines>),
     /// A message is on its way.
     Message,
+    /// Somebody has been asked, who knows it by this id.
+    Request {
+        correlation_id: String,
+        timeout_ms: u64,
+    },
     Batch(Batch),
     /// The shards have been asked.
     Shards(Gathered),
@@ -102,6 +108,16 @@ enum Outcome {
 impl Outcome {
     fn ok(body: Vec<u8>) -> Self {
         Self::Done { status: 200, body }
+    }
+}
+
+impl Progress {
+    /// How long others have for what they are asked.
+    fn patience_ms(&self) -> u64 {
+        match self {
+            Self::Request { timeout_ms, .. } => *timeout_ms,
+            Self::Body { .. } | Self::Lines(_) | Self::Message | Self::Batch(_) | Self::Shards(_) => 0,
+        }
     }
 }
 
@@ -224,6 +240,7 @@ impl Engine {
     fn perform(&mut self, asking: Asking, body: &[u8], out: &mut Vec<u8>, now: Now) -> Answer {
         let result = match &asking.call {
             Call::Publish { message_id } => self.publish_posted(&asking, message_id.clone(), body, now),
+            Call::Request => self.ask_somebody(&asking, body, now),
             Call::UserRooms { user } => self.move_user(&asking, user, body),
             Call::Disconnect => self.disconnect(&asking, body),
             Call::Look(errand) => Ok(self.send_everywhere(asking.ticket, errand)),
@@ -239,8 +256,9 @@ impl Engine {
             }
             Ok(Outcome::Waits(progress)) => {
                 let conn = asking.ticket.conn;
+                let time_ms = ANSWER_TIMEOUT_MS + progress.patience_ms();
                 self.exchanges.put(Exchange { asking, progress });
-                self.exchange_goes_on(conn, ANSWER_TIMEOUT_MS, now);
+                self.exchange_goes_on(conn, time_ms, now);
                 self.await_answer(conn);
                 Answer::Awaited
             }
@@ -260,8 +278,12 @@ impl Engine {
         now: Now,
     ) {
         let Some(Exchange { progress, .. }) = self.exchanges.get_mut(ticket) else { return };
+        if let Err(fault) = &result {
+            self.metrics.errors.inc(error_type(fault.code));
+        }
         let concluded = match progress {
             Progress::Message => Some(publish::answer_of(result)),
+            Progress::Request { correlation_id, .. } => Some(Ok(request::answer_of(correlation_id, &result))),
             Progress::Batch(batch) => batch.answered(item, result).map(Ok),
             Progress::Lines(lines) => {
                 lines.answered(item, result);
@@ -287,7 +309,7 @@ impl Engine {
                 self.exchanges.put(Exchange { asking, progress });
                 return;
             }
-            Err(fault) => self.write_refusal(&mut out, &fault, framing),
+            Err(fault) => response::write_refusal(&mut out, &fault, framing),
         }
         self.respond(ticket.conn, &out, framing, now);
         self.serve(ticket.conn, now);
@@ -303,7 +325,7 @@ impl Engine {
             Progress::Lines(_) | Progress::Body { .. } => {
                 response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
             }
-            Progress::Message | Progress::Batch(_) | Progress::Shards(_) => {
+            Progress::Message | Progress::Request { .. } | Progress::Batch(_) | Progress::Shards(_) => {
                 let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
                 self.write_refusal(&mut out, &fault, framing);
             }

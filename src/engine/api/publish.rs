@@ -7,7 +7,7 @@ use super::{
 use crate::{
     base::{Now, RoomKey},
     dialect::api::{self, Posted, Publication},
-    engine::{Caller, Publish},
+    engine::{Caller, Publish, commands::error_type},
     metrics::{Protocol, Received},
     model::{Fault, FaultCode, MessageId, Payload, Reply},
 };
@@ -96,7 +96,10 @@ impl Engine {
                     self.ask_publish(publish, now);
                     results.push(None);
                 }
-                Err(fault) => results.push(Some(Err(fault))),
+                Err(fault) => {
+                    self.metrics.errors.inc(error_type(fault.code));
+                    results.push(Some(Err(fault)));
+                }
             }
         }
         let batch = Batch::of(results);

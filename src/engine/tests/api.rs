@@ -324,3 +324,69 @@ fn a_drain_is_asked_for() {
     let answer = ask(&mut node, id, &post("/api/v1/drain", "", ""));
     assert_eq!((answer.status, answer.body.as_str(), node.drain_asked), (202, r#"{"status":"draining"}"#, 1));
 }
+
+#[test]
+fn a_backend_asks_and_a_client_answers() {
+    for (to, shards) in
+        [(r#"{"user":"ada"}"#, 3), (r#"{"room":"lobby"}"#, 3), ("connection", 3), (r#"{"user":"ada"}"#, 1)]
+    {
+        let mut node = Node::with(with_key(shards, &[Scope::Request], &["acme"]));
+        let mut client = Client::connect(&mut node, shards - 1, "ada", "acme");
+        client.join(&mut node, "lobby");
+        let id = node.accept(0);
+        let connection = format!(r#"{{"connection":"{}"}}"#, client.id.public(crate::base::NodeId(0x2a)));
+        let to = if to == "connection" { &connection } else { to };
+        let body = format!(r#"{{"to":{to},"method":"m","payload":{{"a":1}},"timeoutMs":500}}"#);
+        for answer in [r#""payload":[2 ]"#, r#""error":{"code":"busy","message":"later"}"#] {
+            node.receive(id, &post("/api/v1/request", "", &body));
+            assert_eq!(node.take_text(id), "");
+            let asked = client.json(&mut node);
+            assert_eq!(
+                (asked.len(), &asked[0]["type"], &asked[0]["method"]),
+                (1, &"request".into(), &"m".into())
+            );
+            assert!(asked[0].get("from").is_none(), "the backend is nobody");
+            let correlation_id = asked[0]["correlationId"].as_str().unwrap();
+            client.say(
+                &mut node,
+                &format!(r#"{{"type":"response","correlationId":"{correlation_id}",{answer}}}"#),
+            );
+            let told = answers(&node.take_text(id), 0);
+            assert_eq!((told.len(), told[0].status), (1, 200));
+            assert!(
+                told[0].body.contains(answer) && told[0].body.contains(correlation_id),
+                "{}",
+                told[0].body
+            );
+        }
+        node.receive(id, &post("/api/v1/request", "", &body));
+        node.advance(600);
+        let told = answers(&node.take_text(id), 0);
+        assert_eq!(code(&told[0]), (504, "timeout".into()));
+        assert!(told[0].json()["correlationId"].as_str().unwrap().len() > 8);
+        node.hang_up(client.id, true);
+        let told = ask(&mut node, id, &post("/api/v1/request", "", &body));
+        assert_eq!(code(&told), (404, "no_target".into()));
+        let wrong = body.replace("500", "999999");
+        assert_eq!(
+            code(&ask(&mut node, id, &post("/api/v1/request", "", &wrong))),
+            (400, "bad_request".into())
+        );
+        assert_eq!(node.side(id), Side::Open);
+        node.hang_up(id, true);
+        node.assert_empty();
+    }
+}
+
+/// Who asked is gone: nothing waits for the answer.
+#[test]
+fn a_backend_that_leaves_waits_for_nothing() {
+    let mut node = Node::with(with_key(2, &[Scope::Request], &["acme"]));
+    let mut client = Client::connect(&mut node, 1, "ada", "acme");
+    let id = node.accept(0);
+    node.receive(id, &post("/api/v1/request", "", r#"{"to":{"user":"ada"},"method":"m","payload":1}"#));
+    assert_eq!(client.types(&mut node), ["request"]);
+    node.hang_up(id, true);
+    node.hang_up(client.id, true);
+    node.assert_empty();
+}

@@ -390,6 +390,7 @@ impl Node {
             assert!(engine.home.is_empty(), "{shard:?}: {:?}", engine.home);
             assert_eq!(engine.roster.sizes().count(), 0, "{shard:?}");
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
+            assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
