@@ -10,6 +10,9 @@ use crate::base::grammar::is_token;
 /// The subprotocol of JSON v1.
 pub const JSON_V1: &str = "ringway.json.v1";
 
+/// The subprotocol of relay v1.
+pub const RELAY_V1: &str = "ringway.relay.v1";
+
 /// What stands before a token that a browser hands over as a subprotocol, for want of headers.
 const BEARER_PREFIX: &str = "ringway.bearer.";
 

@@ -1,6 +1,8 @@
 //! Rooms: [`Home`] orders those whose home this shard is, [`Roster`] knows the members on this shard.
 //! Knows no frames and no sockets.
 
+mod creates;
+mod ephemeral;
 mod home;
 mod memberships;
 mod roster;

@@ -83,6 +83,8 @@ impl Merge<'_> {
         self.gauge("websocket_room_subscriptions", "Memberships in rooms.", |it| &it.room_subscriptions);
         self.counter_vec("websocket_errors_total", "Faults and protocol errors.", "type", |it| &it.errors);
         self.counter_vec("websocket_dropped_total", "Frames given up.", "reason", |it| &it.dropped);
+        let help = "Refused for being asked too often.";
+        self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";

@@ -17,7 +17,7 @@ pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
-    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, Received, Reject, Sent, Status,
+    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, RateLimit, Received, Reject, Sent, Status,
 };
 pub use merge::{NodeStats, merge};
 pub use render::Format;

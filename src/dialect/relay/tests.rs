@@ -1,0 +1,52 @@
+//! Golden bytes of both directions, and everything that is too short.
+
+use super::*;
+use crate::{
+    base::{ConnId, NodeId, SenderId, ShardId},
+    model::Json,
+};
+
+const ROOM: RoomId = RoomId(0x0807_0605_0403_0201);
+
+#[test]
+fn publications_from_clients() {
+    let head = b"\x01\x01\x02\x03\x04\x05\x06\x07\x08";
+    for payload in [&b""[..], b"\0", b"\xff\xfe not text \x01", &[7; 5_000]] {
+        let relay = decode(&[head, payload].concat()).unwrap();
+        assert_eq!((relay.room, relay.payload.as_bytes()), (ROOM, payload));
+    }
+    for length in 1..head.len() {
+        let fault = decode(&head[..length]).unwrap_err();
+        assert_eq!(fault.code, FaultCode::BadRequest, "{length} bytes");
+    }
+    let rows: [(&[u8], FaultCode); 5] = [
+        (b"", FaultCode::BadRequest),
+        (b"\x00\x01\x02\x03\x04\x05\x06\x07\x08x", FaultCode::UnknownType),
+        (b"\x02\x01\x02\x03\x04\x05\x06\x07\x08x", FaultCode::UnknownType),
+        (b"\xff", FaultCode::UnknownType),
+        (b"{\"type\":\"ping\"}", FaultCode::UnknownType),
+    ];
+    for (message, code) in rows {
+        assert_eq!(decode(message).unwrap_err().code, code, "{message:?}");
+    }
+}
+
+#[test]
+fn publications_to_members() {
+    let conn = ConnId { shard: ShardId(0x11), slot: 0x22_3344, generation: 0x5566_7788 };
+    let sender = SenderId::of(conn, NodeId(0));
+    let rows = [
+        (Payload::Opaque(Opaque::from(Bytes::from_static(b"\0\xffabc"))), &b"\0\xffabc"[..]),
+        (Payload::Opaque(Opaque::from(Bytes::new())), b""),
+        (Payload::Json(Json::from_checked(Bytes::from_static("[1, \"ü\"]".as_bytes()))), "[1, \"ü\"]".as_bytes()),
+    ];
+    for (payload, expected) in rows {
+        let message = Message { payload, ..crate::model::event::tests::message() };
+        let message = Message { sender, ..message };
+        let mut out = b"before".to_vec();
+        encode(ROOM, &message, &mut out);
+        let head = b"before\x02\x01\x02\x03\x04\x05\x06\x07\x08\x11\x22\x33\x44\x55\x66\x77\x88";
+        assert_eq!(out, [head, expected].concat());
+        assert_eq!(out.len() - 6, encoded_len(&message));
+    }
+}
