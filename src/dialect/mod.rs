@@ -3,23 +3,3 @@
 
 pub mod native;
 pub mod relay;
-
-use crate::metrics::Protocol;
-
-/// How a connection is sent what goes through its rooms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Dialect {
-    Json,
-    /// Publications as binary messages, all else as JSON v1.
-    Relay,
-}
-
-impl Dialect {
-    /// The label of its messages and connections.
-    pub fn protocol(self) -> Protocol {
-        match self {
-            Self::Json => Protocol::Json,
-            Self::Relay => Protocol::Relay,
-        }
-    }
-}

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::report::Report;
 use crate::{
-    base::{ConnId, RoomKey, ShardId, UserName},
+    base::{ConnId, NodeId, RoomKey, SenderId, ShardId, UserName},
+    hub::Joiner,
     model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
 };
 
@@ -25,6 +26,13 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+        }
+    }
+
+    /// From whom its publications are.
+    pub fn sender(&self, node: NodeId) -> SenderId {
+        match self {
+            Self::Client { conn, .. } => SenderId::of(*conn, node),
         }
     }
 
@@ -51,6 +59,7 @@ pub enum Ask {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
+        joiner: Joiner,
     },
     Leave {
         key: RoomKey,
@@ -96,10 +105,21 @@ pub enum Tell {
         offset: u64,
         joins: u32,
     },
+    /// The join came to nothing.
+    Refused {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        fault: Fault,
+    },
     Left {
         key: RoomKey,
         conn: ConnId,
         call: Option<CorrelationId>,
+    },
+    /// The room is over, and so is every membership that it had.
+    Ended {
+        key: RoomKey,
     },
     Published {
         message: Arc<Message>,

@@ -30,15 +30,17 @@ pub(super) struct Ephemeral {
     ttl_ms: Option<u64>,
     rooms: Slab<Quiet>,
     wheel: Wheel<Place>,
-    /// Places whose deadline has passed.
+    /// Places whose deadline had passed at `seen_ms`.
     due: VecDeque<Place>,
+    seen_ms: u64,
 }
 
 impl Ephemeral {
     /// No rooms; a `ttl_ms` of 0 is none.
     pub(super) fn new(ttl_ms: u64) -> Self {
         let ttl_ms = (ttl_ms > 0).then_some(ttl_ms);
-        Self { ttl_ms, rooms: Slab::new(), wheel: Wheel::new(TICK_MS, TICKS), due: VecDeque::new() }
+        let (rooms, wheel) = (Slab::new(), Wheel::new(TICK_MS, TICKS));
+        Self { ttl_ms, rooms, wheel, due: VecDeque::new(), seen_ms: 0 }
     }
 
     /// A room that begins to be one.
@@ -67,6 +69,7 @@ impl Ephemeral {
 
     /// A room that is over by `now_ms`; its place is given up.
     pub(super) fn take_due(&mut self, now_ms: u64) -> Option<RoomKey> {
+        self.seen_ms = now_ms;
         let Self { rooms, wheel, due, .. } = self;
         wheel.expire(now_ms, |place| {
             let room = rooms.get(place.slot, place.generation)?;
@@ -88,9 +91,9 @@ impl Ephemeral {
         None
     }
 
-    /// When [`Ephemeral::take_due`] may next have something; 0 when it has.
+    /// When [`Ephemeral::take_due`] may next have something: a millisecond later, if not all was taken.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        if self.due.is_empty() { self.wheel.next_due_ms() } else { Some(0) }
+        if self.due.is_empty() { self.wheel.next_due_ms() } else { Some(self.seen_ms + 1) }
     }
 
     fn deadline_ms(&self, now_ms: u64) -> u64 {
@@ -138,7 +141,7 @@ mod tests {
         let mut rooms = Ephemeral::new(10_000);
         let places: Vec<_> = (0..5).map(|number| rooms.add(&key(&number.to_string()), 0)).collect();
         assert!(rooms.take_due(10_000).is_some());
-        assert_eq!(rooms.due_ms(), Some(0));
+        assert_eq!(rooms.due_ms(), Some(10_001));
         places.iter().for_each(|place| rooms.touch(*place, 10_000));
         assert_eq!(due(&mut rooms, 10_000), [""; 0]);
         assert_eq!(due(&mut rooms, 20_000).len(), 4);

@@ -9,6 +9,6 @@ mod roster;
 #[cfg(test)]
 mod roster_tests;
 
-pub use home::{Home, Interest, Joining, Publication};
+pub use home::{Home, HomeLimits, Interest, Joiner, Joining, Publication, TooMany};
 pub use memberships::LocalRoomId;
 pub use roster::{Roster, Vacated};

@@ -1,8 +1,8 @@
 //! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
 //! spelling allows, so that to name a room already joined allocates nothing.
 
-use super::json::Json;
-use crate::base::{RoomRef, TenantName, Token};
+use super::json::{Json, Payload};
+use crate::base::{RoomId, RoomRef, TenantName, Token};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -46,6 +46,7 @@ pub enum Command<'a> {
         channel: RoomRef<'a>,
     },
     Send(Send<'a>),
+    Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
 }
@@ -95,4 +96,12 @@ pub struct Send<'a> {
     pub message_id: Option<MessageId>,
     /// Deliver it to the sending connection too.
     pub echo: bool,
+}
+
+/// Publish opaque bytes to a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Relay {
+    /// One of those that the connection has joined.
+    pub room: RoomId,
+    pub payload: Payload,
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     base::RoomId,
-    model::{Fault, FaultCode, Message, Opaque, Payload, Relay},
+    model::{Fault, FaultCode, Message, Payload, Relay},
 };
 
 /// First byte of a publication from a client: `0x01 · roomId (8, little endian) · payload`.
@@ -31,7 +31,7 @@ pub fn decode(message: &[u8]) -> Result<Relay, Fault> {
         [FROM_CLIENT, rest @ ..] => match rest.split_first_chunk() {
             Some((room, payload)) => Ok(Relay {
                 room: RoomId(u64::from_le_bytes(*room)),
-                payload: Opaque::from(Bytes::copy_from_slice(payload)),
+                payload: Payload::Opaque(Bytes::copy_from_slice(payload)),
             }),
             None => Err(Fault::new(FaultCode::BadRequest, "a binary message ends within its roomId")),
         },
@@ -42,16 +42,13 @@ pub fn decode(message: &[u8]) -> Result<Relay, Fault> {
 
 /// How long [`encode`]'s message is, in bytes.
 pub fn encoded_len(message: &Message) -> usize {
-    HEAD_BYTES + message.payload.as_bytes().len()
+    HEAD_BYTES + message.payload.len()
 }
 
 /// Appends a publication as members get it: opaque bytes as they came, a JSON value as its text.
-pub fn encode(room: RoomId, message: &Message, out: &mut Vec<u8>) {
+pub fn encode(message: &Message, out: &mut Vec<u8>) {
     out.push(TO_CLIENT);
-    out.extend_from_slice(&room.0.to_le_bytes());
+    out.extend_from_slice(&message.key.id().0.to_le_bytes());
     out.extend_from_slice(&message.sender.to_bytes());
-    match &message.payload {
-        Payload::Json(json) => out.extend_from_slice(json.as_bytes()),
-        Payload::Opaque(opaque) => out.extend_from_slice(opaque.as_bytes()),
-    }
+    out.extend_from_slice(message.payload.as_bytes());
 }

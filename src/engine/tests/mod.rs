@@ -14,6 +14,8 @@ mod http;
 mod json;
 mod keepalive;
 mod outbox;
+mod relay;
+mod relay_rooms;
 mod rooms;
 mod survey;
 mod tenants;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A greeted relay connection.
-fn relay(node: &mut Node, shard: u16, user: &str, tenant: &str) -> Client {
+pub(super) fn relay(node: &mut Node, shard: u16, user: &str, tenant: &str) -> Client {
     let token = token(user, tenant, None);
     let headers = format!("Sec-WebSocket-Protocol: ringway.relay.v1, ringway.bearer.{token}\r\n");
     let mut client = Client::upgrade(node, shard, "/ws", &headers);
@@ -25,7 +25,7 @@ fn relay(node: &mut Node, shard: u16, user: &str, tenant: &str) -> Client {
 }
 
 /// Joins, and answers the room's id.
-fn join(client: &mut Client, node: &mut Node, room: &str) -> u64 {
+pub(super) fn join(client: &mut Client, node: &mut Node, room: &str) -> u64 {
     let heard = client.ask(node, &format!(r#"{{"type":"room:join","id":1,"room":"{room}","presence":false}}"#));
     assert_eq!(heard[0]["success"], true, "{heard:?}");
     heard[0]["roomId"].as_str().unwrap().parse().unwrap()
@@ -35,7 +35,7 @@ fn publication(room: u64, payload: &[u8]) -> Vec<u8> {
     [&[1], &room.to_le_bytes()[..], payload].concat()
 }
 
-fn publish(client: &Client, node: &mut Node, room: u64, payload: &[u8]) {
+pub(super) fn publish(client: &Client, node: &mut Node, room: u64, payload: &[u8]) {
     node.receive(client.id, &frame(Opcode::Binary, &publication(room, payload)));
 }
 
