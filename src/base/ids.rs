@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn a_sender_id_follows_from_the_public_id() {
         let node = NodeId(0x9abc_def0);
-        for (shard, slot, generation) in [(0, 0, 0), (1, 2, 3), (255, 0xff_ffff, u32::MAX), (7, 0x01_0203, 42)] {
+        for (shard, slot, generation) in
+            [(0, 0, 0), (1, 2, 3), (255, 0xff_ffff, u32::MAX), (7, 0x01_0203, 42)]
+        {
             let conn = ConnId { shard: ShardId(shard), slot, generation };
             let public = conn.public(node);
             let bytes: Vec<u8> =

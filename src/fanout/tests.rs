@@ -60,7 +60,10 @@ fn an_encoding_is_made_once_and_says_the_same() {
         assert_eq!(first.len() < 100, deflate.is_some());
     }
     // The next event starts anew.
-    assert_eq!(decoded(&encoder.event(&joined("x"), Encoding::Plain), None), r#"{"type":"room:joined","room":"x"}"#);
+    assert_eq!(
+        decoded(&encoder.event(&joined("x"), Encoding::Plain), None),
+        r#"{"type":"room:joined","room":"x"}"#
+    );
 }
 
 #[test]
@@ -234,8 +237,9 @@ fn members_get_a_run_without_the_frames_that_are_not_for_them() {
         let mut expected_count = 0;
         for (id, deflate) in &members {
             let mine = events.iter().zip(&except).filter(|(_, except)| **except != Some(*id));
-            let expected: Vec<_> =
-                mine.map(|(event, _)| texts(&encoder.event(event, Encoding::Plain), None).remove(0)).collect();
+            let expected: Vec<_> = mine
+                .map(|(event, _)| texts(&encoder.event(event, Encoding::Plain), None).remove(0))
+                .collect();
             expected_count += expected.len() as u64;
             assert_eq!(texts(&shard.queued(*id), *deflate), expected, "seed {seed}");
             let conn = shard.conns.get(id.slot, id.generation).unwrap();
@@ -274,8 +278,16 @@ fn relay_members_get_binary_frames_that_nobody_compresses() {
     let head = b"\x02\x86\xb0\xce\xf2\xc2\x45\xef\x18\0\0\0\0\0\0\0\x07";
     let text = br#"{"type":"room:joined","room":"lobby"}"#;
     let whole = [
-        &[0x82, 20][..], head, b"one", &[0x81, text.len() as u8], text, &[0x82, 126, 0, 217], head, &long,
-        &[0x82, 17], head,
+        &[0x82, 20][..],
+        head,
+        b"one",
+        &[0x81, text.len() as u8],
+        text,
+        &[0x82, 126, 0, 217],
+        head,
+        &long,
+        &[0x82, 17],
+        head,
     ]
     .concat();
     assert_eq!(shard.queued(members[0]), whole);

@@ -270,7 +270,10 @@ mod tests {
         assert!(home.due_ms().is_some_and(|due_ms| due_ms <= later(70_000).mono_ms()));
         let (ended, interests) = home.expire(later(71_000)).unwrap();
         assert_eq!(ended, key("quiet"));
-        assert_eq!(interests.iter().map(|interest| interest.shard).collect::<Vec<_>>(), [ShardId(0), ShardId(1)]);
+        assert_eq!(
+            interests.iter().map(|interest| interest.shard).collect::<Vec<_>>(),
+            [ShardId(0), ShardId(1)]
+        );
         assert!(home.expire(later(71_000)).is_none());
         // What crosses the end finds nothing, or a new room.
         home.vacate(&key("quiet"), ShardId(1), 1);

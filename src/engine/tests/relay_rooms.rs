@@ -55,7 +55,10 @@ fn an_ephemeral_room_ends_a_while_after_the_last_that_came() {
     node.advance(2_000);
     for member in &mut members {
         assert_eq!(heard(member, &mut node), ["room:left"]);
-        assert_eq!(member.ask(&mut node, r#"{"type":"query:rooms","id":1}"#)[0]["rooms"], serde_json::json!([]));
+        assert_eq!(
+            member.ask(&mut node, r#"{"type":"query:rooms","id":1}"#)[0]["rooms"],
+            serde_json::json!([])
+        );
     }
     publish(&members[0], &mut node, room, b"x");
     assert_eq!(members[0].json(&mut node)[0]["code"], "forbidden");
@@ -98,7 +101,8 @@ fn without_a_time_a_room_lasts_as_long_as_its_members() {
 fn many_rooms_end_in_steps() {
     let rooms = 700;
     let limits = Config { rooms_per_connection_max: rooms, ..config(2) };
-    let mut node = Node::with(Config { relay_room_ttl_ms: TTL_MS, heartbeat_timeout_ms: 3_600_000, ..limits });
+    let mut node =
+        Node::with(Config { relay_room_ttl_ms: TTL_MS, heartbeat_timeout_ms: 3_600_000, ..limits });
     let mut ada = relay(&mut node, 0, "ada", "acme");
     for room in 0..rooms {
         join(&mut ada, &mut node, &format!("room-{room}"));
@@ -115,7 +119,8 @@ fn ends_that_cross_joins_and_leaves() {
     for seed in seeds(100) {
         let mut node = node(3);
         let mut prng = Prng::new(seed);
-        let mut members: Vec<Client> = (0..6).map(|index| relay(&mut node, index % 3, "ada", "acme")).collect();
+        let mut members: Vec<Client> =
+            (0..6).map(|index| relay(&mut node, index % 3, "ada", "acme")).collect();
         for _ in 0..150 {
             let member = &members[prng.below(6) as usize];
             let message = match prng.below(3) {
@@ -166,7 +171,8 @@ fn ends_that_cross_joins_and_leaves() {
 
 #[test]
 fn an_address_creates_so_many_rooms_in_a_minute_and_joins_any_number() {
-    let mut node = Node::with(Config { room_creates_per_ip_per_min: 2, rooms_per_connection_max: 100, ..config(1) });
+    let mut node =
+        Node::with(Config { room_creates_per_ip_per_min: 2, rooms_per_connection_max: 100, ..config(1) });
     let connect = |node: &mut Node, address: &str| {
         let id = node.accept_from(0, address.parse::<IpAddr>().unwrap());
         let headers = super::http::bearer(&token("ada", "acme", None));
@@ -189,7 +195,10 @@ fn an_address_creates_so_many_rooms_in_a_minute_and_joins_any_number() {
         assert_eq!(error["retryAfterMs"], 30_000);
         client.say(&mut node, r#"{"type":"room:join","room":"c"}"#);
         assert_eq!(client.json(&mut node)[0]["code"], "rate_limited");
-        assert_eq!(client.ask(&mut node, r#"{"type":"query:rooms","id":1}"#)[0]["rooms"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            client.ask(&mut node, r#"{"type":"query:rooms","id":1}"#)[0]["rooms"].as_array().unwrap().len(),
+            1
+        );
     }
     assert_eq!(node.engines[0].metrics.rate_limited.get(RateLimit::RoomCreates), 4);
     other.join(&mut node, "c");
@@ -214,7 +223,8 @@ fn relay_has_its_own_series() {
     publish(&ada, &mut node, room, b"x");
     publish(&ada, &mut node, room + 1, b"x");
     let metrics = &node.engines[0].metrics;
-    let received = [Received::RoomJoin, Received::RoomSend].map(|it| metrics.received.get(it, Protocol::Relay));
+    let received =
+        [Received::RoomJoin, Received::RoomSend].map(|it| metrics.received.get(it, Protocol::Relay));
     assert_eq!(received, [1, 2]);
     let kinds = [Sent::ConnectionEstablished, Sent::Ack, Sent::RoomJoined, Sent::SystemError];
     assert_eq!(kinds.map(|it| metrics.sent.get(it, Protocol::Relay)), [1; 4]);
