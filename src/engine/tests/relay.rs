@@ -79,7 +79,7 @@ fn opaque_bytes_reach_every_member_in_its_own_dialect() {
     json[0].say(&mut node, r#"{"type":"room:send","room":"vault","payload":{ "a" : 1.0e0 },"echo":true}"#);
     let expected = relayed(&node, room, json[0].id, br#"{ "a" : 1.0e0 }"#);
     for member in &mut members {
-        assert_eq!(member.heard(&mut node), [expected.clone()]);
+        assert_eq!(member.heard(&mut node), std::slice::from_ref(&expected));
     }
     for client in &mut json {
         assert_eq!(client.json(&mut node)[0]["payload"]["a"], 1.0);
