@@ -47,8 +47,8 @@ impl Engine {
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
-            Ask::Survey { survey, top } => {
-                let report = Box::new(self.report(top));
+            Ask::Survey { survey, want } => {
+                let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }

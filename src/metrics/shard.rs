@@ -4,7 +4,9 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, RateLimit, Received, Reject, Sent},
+    labels::{
+        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+    },
 };
 use crate::base::ShardId;
 
@@ -60,6 +62,8 @@ pub struct ShardMetrics {
     pub mailbox_full: u64,
     /// Round trips of WebSocket ping and pong.
     pub rtt: Histogram,
+    /// Gauge: connections with an identity.
+    pub quality: CounterVec<QualityClass>,
 }
 
 impl ShardMetrics {
@@ -88,6 +92,7 @@ impl ShardMetrics {
             mailbox_depth: 0,
             mailbox_full: 0,
             rtt: Histogram::default(),
+            quality: CounterVec::default(),
         }
     }
 }

@@ -100,7 +100,7 @@ fn nothing_shows_a_payload(driver: Driver) {
     bob.write([begun, frame(Opcode::Text, MARK)].concat());
     shown += &format!("{:?}", bob.closed());
     let admin = token::admin();
-    for path in ["/metrics", "/health", "/stats"] {
+    for path in ["/metrics", "/health", "/stats", "/api/v1/connections/health", "/api/metrics/websocket"] {
         shown += &gateway.get_as(&admin, path).text();
     }
     gateway.signal(15);

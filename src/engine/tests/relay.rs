@@ -302,7 +302,7 @@ fn a_payload_shows_nowhere() {
     // As a decoded command.
     printed += &format!("{:?}", crate::dialect::relay::decode(&publication(room, MARK)));
     // Pages, and whoever comes later.
-    for path in ["/health", "/metrics", "/stats"] {
+    for path in ["/health", "/metrics", "/stats", "/api/v1/connections/health", "/api/metrics/websocket"] {
         let id = node.accept(0);
         let bearer = super::http::bearer(&admin_token());
         node.receive(id, format!("GET {path} HTTP/1.1\r\nHost: h\r\n{bearer}\r\n").as_bytes());
