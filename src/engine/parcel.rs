@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::{report::Report, survey::Want};
 use crate::{
-    base::{ConnId, RequestId, RoomKey, ShardId, TenantName, UserName},
+    base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
+    hub::Joiner,
     model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Reply, Requested},
 };
 
@@ -25,6 +26,13 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+        }
+    }
+
+    /// From whom its publications are.
+    pub fn sender(&self, node: NodeId) -> SenderId {
+        match self {
+            Self::Client { conn, .. } => SenderId::of(*conn, node),
         }
     }
 
@@ -51,6 +59,7 @@ pub enum Ask {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
+        joiner: Joiner,
     },
     Leave {
         key: RoomKey,
@@ -145,10 +154,21 @@ pub enum Tell {
         offset: u64,
         joins: u32,
     },
+    /// The join came to nothing.
+    Refused {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        fault: Fault,
+    },
     Left {
         key: RoomKey,
         conn: ConnId,
         call: Option<CorrelationId>,
+    },
+    /// The room is over, and so is every membership that it had.
+    Ended {
+        key: RoomKey,
     },
     Published {
         message: Arc<Message>,
