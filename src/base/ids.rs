@@ -101,6 +101,30 @@ fn from_public(text: &str) -> Option<(NodeId, ShardId, u32, u32)> {
     (public(node, shard, slot, generation) == text).then_some((node, shard, slot, generation))
 }
 
+/// Who sent a publication, as relay v1 names it: the connection, in eight bytes that mean nothing but that they are
+/// another connection's or the same's. Whoever is told a connection's public id can tell its sender id: the last eight
+/// of its twelve bytes, the last four of them XORed with the first four, which are the node's. Zero stands for
+/// the backend, which has no connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SenderId(u64);
+
+impl SenderId {
+    /// What the backend sends comes from no connection.
+    pub const BACKEND: Self = Self(0);
+
+    /// The id of a connection of `node`. Two connections of one node that are open at once differ, as long as a shard
+    /// has fewer than 2^24; those of two nodes almost always, as nodes are drawn at random.
+    pub fn of(conn: ConnId, node: NodeId) -> Self {
+        let place = u64::from(conn.shard.0 & 0xff) << 24 | u64::from(conn.slot & 0xff_ffff);
+        Self(place << 32 | u64::from(conn.generation ^ node.0))
+    }
+
+    /// The bytes on the wire.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
 /// Appends a number in so many hexadecimal digits, or more if it has more. Every new connection passes here.
 fn put_hex(text: &mut String, number: u32, digits: u32) {
     let digits = digits.max((u32::BITS - number.leading_zeros()).div_ceil(4));
@@ -186,6 +210,22 @@ mod tests {
         ];
         for text in spoilt {
             assert_eq!(ConnId::from_public(text), None, "{text}");
+        }
+    }
+    #[test]
+    fn a_sender_id_follows_from_the_public_id() {
+        let node = NodeId(0x9abc_def0);
+        for (shard, slot, generation) in
+            [(0, 0, 0), (1, 2, 3), (255, 0xff_ffff, u32::MAX), (7, 0x01_0203, 42)]
+        {
+            let conn = ConnId { shard: ShardId(shard), slot, generation };
+            let public = conn.public(node);
+            let bytes: Vec<u8> =
+                (0..12).map(|at| u8::from_str_radix(&public[2 * at..2 * at + 2], 16).unwrap()).collect();
+            let mut expected = bytes[4..].to_vec();
+            (0..4).for_each(|at| expected[4 + at] ^= bytes[at]);
+            assert_eq!(SenderId::of(conn, node).to_bytes(), *expected, "{public}");
+            assert_ne!(SenderId::of(conn, node), SenderId::BACKEND);
         }
     }
 }

@@ -29,6 +29,7 @@ pub struct Settings {
     pub limits: Limits,
     pub requests: Requests,
     pub ws: Ws,
+    pub relay: Relay,
     pub channels: Channels,
     pub token: Token,
     pub drain: Drain,
@@ -157,6 +158,8 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// 0: none.
     pub rooms_per_connection: u32,
+    /// Rooms that may be created from one address in a minute; 0: no limit.
+    pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
     /// Parcels that may wait in one shard's mailbox.
@@ -183,6 +186,13 @@ pub struct Ws {
     pub deflate: bool,
     /// Smaller messages are not compressed.
     pub deflate_min_bytes: usize,
+}
+
+/// Relay v1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relay {
+    /// How long a room that was joined over relay only lasts without traffic; 0: as long as it has members.
+    pub room_ttl_s: u64,
 }
 
 /// Short names for rooms.
@@ -277,6 +287,7 @@ impl Settings {
                 fragments: 1024,
                 outbox_bytes: 1024 * 1024,
                 rooms_per_connection: 1000,
+                room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
                 mailbox_parcels: 8192,
             },
@@ -287,6 +298,7 @@ impl Settings {
                 total: 100_000,
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
+            relay: Relay { room_ttl_s: 3600 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
             token: Token { expiring_notice_s: 60 },
             drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },

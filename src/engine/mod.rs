@@ -20,6 +20,7 @@ mod http;
 mod output;
 mod parcel;
 mod quality;
+mod relay;
 mod report;
 mod requests;
 mod rooms;
@@ -49,7 +50,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Directory, Home, LocalRoomId, Roster},
+    hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
 };
@@ -121,6 +122,10 @@ impl Engine {
     pub fn new(shard: ShardId, config: Config, seed: u64) -> Self {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
+        let limits = HomeLimits {
+            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            ephemeral_ttl_ms: config.relay_room_ttl_ms,
+        };
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
@@ -128,7 +133,7 @@ impl Engine {
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
             inflater: Inflater::new(),
-            home: Home::new(hash, prng.next_u64()),
+            home: Home::new(limits, hash, prng.next_u64()),
             roster: Roster::new(hash),
             directory: Directory::new(hash),
             timers: timers::wheel(),

@@ -13,7 +13,8 @@ use super::{
     survey::Want,
 };
 use crate::{
-    base::{ConnId, RequestId, RoomKey, ShardId, TenantName, UserName},
+    base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
+    hub::Joiner,
     model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Reply, Requested},
 };
 
@@ -32,6 +33,14 @@ impl Caller {
         match self {
             Self::Client { conn, .. } => *conn,
             Self::Api { ticket, .. } => ticket.conn(),
+        }
+    }
+
+    /// From whom its publications are.
+    pub fn sender(&self, node: NodeId) -> SenderId {
+        match self {
+            Self::Client { conn, .. } => SenderId::of(*conn, node),
+            Self::Api { .. } => SenderId::BACKEND,
         }
     }
 
@@ -59,6 +68,7 @@ pub enum Ask {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
+        joiner: Joiner,
     },
     Leave {
         key: RoomKey,
@@ -158,10 +168,21 @@ pub enum Tell {
         offset: u64,
         joins: u32,
     },
+    /// The join came to nothing.
+    Refused {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        fault: Fault,
+    },
     Left {
         key: RoomKey,
         conn: ConnId,
         call: Option<CorrelationId>,
+    },
+    /// The room is over, and so is every membership that it had.
+    Ended {
+        key: RoomKey,
     },
     Published {
         message: Arc<Message>,

@@ -98,9 +98,12 @@ impl Engine {
                 Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
                 Stage::Socket(socket) => match &socket.kind {
                     SocketKind::Echo => active.opened(None, Status::Pending, Protocol::Echo),
-                    SocketKind::Pending { .. } => active.opened(None, Status::Pending, Protocol::Json),
+                    SocketKind::Pending { .. } => {
+                        active.opened(None, Status::Pending, socket.encoding.protocol());
+                    }
                     SocketKind::Json(session) => {
-                        active.opened(Some(&session.tenant), Status::Authenticated, Protocol::Json);
+                        let protocol = socket.encoding.protocol();
+                        active.opened(Some(&session.tenant), Status::Authenticated, protocol);
                         classes.inc(self.config.quality.class(socket.keepalive.quality()));
                     }
                 },

@@ -6,6 +6,7 @@ use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, parcel::home_of}
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
+    hub::Joining,
     model::{Event, Fault, FaultCode, Joined, Message, MessageName, Reply},
 };
 
@@ -34,10 +35,13 @@ impl Engine {
     /// As a home shard.
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { key, conn, call, metadata } => {
-                let place = self.home.join(&key, from);
-                let (epoch, offset, joins) = (place.epoch, place.offset, place.joins);
-                let tell = Tell::Joined { key, conn, call, metadata, epoch, offset, joins };
+            Ask::Join { key, conn, call, metadata, joiner } => {
+                let tell = match self.home.join(&key, from, joiner, now) {
+                    Ok(Joining { epoch, offset, joins }) => {
+                        Tell::Joined { key, conn, call, metadata, epoch, offset, joins }
+                    }
+                    Err(too_many) => Tell::Refused { key, conn, call, fault: self.too_many(too_many) },
+                };
                 self.send(from, Parcel::Tell(tell));
             }
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
@@ -71,7 +75,7 @@ impl Engine {
     /// Gives a publication its place in the room's order and sends it to every shard with members.
     fn publish(&mut self, publish: Publish, now: Now) {
         let Publish { key, caller, from, payload, message_id, echo, received_us } = publish;
-        let Some(place) = self.home.publish(&key) else {
+        let Some(place) = self.home.publish(&key, now) else {
             // The sender was a member when it sent; the room has vanished with its last member since.
             let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
             self.send_answer(caller, Err(fault));
@@ -81,7 +85,8 @@ impl Engine {
             Some(id) => MessageName::Given(id),
             None => MessageName::Numbered { epoch: place.epoch, number: place.number },
         };
-        let message = Message { id, key, from, payload, timestamp: now.unix_ms, offset: None };
+        let sender = caller.sender(self.config.node);
+        let message = Message { id, key, from, sender, payload, timestamp: now.unix_ms, offset: None };
         let except = (!echo).then_some(caller.conn());
         // Behind the publication, in the same lane.
         let acked = caller.wants_success().then(|| (message.id.clone(), message.offset));
@@ -151,6 +156,15 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
             }
+            Tell::Refused { key, conn, call, fault } => {
+                // Who ended left all rooms then, those that it was joining among them.
+                if !self.is_open(conn) {
+                    return;
+                }
+                let vacated = self.roster.refused(conn, &key);
+                self.vacate(vacated);
+                self.refuse(conn, call, fault, now);
+            }
             Tell::Left { key, conn, call } => {
                 // Who ended left all rooms then, and another may have the slot by now.
                 if !self.is_open(conn) {
@@ -167,6 +181,7 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
+            Tell::Ended { key } => self.room_ended(key, now),
             Tell::Published { message, except, received_us } => {
                 if let Some(room) = self.roster.local(&message.key) {
                     self.held.add(room, Publication { message, except, received_us }, now.mono_us);

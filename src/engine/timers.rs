@@ -29,6 +29,7 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<u64> {
         let parts = [
             self.timers.next_due_ms(),
+            self.home.due_ms(),
             self.surveys.due_ms(),
             self.requests.due_ms(),
             self.evictions.due_ms(),
@@ -60,6 +61,7 @@ impl Engine {
             self.meet_deadlines(id, now);
         }
         self.due = due;
+        self.end_rooms(now);
         self.expire_surveys(now);
         self.evict_step(now);
         self.expire_requests(now);

@@ -7,7 +7,7 @@ use crate::{
     base::{ConnId, Now, WireBytes},
     conn::{Conn, Finish, SLICES_MAX, Stage},
     fanout::{Queued, Recipients},
-    metrics::{Disconnect, Dropped, Protocol, Sent},
+    metrics::{Disconnect, Dropped, Sent},
     model::Event,
     ws::{Opcode, close},
 };
@@ -142,8 +142,8 @@ impl Engine {
     pub(super) fn tell(&mut self, id: ConnId, event: &Event, now: Now) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
-        let frame = self.encoder.event(event, socket.deflate);
-        self.metrics.sent.inc(sent_type(event), Protocol::Json);
+        let frame = self.encoder.event(event, socket.encoding);
+        self.metrics.sent.inc(sent_type(event), socket.encoding.protocol());
         self.queue(id, frame, now);
     }
 

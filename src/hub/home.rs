@@ -5,18 +5,35 @@
 //! member has left; it names how many of its joins it has seen answered, so that a join that is still under way
 //! keeps the interest alive.
 //!
+//! A room that has been joined over relay only is *ephemeral*: it also ends when nothing has come into it for a while.
+//!
 //! Invariant: a room is kept exactly as long as at least one shard is interested.
 
+use super::{
+    creates::Creates,
+    ephemeral::{Ephemeral, Place},
+};
 use crate::base::{
-    RoomKey, ShardId,
+    Now, PeerBlock, RoomKey, ShardId,
     hash::{HashSeed, Map, map_with_seed},
     prng::Prng,
 };
+
+/// What a home allows.
+#[derive(Clone, Copy, Debug)]
+pub struct HomeLimits {
+    /// Rooms that may be created from one address in a minute; 0 is no limit.
+    pub creates_per_peer_per_min: u32,
+    /// How long an ephemeral room lasts without traffic; 0 is no limit.
+    pub ephemeral_ttl_ms: u64,
+}
 
 /// The rooms of one home shard.
 #[derive(Debug)]
 pub struct Home {
     rooms: Map<RoomKey, Room>,
+    creates: Creates,
+    ephemeral: Ephemeral,
     prng: Prng,
 }
 
@@ -26,6 +43,8 @@ struct Room {
     /// Publications accepted in this epoch.
     accepted: u64,
     interests: Vec<Interest>,
+    /// Where its deadline is, if it was joined over relay only.
+    ephemeral: Option<Place>,
 }
 
 /// A shard that has members of a room, and how many of its joins were answered.
@@ -33,6 +52,22 @@ struct Room {
 pub struct Interest {
     pub shard: ShardId,
     pub joins: u32,
+}
+
+/// Who joins, as far as a home cares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joiner {
+    /// To whom a new room is counted.
+    pub peer: PeerBlock,
+    /// Over relay: a room that only such have joined is ephemeral.
+    pub is_relay: bool,
+}
+
+/// Too many rooms were created from an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooMany {
+    /// When one more may be.
+    pub retry_after_ms: u64,
 }
 
 /// A join's place in the room's stream.
@@ -55,17 +90,39 @@ pub struct Publication<'a> {
 
 impl Home {
     /// No rooms; `seed` feeds the epochs.
-    pub fn new(hash: HashSeed, seed: u64) -> Self {
-        Self { rooms: map_with_seed(hash), prng: Prng::new(seed) }
+    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64) -> Self {
+        Self {
+            rooms: map_with_seed(hash),
+            creates: Creates::new(limits.creates_per_peer_per_min, hash),
+            ephemeral: Ephemeral::new(limits.ephemeral_ttl_ms),
+            prng: Prng::new(seed),
+        }
     }
 
     /// A member of `shard` joins.
-    pub fn join(&mut self, key: &RoomKey, shard: ShardId) -> Joining {
+    ///
+    /// # Errors
+    /// When the room would have to be created, and too many were from the same address.
+    pub fn join(
+        &mut self,
+        key: &RoomKey,
+        shard: ShardId,
+        joiner: Joiner,
+        now: Now,
+    ) -> Result<Joining, TooMany> {
         if !self.rooms.contains_key(key) {
-            let room = Room { epoch: self.prng.next_u64(), accepted: 0, interests: Vec::new() };
+            let admitted = self.creates.admit(joiner.peer, now.mono_us);
+            admitted.map_err(|retry_after_ms| TooMany { retry_after_ms })?;
+            let ephemeral = joiner.is_relay.then(|| self.ephemeral.add(key, now.mono_ms()));
+            let room = Room { epoch: self.prng.next_u64(), accepted: 0, interests: Vec::new(), ephemeral };
             self.rooms.insert(key.clone(), room);
         }
         let room = self.rooms.get_mut(key).expect("inserted above when absent");
+        if joiner.is_relay {
+            room.touch(&mut self.ephemeral, now);
+        } else if let Some(place) = room.ephemeral.take() {
+            self.ephemeral.remove(place);
+        }
         let index = match room.interests.iter().position(|interest| interest.shard == shard) {
             Some(index) => index,
             None => {
@@ -76,13 +133,14 @@ impl Home {
         let interest = &mut room.interests[index];
         interest.joins = interest.joins.wrapping_add(1);
         // No history yet, so nothing has an offset.
-        Joining { epoch: room.epoch, offset: 0, joins: interest.joins }
+        Ok(Joining { epoch: room.epoch, offset: 0, joins: interest.joins })
     }
 
     /// Gives a publication its place. `None` when nobody is in the room.
-    pub fn publish(&mut self, key: &RoomKey) -> Option<Publication<'_>> {
+    pub fn publish(&mut self, key: &RoomKey, now: Now) -> Option<Publication<'_>> {
         let room = self.rooms.get_mut(key)?;
         room.accepted += 1;
+        room.touch(&mut self.ephemeral, now);
         Some(Publication { epoch: room.epoch, number: room.accepted, interests: &room.interests })
     }
 
@@ -97,8 +155,22 @@ impl Home {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.interests.retain(|interest| interest.shard != shard || interest.joins != joins);
         if room.interests.is_empty() {
+            room.ephemeral.take().into_iter().for_each(|place| self.ephemeral.remove(place));
             self.rooms.remove(key);
         }
+    }
+
+    /// Ends an ephemeral room for which the time is over: it is forgotten, and the shards that have members are to be
+    /// told. To be asked until it has none.
+    pub fn expire(&mut self, now: Now) -> Option<(RoomKey, Vec<Interest>)> {
+        let key = self.ephemeral.take_due(now.mono_ms())?;
+        let room = self.rooms.remove(&key).expect("a room that ends gives its place up");
+        Some((key, room.interests))
+    }
+
+    /// When [`Home::expire`] may next have something, in monotonic milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        self.ephemeral.due_ms()
     }
 
     /// How many rooms there are.
@@ -112,10 +184,40 @@ impl Home {
     }
 }
 
+impl Room {
+    /// Something has come into it.
+    fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
+        if let Some(place) = self.ephemeral {
+            ephemeral.touch(place, now.mono_ms());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
     use crate::base::{RoomName, TenantName};
+
+    const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
+
+    fn home() -> Home {
+        let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 60_000 };
+        Home::new(limits, HashSeed::new(1), 7)
+    }
+
+    fn joiner(is_relay: bool) -> Joiner {
+        Joiner { peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(), is_relay }
+    }
+
+    fn join(home: &mut Home, room: &str, shard: ShardId) -> Joining {
+        home.join(&key(room), shard, joiner(false), NOW).unwrap()
+    }
+
+    fn later(ms: u64) -> Now {
+        Now { mono_us: NOW.mono_us + ms * 1_000, ..NOW }
+    }
 
     fn key(room: &str) -> RoomKey {
         RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse(room).unwrap() }
@@ -123,15 +225,15 @@ mod tests {
 
     #[test]
     fn publications_are_numbered_and_go_to_interested_shards() {
-        let mut home = Home::new(HashSeed::new(1), 7);
+        let mut home = home();
         let (one, two) = (ShardId(0), ShardId(1));
-        assert!(home.publish(&key("a")).is_none(), "nobody is there");
-        let first = home.join(&key("a"), one);
-        let second = home.join(&key("a"), two);
+        assert!(home.publish(&key("a"), NOW).is_none(), "nobody is there");
+        let first = join(&mut home, "a", one);
+        let second = join(&mut home, "a", two);
         assert_eq!((first.joins, second.joins), (1, 1));
         assert_eq!(first.epoch, second.epoch);
         for number in 1..=3 {
-            let publication = home.publish(&key("a")).unwrap();
+            let publication = home.publish(&key("a"), NOW).unwrap();
             assert_eq!(publication.number, number);
             let shards: Vec<_> = publication.interests.iter().map(|interest| interest.shard).collect();
             assert_eq!(shards, [one, two]);
@@ -140,12 +242,12 @@ mod tests {
 
     #[test]
     fn vacating_with_a_join_under_way_keeps_the_interest() {
-        let mut home = Home::new(HashSeed::new(1), 7);
+        let mut home = home();
         let shard = ShardId(3);
-        let seen = home.join(&key("a"), shard).joins;
-        let under_way = home.join(&key("a"), shard).joins;
+        let seen = join(&mut home, "a", shard).joins;
+        let under_way = join(&mut home, "a", shard).joins;
         home.vacate(&key("a"), shard, seen);
-        assert_eq!(home.publish(&key("a")).unwrap().interests.len(), 1);
+        assert_eq!(home.publish(&key("a"), NOW).unwrap().interests.len(), 1);
         home.vacate(&key("a"), shard, under_way);
         assert!(home.is_empty());
         home.vacate(&key("a"), shard, under_way);
@@ -153,9 +255,46 @@ mod tests {
 
     #[test]
     fn a_room_that_vanished_comes_back_in_a_new_epoch() {
-        let mut home = Home::new(HashSeed::new(1), 7);
-        let before = home.join(&key("a"), ShardId(0));
+        let mut home = home();
+        let before = join(&mut home, "a", ShardId(0));
         home.vacate(&key("a"), ShardId(0), before.joins);
-        assert_ne!(home.join(&key("a"), ShardId(0)).epoch, before.epoch);
+        assert_ne!(join(&mut home, "a", ShardId(0)).epoch, before.epoch);
+    }
+
+    #[test]
+    fn a_room_joined_over_relay_only_ends_for_want_of_traffic() {
+        let mut home = home();
+        for room in ["quiet", "busy", "left", "mixed"] {
+            home.join(&key(room), ShardId(0), joiner(true), NOW).unwrap();
+        }
+        home.join(&key("quiet"), ShardId(1), joiner(true), later(10_000)).unwrap();
+        home.publish(&key("busy"), later(69_000)).unwrap();
+        home.vacate(&key("left"), ShardId(0), 1);
+        home.join(&key("mixed"), ShardId(1), joiner(false), NOW).unwrap();
+        assert!(home.expire(later(69_000)).is_none());
+        assert!(home.due_ms().is_some_and(|due_ms| due_ms <= later(70_000).mono_ms()));
+        let (ended, interests) = home.expire(later(71_000)).unwrap();
+        assert_eq!(ended, key("quiet"));
+        assert_eq!(
+            interests.iter().map(|interest| interest.shard).collect::<Vec<_>>(),
+            [ShardId(0), ShardId(1)]
+        );
+        assert!(home.expire(later(71_000)).is_none());
+        // What crosses the end finds nothing, or a new room.
+        home.vacate(&key("quiet"), ShardId(1), 1);
+        assert!(home.publish(&key("quiet"), later(71_000)).is_none());
+        assert_eq!(home.expire(later(130_000)).map(|(ended, _)| ended), Some(key("busy")));
+        assert_eq!((home.len(), home.due_ms()), (1, None), "a room that JSON has joined is like any other");
+    }
+
+    #[test]
+    fn only_joins_that_create_a_room_are_limited() {
+        let limits = HomeLimits { creates_per_peer_per_min: 2, ephemeral_ttl_ms: 0 };
+        let mut home = Home::new(limits, HashSeed::new(1), 7);
+        let mut join = |room, now| home.join(&key(room), ShardId(0), joiner(false), now).map(|_| ());
+        assert_eq!([join("a", NOW), join("b", NOW), join("a", NOW)], [Ok(()); 3]);
+        assert_eq!(join("c", NOW), Err(TooMany { retry_after_ms: 30_000 }));
+        assert_eq!([join("b", NOW), join("c", later(30_000))], [Ok(()); 2]);
+        assert_eq!(home.len(), 3);
     }
 }

@@ -2,7 +2,9 @@
 //! [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here, [`Owed`] those
 //! that are to be answered here. Knows no frames and no sockets.
 
+mod creates;
 mod directory;
+mod ephemeral;
 mod home;
 mod memberships;
 mod owed;
@@ -14,7 +16,7 @@ mod roster;
 mod roster_tests;
 
 pub use directory::Directory;
-pub use home::{Home, Interest, Joining, Publication};
+pub use home::{Home, HomeLimits, Interest, Joiner, Joining, Publication, TooMany};
 pub use memberships::LocalRoomId;
 pub use owed::Owed;
 pub use pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};

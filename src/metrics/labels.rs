@@ -57,6 +57,8 @@ labels!(
     Protocol {
         /// JSON v1 over WebSocket.
         Json = "json",
+        /// Relay v1 over WebSocket, its control messages among it.
+        Relay = "relay",
         /// The conformance endpoint.
         Echo = "echo",
         /// Not upgraded, or not yet.
@@ -241,6 +243,14 @@ labels!(
 );
 
 labels!(
+    /// Which limit a client has passed.
+    RateLimit {
+        /// Rooms created from one address in a minute.
+        RoomCreates = "room_creates_per_ip",
+    }
+);
+
+labels!(
     /// How good a connection is, by its round trips and lost pings.
     QualityClass {
         Excellent = "excellent",
@@ -287,6 +297,7 @@ mod tests {
         check::<Sent>();
         check::<ErrorType>();
         check::<Dropped>();
+        check::<RateLimit>();
         check::<AuthCache>();
         check::<QualityClass>();
     }

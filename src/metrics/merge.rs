@@ -86,6 +86,8 @@ impl Merge<'_> {
         self.counter_vec("websocket_dropped_total", "Frames and answers given up.", "reason", |it| {
             &it.dropped
         });
+        let help = "Refused for being asked too often.";
+        self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";

@@ -4,7 +4,9 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, Received, Reject, Sent},
+    labels::{
+        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+    },
 };
 use crate::base::ShardId;
 
@@ -54,6 +56,8 @@ pub struct ShardMetrics {
     pub errors: CounterVec<ErrorType>,
     /// Frames given up.
     pub dropped: CounterVec<Dropped>,
+    /// What was refused for being asked too often.
+    pub rate_limited: CounterVec<RateLimit>,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
@@ -94,6 +98,7 @@ impl ShardMetrics {
             stray_requests: 0,
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
+            rate_limited: CounterVec::default(),
             outbound_queue_bytes: 0,
             slow_consumers: 0,
             loop_lag: Histogram::default(),

@@ -2,10 +2,10 @@
 //! spelling allows, so that to name a room already joined allocates nothing.
 
 use super::{
-    json::Json,
+    json::{Json, Payload},
     request::{Request, Response},
 };
-use crate::base::{RoomRef, TenantName, Token};
+use crate::base::{RoomId, RoomRef, TenantName, Token};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,6 +49,7 @@ pub enum Command<'a> {
         channel: RoomRef<'a>,
     },
     Send(Send<'a>),
+    Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
     Request(Box<Request>),
@@ -100,4 +101,12 @@ pub struct Send<'a> {
     pub message_id: Option<MessageId>,
     /// Deliver it to the sending connection too.
     pub echo: bool,
+}
+
+/// Publish opaque bytes to a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Relay {
+    /// One of those that the connection has joined.
+    pub room: RoomId,
+    pub payload: Payload,
 }

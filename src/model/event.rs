@@ -8,7 +8,7 @@ use super::{
     json::{Json, Payload},
     request::{Answer, Requested},
 };
-use crate::base::{RoomId, RoomKey, RoomName, TenantName, UserName};
+use crate::base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName};
 
 /// Everything a client can be told.
 #[derive(Clone, PartialEq, Debug)]
@@ -113,6 +113,8 @@ pub struct Message {
     /// Members are told the room's name.
     pub key: RoomKey,
     pub from: UserName,
+    /// The connection that it is from.
+    pub sender: SenderId,
     pub payload: Payload,
     /// Unix milliseconds when the home shard accepted it.
     pub timestamp: u64,

@@ -8,7 +8,7 @@ pub mod json;
 pub mod request;
 pub mod scope;
 
-pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
+pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Relay, Send};
 pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};

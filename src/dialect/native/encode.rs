@@ -61,7 +61,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
 /// The one that is written per publication: room for all of it at once.
 fn message(out: &mut Vec<u8>, message: &Message) {
     const AROUND: usize = 128;
-    let Message { id, key, from, payload, timestamp, offset } = message;
+    let Message { id, key, from, sender: _, payload, timestamp, offset } = message;
     let names = key.room.as_str().len() + from.as_str().len();
     out.reserve(AROUND + names + payload.len());
     put(out, r#"{"type":"room:message","id":"#);
@@ -77,7 +77,7 @@ fn message(out: &mut Vec<u8>, message: &Message) {
         }
         Payload::Opaque(bytes) => {
             put(out, r#","binary":""#);
-            put(out, &STANDARD.encode(bytes));
+            put_base64(out, bytes);
             out.push(b'"');
         }
     }
@@ -87,6 +87,13 @@ fn message(out: &mut Vec<u8>, message: &Message) {
         put(out, r#","offset":"#);
         put_number(out, offset.get());
     }
+}
+
+fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert!(written.is_ok_and(|written| start + written == out.len()), "four digits for three bytes");
 }
 
 pub(in crate::dialect) fn put_name(out: &mut Vec<u8>, name: &MessageName) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::encode;
 use crate::{
-    base::{RoomId, RoomKey, RoomName, TenantName, UserName},
+    base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
         Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json, Message, MessageId,
         MessageName, Payload, Reply,
@@ -79,6 +79,7 @@ fn every_event() {
                 id: name("m\"1"),
                 key: key("lobby"),
                 from: user("ada \"the first\""),
+                sender: SenderId::BACKEND,
                 payload: Payload::Json(json("[1,  \"\\u00e9\"]")),
                 timestamp: 1_795_000_000_123,
                 offset: None,
@@ -90,6 +91,7 @@ fn every_event() {
                 id: MessageName::Numbered { epoch: 0x00ab_cdef_0123_4567, number: 12 },
                 key: key("lobby"),
                 from: user("ada"),
+                sender: SenderId::BACKEND,
                 payload: Payload::Opaque(Bytes::from_static(&[0, 255, 1, 254])),
                 timestamp: 7,
                 offset: NonZeroU64::new(3),

@@ -18,6 +18,8 @@ mod json;
 mod keepalive;
 mod outbox;
 mod quality;
+mod relay;
+mod relay_rooms;
 mod requests;
 mod requests_chance;
 mod rooms;
