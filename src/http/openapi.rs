@@ -1,8 +1,6 @@
 //! `/openapi.json`: the table of routes as an OpenAPI 3.1 document. The schemas of bodies, which no table holds, are
 //! text in `openapi/schemas.json`.
 
-use sonic_rs::{JsonValueMutTrait, Object, Value, json};
-
 use super::{
     route::{Access, Answer, Content, Methods, Operation, Parameter},
     routes::OPERATIONS,
@@ -16,118 +14,174 @@ const DESCRIPTION: &str = "What an operator and a backend see of a gateway. What
 const ACCESS: &str = "An API key (`rk_…`), or a JWT with the ability `ringway:admin` (everything) or `ringway:publish` \
                       (all that a backend does, in the token's own tenant).";
 
+/// A piece of the document, in the order in which it is written.
+enum Piece {
+    Text(String),
+    List(Vec<Piece>),
+    Fields(Vec<(String, Piece)>),
+    /// JSON that stands in the source; the tests read every piece.
+    Raw(&'static str),
+}
+
 /// The document, as JSON.
 pub fn document(version: &str) -> Vec<u8> {
-    let document = json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Ringway",
-            "version": version,
-            "description": DESCRIPTION,
-            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" }
-        },
-        "paths": paths(),
-        "components": {
-            "schemas": value(SCHEMAS),
-            "responses": {
-                "Refused": { "description": "Refused, and why.", "content": content(&[REFUSED]) }
-            },
-            "securitySchemes": {
-                "backend": { "type": "http", "scheme": "bearer", "description": ACCESS },
-                "client": { "type": "http", "scheme": "bearer", "description": "A client's JWT." }
-            }
-        }
-    });
-    sonic_rs::to_vec(&document).expect("a document of strings and numbers can be written")
+    let license = fields([("name", text("MIT OR Apache-2.0")), ("identifier", text("MIT OR Apache-2.0"))]);
+    let info = [
+        ("title", text("Ringway")),
+        ("version", text(version)),
+        ("description", text(DESCRIPTION)),
+        ("license", license),
+    ];
+    let bearer = |description| {
+        fields([("type", text("http")), ("scheme", text("bearer")), ("description", text(description))])
+    };
+    let refused = fields([("description", text("Refused, and why.")), ("content", content(&[REFUSED]))]);
+    let components = [
+        ("securitySchemes", fields([("backend", bearer(ACCESS)), ("client", bearer("A client's JWT."))])),
+        ("responses", fields([("Refused", refused)])),
+        ("schemas", Piece::Raw(SCHEMAS)),
+    ];
+    let document = fields([
+        ("openapi", text("3.1.0")),
+        ("info", fields(info)),
+        ("paths", paths()),
+        ("components", fields(components)),
+    ]);
+    let mut out = Vec::new();
+    document.write(&mut out);
+    out
 }
 
 const REFUSED: Content = Content { kind: "application/json", schema: "Error" };
 
-/// Every path with its operation. An alias answers what the first name answers, so it gets no id of its own.
-fn paths() -> Object {
-    let mut paths = Object::new();
-    for operation in OPERATIONS.iter().filter(|operation| operation.is_public) {
-        for (index, path) in operation.paths.iter().enumerate() {
-            paths.insert(path, item(operation, path, index > 0));
-        }
-    }
-    paths
+/// Every path with its operation.
+fn paths() -> Piece {
+    let public = OPERATIONS.iter().filter(|operation| operation.is_public);
+    let items = public.flat_map(|operation| {
+        let item = |(index, path): (usize, &&str)| ((*path).to_owned(), item(operation, path, index > 0));
+        operation.paths.iter().enumerate().map(item)
+    });
+    Piece::Fields(items.collect())
 }
 
-fn item(operation: &Operation, path: &str, is_alias: bool) -> Value {
-    let method = match operation.methods {
-        Methods::Get | Methods::Read => "get",
-        Methods::Post => "post",
-    };
-    let mut described = json!({ "summary": operation.summary, "responses": responses(operation) });
-    let fields = described.as_object_mut().expect("made of braces above");
+/// An alias answers what the first name answers, so it gets no id of its own.
+fn item(operation: &Operation, path: &str, is_alias: bool) -> Piece {
+    let mut described = vec![("summary", text(operation.summary))];
     if is_alias {
-        fields.insert("description", &*format!("The same as `{}`.", operation.paths[0]));
+        described.push(("description", text(format!("The same as `{}`.", operation.paths[0]))));
     } else {
-        fields.insert("operationId", &*format!("{:?}", operation.route));
-    }
-    let parameters = parameters(operation, path);
-    if !parameters.is_empty() {
-        fields.insert("parameters", parameters);
-    }
-    if !operation.body.is_empty() {
-        fields.insert("requestBody", json!({ "required": true, "content": content(operation.body) }));
+        described.push(("operationId", text(format!("{:?}", operation.route))));
     }
     match operation.access {
         Access::Anyone => {}
-        Access::Client => {
-            fields.insert("security", json!([{}, { "client": [] }]));
-        }
+        Access::Client => described.push(("security", Piece::Raw(r#"[{},{"client":[]}]"#))),
         Access::Scope(scope) => {
-            fields.insert("security", json!([{ "backend": [] }]));
-            fields.insert("x-scope", scope.as_str());
+            described.push(("security", Piece::Raw(r#"[{"backend":[]}]"#)));
+            described.push(("x-scope", text(scope.as_str())));
         }
     }
-    let mut item = Object::new();
-    item.insert(method, described);
-    // HEAD is answered wherever GET is read, and is not worth a description of its own.
-    if operation.methods == Methods::Read {
-        item.insert("head", json!({ "summary": "As GET, without the body.", "responses": { "default": { "description": "As GET." } } }));
+    let parameters = parameters(operation, path);
+    if !parameters.is_empty() {
+        described.push(("parameters", Piece::List(parameters)));
     }
-    item.into()
+    if !operation.body.is_empty() {
+        let body = fields([("required", Piece::Raw("true")), ("content", content(operation.body))]);
+        described.push(("requestBody", body));
+    }
+    described.push(("responses", responses(operation)));
+    // HEAD is answered wherever GET is read, and is not worth a description of its own.
+    let head = r#"{"summary":"As GET, without the body.","responses":{"default":{"description":"As GET."}}}"#;
+    match operation.methods {
+        Methods::Get => fields([("get", fields(described))]),
+        Methods::Read => fields([("get", fields(described)), ("head", Piece::Raw(head))]),
+        Methods::Post => fields([("post", fields(described))]),
+    }
 }
 
-fn parameters(operation: &Operation, path: &str) -> Vec<Value> {
+fn parameters(operation: &Operation, path: &str) -> Vec<Piece> {
     let in_path = path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(name, _)| {
-        let schema = json!({ "$ref": "#/components/schemas/Name" });
-        json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        let schema = Piece::Raw(r##"{"$ref":"#/components/schemas/Name"}"##);
+        fields([
+            ("name", text(name)),
+            ("in", text("path")),
+            ("required", Piece::Raw("true")),
+            ("schema", schema),
+        ])
     });
     let in_query = operation.query.iter().map(|Parameter { name, schema, doc }| {
-        json!({ "name": name, "in": "query", "description": doc, "schema": value(schema) })
+        let schema = Piece::Raw(schema);
+        fields([
+            ("name", text(*name)),
+            ("in", text("query")),
+            ("description", text(*doc)),
+            ("schema", schema),
+        ])
     });
     in_path.into_iter().chain(in_query).collect()
 }
 
-fn responses(operation: &Operation) -> Object {
-    let mut responses = Object::new();
+fn responses(operation: &Operation) -> Piece {
+    let mut responses = Vec::new();
     for Answer { status, doc, content: kinds } in operation.answers {
-        let mut response = json!({ "description": doc });
+        let mut response = vec![("description", text(*doc))];
         if !kinds.is_empty() {
-            response.as_object_mut().expect("made of braces above").insert("content", content(kinds));
+            response.push(("content", content(kinds)));
         }
-        responses.insert(&status.to_string(), response);
+        responses.push((status.to_string(), fields(response)));
     }
-    responses.insert("default", json!({ "$ref": "#/components/responses/Refused" }));
-    responses
+    responses.push(("default".to_owned(), Piece::Raw(r##"{"$ref":"#/components/responses/Refused"}"##)));
+    Piece::Fields(responses)
 }
 
-fn content(kinds: &[Content]) -> Object {
-    let mut content = Object::new();
-    for Content { kind, schema } in kinds {
-        let reference = format!("#/components/schemas/{schema}");
-        content.insert(kind, json!({ "schema": { "$ref": reference.as_str() } }));
-    }
-    content
+fn content(kinds: &[Content]) -> Piece {
+    let described = kinds.iter().map(|Content { kind, schema }| {
+        let reference = fields([("$ref", text(format!("#/components/schemas/{schema}")))]);
+        ((*kind).to_owned(), fields([("schema", reference)]))
+    });
+    Piece::Fields(described.collect())
 }
 
-/// A piece of JSON that stands in the source.
-fn value(text: &str) -> Value {
-    sonic_rs::from_str(text).expect("the tests read every piece of JSON in the table")
+fn text(text: impl Into<String>) -> Piece {
+    Piece::Text(text.into())
+}
+
+fn fields(fields: impl IntoIterator<Item = (&'static str, Piece)>) -> Piece {
+    Piece::Fields(fields.into_iter().map(|(name, piece)| (name.to_owned(), piece)).collect())
+}
+
+impl Piece {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => put_text(out, text),
+            Self::Raw(json) => out.extend_from_slice(json.as_bytes()),
+            Self::List(items) => {
+                out.push(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    item.write(out);
+                }
+                out.push(b']');
+            }
+            Self::Fields(fields) => {
+                out.push(b'{');
+                for (index, (name, field)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    put_text(out, name);
+                    out.push(b':');
+                    field.write(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend(sonic_rs::to_vec(text).expect("a string can always be written as JSON"));
 }
 
 #[cfg(test)]
