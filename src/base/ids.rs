@@ -41,13 +41,62 @@ pub struct ConnId {
 impl ConnId {
     /// The id as clients see it: unique over nodes and restarts, 24 hexadecimal digits.
     pub fn public(self, node: NodeId) -> String {
-        let mut text = String::with_capacity(24);
-        put_hex(&mut text, node.0, 8);
-        put_hex(&mut text, u32::from(self.shard.0), 2);
-        put_hex(&mut text, self.slot, 6);
-        put_hex(&mut text, self.generation, 8);
-        text
+        public(node, self.shard, self.slot, self.generation)
     }
+
+    /// What [`Self::public`] was made from; `None` for any other text.
+    pub fn from_public(text: &str) -> Option<(NodeId, Self)> {
+        let (node, shard, slot, generation) = from_public(text)?;
+        Some((node, Self { shard, slot, generation }))
+    }
+}
+
+/// One request that waits for its answer, by its place in the table of the shard where it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RequestId {
+    /// The shard of the connection that asked.
+    pub shard: ShardId,
+    pub slot: u32,
+    /// How often the slot had been given out before.
+    pub generation: u32,
+}
+
+impl RequestId {
+    /// The least and the greatest in the order of ids.
+    pub const ENDS: [Self; 2] = [
+        Self { shard: ShardId(0), slot: 0, generation: 0 },
+        Self { shard: ShardId(u16::MAX), slot: u32::MAX, generation: u32::MAX },
+    ];
+
+    /// The correlation id that clients see: unique over nodes and restarts, 24 hexadecimal digits.
+    pub fn public(self, node: NodeId) -> String {
+        public(node, self.shard, self.slot, self.generation)
+    }
+
+    /// What [`Self::public`] was made from; `None` for any other text.
+    pub fn from_public(text: &str) -> Option<(NodeId, Self)> {
+        let (node, shard, slot, generation) = from_public(text)?;
+        Some((node, Self { shard, slot, generation }))
+    }
+}
+
+fn public(node: NodeId, shard: ShardId, slot: u32, generation: u32) -> String {
+    let mut text = String::with_capacity(24);
+    put_hex(&mut text, node.0, 8);
+    put_hex(&mut text, u32::from(shard.0), 2);
+    put_hex(&mut text, slot, 6);
+    put_hex(&mut text, generation, 8);
+    text
+}
+
+fn from_public(text: &str) -> Option<(NodeId, ShardId, u32, u32)> {
+    let number = |digits: Option<&str>| u32::from_str_radix(digits?, 16).ok();
+    let slot_end = text.len().checked_sub(8)?;
+    let node = NodeId(number(text.get(..8))?);
+    let shard = ShardId(number(text.get(8..10))? as u16);
+    let (slot, generation) = (number(text.get(10..slot_end))?, number(text.get(slot_end..))?);
+    // Anything else than what was given out, such as capitals, is nobody's name.
+    (public(node, shard, slot, generation) == text).then_some((node, shard, slot, generation))
 }
 
 /// Who sent a publication, as relay v1 names it: the connection, in eight bytes that mean nothing but that they are
@@ -108,6 +157,31 @@ mod tests {
             let id = ConnId { shard: ShardId(shard), slot, generation };
             let expected = format!("{node:08x}{shard:02x}{slot:06x}{generation:08x}");
             assert_eq!(id.public(NodeId(node)), expected);
+            assert_eq!(ConnId::from_public(&expected), Some((NodeId(node), id)));
+            let id = RequestId { shard: ShardId(shard), slot, generation };
+            assert_eq!(id.public(NodeId(node)), expected);
+            assert_eq!(RequestId::from_public(&expected), Some((NodeId(node), id)));
+        }
+    }
+
+    #[test]
+    fn what_was_not_given_out_is_no_id() {
+        let id = ConnId { shard: ShardId(2), slot: 10, generation: 3 }.public(NodeId(0xabcd));
+        assert_eq!(id, "0000abcd0200000a00000003");
+        let spoilt = [
+            "",
+            "7",
+            "0000abcd0200000a0000003",
+            "0000abcd0200000a000000033",
+            "0000abcd02000000a00000003",
+            "0000ABCD0200000A00000003",
+            "0000abcd02+0000a00000003",
+            "0000abcd0200000a0000000g",
+            "0000abcd0200000a000000é",
+            "0000abcd02fffffffff00000003",
+        ];
+        for text in spoilt {
+            assert_eq!(ConnId::from_public(text), None, "{text}");
         }
     }
     #[test]

@@ -15,7 +15,7 @@ pub mod wheel;
 pub mod wire_bytes;
 
 pub use hash::{HashSeed, Map, map_with_seed};
-pub use ids::{ConnId, NodeId, RoomId, SHARDS_MAX, SenderId, ShardId};
+pub use ids::{ConnId, NodeId, RequestId, RoomId, SHARDS_MAX, SenderId, ShardId};
 pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use peer_block::PeerBlock;

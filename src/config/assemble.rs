@@ -8,8 +8,9 @@ use crate::{
     auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
     conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig},
+    engine::{self, ChannelTemplates, DrainConfig, RequestsConfig},
     http,
+    hub::PendingLimits,
     shell::driver::Driver,
     ws,
 };
@@ -126,6 +127,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
+        requests: requests(&settings.requests, machine.shards),
         drain: drain(&settings.drain, machine.shards),
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
     })
@@ -147,6 +149,18 @@ fn none_if_zero(limit: u32) -> usize {
 
 fn connections_max(configured: u32, fds_max: u64) -> usize {
     if configured > 0 { configured as usize } else { (fds_max * FDS_PERCENT / 100) as usize }
+}
+
+/// The node's bound, shared out to its shards.
+fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
+    RequestsConfig {
+        timeout_ms: requests.timeout_ms,
+        timeout_ms_max: requests.timeout_max_ms,
+        pending_max: PendingLimits {
+            per_connection: none_if_zero(requests.per_connection),
+            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+        },
+    }
 }
 
 /// A node's pace, shared out to its shards. Without one, connections are spread over the time that there is.

@@ -72,6 +72,14 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         );
         refuse("limits.outbox_bytes", Some(limits.outbox_bytes.to_string()), reason);
     }
+    let requests = &settings.requests;
+    if requests.timeout_max_ms < requests.timeout_ms {
+        let reason = format!(
+            "must be at least requests.timeout_ms ({} ms), what a request waits that does not say",
+            requests.timeout_ms
+        );
+        refuse("requests.timeout_max_ms", Some(requests.timeout_max_ms.to_string()), reason);
+    }
     let drain = &settings.drain;
     if drain.announce_s >= drain.timeout_s {
         let reason = format!("must be less than drain.timeout_s ({} s), which includes it", drain.timeout_s);

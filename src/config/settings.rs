@@ -24,6 +24,7 @@ pub struct Settings {
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
+    pub requests: Requests,
     pub ws: Ws,
     pub relay: Relay,
     pub channels: Channels,
@@ -133,6 +134,19 @@ pub struct Limits {
     pub mailbox_parcels: u32,
 }
 
+/// Requests from one client, or the backend, to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// How long one waits that does not say.
+    pub timeout_ms: u64,
+    /// The longest that one may say. At least `timeout_ms`.
+    pub timeout_max_ms: u64,
+    /// How many of one connection may wait; 0: as many as of all.
+    pub per_connection: u32,
+    /// How many may wait on the node.
+    pub total: u32,
+}
+
 /// WebSocket options.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ws {
@@ -238,6 +252,12 @@ impl Settings {
                 room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
                 mailbox_parcels: 8192,
+            },
+            requests: Requests {
+                timeout_ms: 15_000,
+                timeout_max_ms: 120_000,
+                per_connection: 128,
+                total: 100_000,
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             relay: Relay { room_ttl_s: 3600 },

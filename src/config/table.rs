@@ -42,6 +42,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
          answered before the next one. What is not even fair is poor.",
     ),
     ("limits", "Bounds. What passes one is refused or closed with the documented code, and counted."),
+    ("requests", "Requests with an answer, from one client, or the backend, to another."),
     ("ws", "WebSocket options."),
     ("relay", "The binary protocol for opaque bytes (`ringway.relay.v1`)."),
     ("channels", "Short names for rooms."),
@@ -296,6 +297,27 @@ pub(super) static SETTINGS: &[Setting] = &[
         "limits.mailbox_parcels",
         &Number { unit: "", range: 64..=1 << 20, at: |s| &mut s.limits.mailbox_parcels },
         "How many parcels from other shards may wait for a shard before the senders wait too.",
+    ),
+    setting(
+        "requests.timeout_ms",
+        &Number { unit: "milliseconds", range: 1..=86_400_000, at: |s| &mut s.requests.timeout_ms },
+        "How long a request waits for its answer that does not say `timeoutMs`.",
+    ),
+    setting(
+        "requests.timeout_max_ms",
+        &Number { unit: "milliseconds", range: 1..=86_400_000, at: |s| &mut s.requests.timeout_max_ms },
+        "The longest `timeoutMs`. One that says more is refused.",
+    ),
+    setting(
+        "requests.per_connection",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.requests.per_connection },
+        "How many requests of one connection may wait for their answer; more are refused with `unavailable`. 0 is no \
+         limit but that of all.",
+    ),
+    setting(
+        "requests.total",
+        &Number { unit: "", range: 1..=10_000_000, at: |s| &mut s.requests.total },
+        "How many requests may wait for their answer on the node, shared out evenly to the shards where they are asked.",
     ),
     setting(
         "ws.deflate",

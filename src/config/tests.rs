@@ -292,6 +292,10 @@ fn rules_say_why() {
             "flag --set: limits.outbox_bytes = 8192: must be at least limits.message_bytes (65536)",
         ),
         (
+            &[("requests.timeout_max_ms", "1000")],
+            "flag --set: requests.timeout_max_ms = 1000: must be at least requests.timeout_ms (15000 ms)",
+        ),
+        (
             &[("drain.announce_s", "30")],
             "flag --set: drain.announce_s = 30: must be less than drain.timeout_s (30 s)",
         ),

@@ -55,6 +55,17 @@ impl Conn {
         }
     }
 
+    /// Whose the connection is, while it is an open socket with an identity.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Socket(socket) => match &socket.kind {
+                SocketKind::Json(session) => Some(session),
+                SocketKind::Echo | SocketKind::Pending { .. } => None,
+            },
+            Stage::Http(_) | Stage::Closing { .. } => None,
+        }
+    }
+
     /// Whether `length` more bytes may wait for the client. Nobody is slow who takes what is offered: the limit is for
     /// what a full socket leaves behind.
     pub fn takes(&self, length: usize, outbox_bytes_max: u32) -> bool {

@@ -34,6 +34,8 @@ impl Engine {
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Relay(relay) => self.relay(id, relay, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
+            Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -156,6 +158,8 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) | Command::Relay(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::Request(_) => Received::Request,
+        Command::Response(_) => Received::Response,
     }
 }
 
@@ -164,12 +168,14 @@ fn error_type(code: FaultCode) -> ErrorType {
         FaultCode::Unauthenticated => ErrorType::Unauthenticated,
         FaultCode::Forbidden => ErrorType::Forbidden,
         FaultCode::NotFound => ErrorType::NotFound,
+        FaultCode::NoTarget => ErrorType::NoTarget,
         FaultCode::Conflict => ErrorType::Conflict,
         FaultCode::TooLarge => ErrorType::TooLarge,
         FaultCode::RateLimited => ErrorType::RateLimited,
         FaultCode::BadRequest => ErrorType::BadRequest,
         FaultCode::UnknownType => ErrorType::UnknownType,
         FaultCode::Unavailable => ErrorType::Unavailable,
+        FaultCode::Timeout => ErrorType::Timeout,
         FaultCode::Internal => ErrorType::Internal,
     }
 }

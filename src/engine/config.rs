@@ -6,7 +6,9 @@ use crate::{
     auth::{SigningKey, Verifier},
     base::NodeId,
     conn::{QualityLimits, SocketKind},
-    http, ws,
+    http,
+    hub::PendingLimits,
+    ws,
 };
 
 /// One shard's configuration: cheap to clone, the same on every shard.
@@ -49,6 +51,7 @@ pub struct Config {
     pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
+    pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
 }
@@ -96,10 +99,25 @@ impl Config {
             connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
+            requests: RequestsConfig {
+                timeout_ms: 15_000,
+                timeout_ms_max: 120_000,
+                pending_max: PendingLimits { per_connection: 128, total: 1000 },
+            },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             channels: Arc::new(ChannelTemplates::default()),
         }
     }
+}
+
+/// How long requests wait for their answer, and how many of a shard's.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestsConfig {
+    /// Where the request does not say.
+    pub timeout_ms: u64,
+    /// The longest that a request may say.
+    pub timeout_ms_max: u64,
+    pub pending_max: PendingLimits,
 }
 
 /// How a node leaves.

@@ -21,6 +21,7 @@ mod parcel;
 mod quality;
 mod relay;
 mod report;
+mod requests;
 mod rooms;
 mod session;
 mod socket;
@@ -35,9 +36,9 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr};
 
-pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Sought, Tell};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -48,7 +49,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Home, HomeLimits, LocalRoomId, Roster},
+    hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
 };
@@ -83,6 +84,7 @@ pub struct Engine {
     inflater: Inflater,
     home: Home,
     roster: Roster,
+    directory: Directory,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -105,6 +107,7 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -129,6 +132,7 @@ impl Engine {
             inflater: Inflater::new(),
             home: Home::new(limits, hash, prng.next_u64()),
             roster: Roster::new(hash),
+            directory: Directory::new(hash),
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -142,6 +146,7 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -263,7 +268,7 @@ impl Engine {
     }
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
-        self.leave_all(id);
+        self.end_session(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

@@ -68,6 +68,7 @@ impl Engine {
         self.count_connections();
         self.metrics.rooms = self.home.len() as u64;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
+        self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {
             shard: self.shard,

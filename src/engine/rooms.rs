@@ -47,6 +47,13 @@ impl Engine {
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
+            Ask::Locate { request, sought } => self.locate(request, sought),
+            Ask::Located { request, found } => self.located(request, found, now),
+            Ask::Request { request, to, letter } => self.requested(request, to, *letter, now),
+            Ask::Respond { request, from, answer, caller } => {
+                self.responded(request, from, answer, caller, now);
+            }
+            Ask::Withdraw { request, conn } => self.withdrawn(request, conn),
             Ask::Survey { survey, want } => {
                 let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));

@@ -27,8 +27,13 @@ pub(super) fn wheel() -> Wheel<Ticket> {
 impl Engine {
     /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let parts =
-            [self.timers.next_due_ms(), self.home.due_ms(), self.surveys.due_ms(), self.drain_due_ms()];
+        let parts = [
+            self.timers.next_due_ms(),
+            self.home.due_ms(),
+            self.surveys.due_ms(),
+            self.requests.due_ms(),
+            self.drain_due_ms(),
+        ];
         parts.into_iter().flatten().min()
     }
 
@@ -57,6 +62,7 @@ impl Engine {
         self.due = due;
         self.end_rooms(now);
         self.expire_surveys(now);
+        self.expire_requests(now);
         self.drain_step(now);
         self.take_own_parcels(now);
     }

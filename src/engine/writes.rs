@@ -217,7 +217,7 @@ impl Engine {
     /// Says nothing more, and ends as `finish` says once what is queued is written.
     pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
         self.mark_dirty(id);
-        self.leave_all(id);
+        self.end_session(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
@@ -246,6 +246,7 @@ pub(super) fn sent_type(event: &Event) -> Sent {
         Event::RoomJoined { .. } => Sent::RoomJoined,
         Event::RoomLeft { .. } => Sent::RoomLeft,
         Event::Message(_) => Sent::RoomMessage,
+        Event::Request { .. } => Sent::Request,
         Event::TokenExpiring { .. } => Sent::TokenExpiring,
         Event::Restart { .. } => Sent::SystemRestart,
         Event::Error(_) => Sent::SystemError,

@@ -144,6 +144,11 @@ impl Home {
         Some(Publication { epoch: room.epoch, number: room.accepted, interests: &room.interests })
     }
 
+    /// The shards that have members of a room; none for a room that is not there.
+    pub fn interests(&self, key: &RoomKey) -> &[Interest] {
+        self.rooms.get(key).map(|room| room.interests.as_slice()).unwrap_or_default()
+    }
+
     /// The last member on `shard` has left, and the shard has seen `joins` answers. Ignored when a later
     /// join of the shard has been answered meanwhile.
     pub fn vacate(&mut self, key: &RoomKey, shard: ShardId, joins: u32) {

@@ -129,6 +129,8 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        Request = "request",
+        Response = "response",
         /// No message of the protocol.
         Unknown = "unknown",
         Text = "text",
@@ -149,6 +151,8 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::Request
+            | Self::Response
             | Self::Unknown => Protocol::Json,
         }
     }
@@ -162,6 +166,7 @@ labels!(
         RoomJoined = "room:joined",
         RoomLeft = "room:left",
         RoomMessage = "room:message",
+        Request = "request",
         TokenExpiring = "token:expiring",
         SystemRestart = "system:restart",
         SystemError = "system:error",
@@ -181,6 +186,7 @@ impl Sent {
             | Self::RoomJoined
             | Self::RoomLeft
             | Self::RoomMessage
+            | Self::Request
             | Self::TokenExpiring
             | Self::SystemRestart
             | Self::SystemError
@@ -195,12 +201,14 @@ labels!(
         Unauthenticated = "unauthenticated",
         Forbidden = "forbidden",
         NotFound = "not_found",
+        NoTarget = "no_target",
         Conflict = "conflict",
         TooLarge = "too_large",
         RateLimited = "rate_limited",
         BadRequest = "bad_request",
         UnknownType = "unknown_type",
         Unavailable = "unavailable",
+        Timeout = "timeout",
         Internal = "internal",
         /// Malformed HTTP.
         Http = "http",
@@ -214,12 +222,18 @@ labels!(
 );
 
 labels!(
-    /// Why a frame was given up before it had reached its socket.
+    /// Why a frame was given up before it had reached its socket, or an answer before it had reached who asked.
     Dropped {
         /// The connection's outbox was full.
         OutboxFull = "outbox_full",
         /// The connection ended with it in its outbox.
         ConnectionClosed = "connection_closed",
+        /// The request had its answer before, or was given up.
+        LateResponse = "late_response",
+        /// There was no such request.
+        UnknownResponse = "unknown_response",
+        /// Another connection was asked.
+        ForeignResponse = "foreign_response",
     }
 );
 

@@ -43,6 +43,15 @@ pub struct ShardMetrics {
     /// Gauge: memberships of this shard's connections.
     pub room_subscriptions: u64,
 
+    /// Gauge: requests that were asked on this shard and wait for their answer.
+    pub pending_requests: u64,
+    /// Requests that had no answer in time.
+    pub request_timeouts: u64,
+    /// From a request to its answer.
+    pub request_duration: Histogram,
+    /// Requests that the sweep found although they were over; 0 unless the code is wrong.
+    pub stray_requests: u64,
+
     /// Faults told to clients, and breaches of HTTP and WebSocket.
     pub errors: CounterVec<ErrorType>,
     /// Frames given up.
@@ -83,6 +92,10 @@ impl ShardMetrics {
             message_latency: Histogram::default(),
             rooms: 0,
             room_subscriptions: 0,
+            pending_requests: 0,
+            request_timeouts: 0,
+            request_duration: Histogram::default(),
+            stray_requests: 0,
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),

@@ -1,7 +1,10 @@
 //! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
 //! spelling allows, so that to name a room already joined allocates nothing.
 
-use super::json::{Json, Payload};
+use super::{
+    json::{Json, Payload},
+    request::{Request, Response},
+};
 use crate::base::{RoomId, RoomRef, TenantName, Token};
 
 /// A command with the client's own name for it.
@@ -49,6 +52,8 @@ pub enum Command<'a> {
     Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
+    Request(Box<Request>),
+    Response(Response),
 }
 
 /// Who the client says it is; also replaces the token of an open connection.

@@ -6,6 +6,7 @@ use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
     json::{Json, Payload},
+    request::{Answer, Requested},
 };
 use crate::base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName};
 
@@ -27,6 +28,11 @@ pub enum Event {
     },
     /// Shared by all shards that have members.
     Message(Arc<Message>),
+    /// Somebody wants an answer, under this correlation id.
+    Request {
+        correlation_id: String,
+        request: Box<Requested>,
+    },
     /// The token ends soon. Milliseconds.
     TokenExpiring {
         expires_in_ms: u64,
@@ -50,8 +56,17 @@ pub enum Reply {
     Authenticated(Box<Authenticated>),
     Joined(Box<Joined>),
     Left,
-    Sent { message_id: MessageName, offset: Option<NonZeroU64> },
-    Rooms { rooms: Vec<RoomName> },
+    Sent {
+        message_id: MessageName,
+        offset: Option<NonZeroU64>,
+    },
+    Rooms {
+        rooms: Vec<RoomName>,
+    },
+    /// What the one who was asked says, which need not be success.
+    Answered(Answer),
+    /// The answer went to who waits for it.
+    Responded,
 }
 
 /// The connection has an identity, or a new token for it.

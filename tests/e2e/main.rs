@@ -42,6 +42,7 @@ mod first_run;
 mod heartbeat;
 mod hostile;
 mod relay;
+mod requests;
 mod rooms;
 mod slow_consumer;
 mod support;

@@ -179,12 +179,14 @@ fn every_fault_has_its_code_and_status() {
         (FaultCode::Unauthenticated, "unauthenticated", 401),
         (FaultCode::Forbidden, "forbidden", 403),
         (FaultCode::NotFound, "not_found", 404),
+        (FaultCode::NoTarget, "no_target", 404),
         (FaultCode::Conflict, "conflict", 409),
         (FaultCode::TooLarge, "too_large", 413),
         (FaultCode::RateLimited, "rate_limited", 429),
         (FaultCode::BadRequest, "bad_request", 400),
         (FaultCode::UnknownType, "unknown_type", 400),
         (FaultCode::Unavailable, "unavailable", 503),
+        (FaultCode::Timeout, "timeout", 504),
         (FaultCode::Internal, "internal", 500),
     ];
     for (code, text, status) in rows {

@@ -17,6 +17,8 @@ mod outbox;
 mod quality;
 mod relay;
 mod relay_rooms;
+mod requests;
+mod requests_chance;
 mod rooms;
 mod survey;
 mod tenants;

@@ -43,6 +43,9 @@ fn shard(number: u16) -> ShardMetrics {
     it.message_latency.observe_us(400 * n);
     it.rooms = 2 * n;
     it.room_subscriptions = 4 * n;
+    it.pending_requests = 6 * n;
+    it.request_timeouts = n;
+    it.request_duration.observe_us(3_000 * n);
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
