@@ -3,7 +3,7 @@
 //! Keys come from clients, so the seed must be secret and random in production. It enters foldhash whole: with
 //! only the per-hasher seed secret and the shared one fixed, keys that collide under every seed can be made.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use foldhash::{SharedSeed, fast::SeedableRandomState};
 
@@ -22,6 +22,13 @@ impl HashSeed {
     /// live: make one seed for each shard, not for each map.
     pub fn new(secret: u64) -> Self {
         Self { shared: Box::leak(Box::new(SharedSeed::from_u64(secret))), per_hasher: secret.rotate_left(32) }
+    }
+}
+
+/// A secret is not shown.
+impl fmt::Debug for HashSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashSeed")
     }
 }
 

@@ -24,7 +24,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None };
+                let join = Join { room: RoomRef::of(&room), metadata: None, since: None };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
@@ -32,6 +32,7 @@ impl Engine {
                 .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::History(history) => self.ask_history(id, call.id.clone(), &history),
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -56,8 +57,8 @@ impl Engine {
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        let metadata = join.metadata;
-        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata });
+        let Join { metadata, since, .. } = join;
+        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, since });
         Ok(())
     }
 
@@ -80,10 +81,6 @@ impl Engine {
         now: Now,
     ) -> Result<(), Fault> {
         let from = self.session(id)?.user.clone();
-        if send.persistent {
-            let text = "this gateway keeps no history: send without `persistent`";
-            return Err(Fault::new(FaultCode::Unavailable, text));
-        }
         let key = self
             .roster
             .find(id, send.room.as_str())
@@ -95,6 +92,7 @@ impl Engine {
             from,
             payload: Payload::Json(send.payload),
             message_id: send.message_id,
+            persistent: send.persistent,
             echo: send.echo,
             received_us: now.mono_us,
         };
@@ -123,7 +121,7 @@ impl Engine {
         }
     }
 
-    fn session(&self, id: ConnId) -> Result<&Session, Fault> {
+    pub(super) fn session(&self, id: ConnId) -> Result<&Session, Fault> {
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
             Some(Stage::Socket(socket)) => match &socket.kind {
                 SocketKind::Json(session) => Ok(session),
@@ -153,6 +151,7 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::History(_) => Received::RoomHistory,
     }
 }
 

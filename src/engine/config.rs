@@ -6,7 +6,9 @@ use crate::{
     auth::{SigningKey, Verifier},
     base::NodeId,
     conn::SocketKind,
-    http, ws,
+    http,
+    hub::HistoryConfig,
+    ws,
 };
 
 /// One shard's configuration: cheap to clone, the same on every shard.
@@ -46,6 +48,8 @@ pub struct Config {
     pub deflate_bytes_min: usize,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
+    /// What one shard's rooms keep.
+    pub history: Arc<HistoryConfig>,
 }
 
 impl Config {
@@ -90,6 +94,7 @@ impl Config {
             deflate_bytes_min: 1024,
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             channels: Arc::new(ChannelTemplates::default()),
+            history: Arc::new(HistoryConfig::for_tests()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod config;
 mod dev;
 mod drain;
 mod fan_out;
+mod history;
 mod http;
 mod output;
 mod parcel;
@@ -30,11 +31,11 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 pub use config::{ChannelTemplates, Config, DrainConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Parcel, Publish, Recovery, Tell};
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use writes::Wrote;
 
@@ -117,7 +118,7 @@ impl Engine {
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
             inflater: Inflater::new(),
-            home: Home::new(hash, prng.next_u64()),
+            home: Home::new(hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
             timers: timers::wheel(),
             tickets: 0,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::report::Report;
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
-    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
+    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply},
 };
 
 /// Who asked, and where the answer goes.
@@ -51,6 +51,8 @@ pub enum Ask {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
+        /// What the client has of the room.
+        since: Option<Position>,
     },
     Leave {
         key: RoomKey,
@@ -63,6 +65,13 @@ pub enum Ask {
         joins: u32,
     },
     Publish(Box<Publish>),
+    /// Messages that the room keeps: the first behind `since`, or the last ones.
+    History {
+        key: RoomKey,
+        caller: Caller,
+        since: Option<Position>,
+        limit: Option<u32>,
+    },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
@@ -79,9 +88,22 @@ pub struct Publish {
     pub from: UserName,
     pub payload: Payload,
     pub message_id: Option<MessageId>,
+    /// To be kept in the room's history.
+    pub persistent: bool,
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
     pub received_us: u64,
+}
+
+/// What a join brings of what the client has missed.
+#[derive(Debug)]
+pub enum Recovery {
+    /// It did not ask.
+    NotAsked,
+    /// All of it, in order.
+    Missed(Vec<Arc<Message>>),
+    /// That it would be all cannot be shown.
+    Impossible,
 }
 
 /// From a room's home shard, in the room's order.
@@ -92,8 +114,8 @@ pub enum Tell {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
-        epoch: u64,
-        offset: u64,
+        position: Position,
+        recovery: Recovery,
         joins: u32,
     },
     Left {

@@ -64,7 +64,12 @@ impl Engine {
     /// the largest rooms and the top talkers.
     pub(super) fn report(&mut self, top: bool) -> Report {
         self.count_connections();
-        self.metrics.rooms = self.home.len() as u64;
+        self.metrics.rooms = self.home.occupied() as u64;
+        let history = self.home.history_counts();
+        self.metrics.history_messages = history.messages;
+        self.metrics.history_bytes = history.bytes;
+        self.metrics.history_evicted = history.evicted;
+        self.metrics.history_repeated = history.repeated;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         Report {

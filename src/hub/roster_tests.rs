@@ -1,10 +1,13 @@
 //! The roster by table, and against a plain model under random joins, leaves, ends and reused slots.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 
-use super::{Home, LocalRoomId, Roster, Vacated};
+use super::{HistoryConfig, Home, LocalRoomId, Roster, Vacated};
 use crate::base::{ConnId, RoomKey, RoomName, ShardId, TenantName, hash::HashSeed, prng::Prng};
 
 const SHARD: ShardId = ShardId(2);
@@ -123,7 +126,7 @@ impl Model {
     fn new() -> Self {
         Self {
             roster: roster(),
-            home: Home::new(HashSeed::new(6), 1),
+            home: Home::new(HashSeed::new(6), 1, Arc::new(HistoryConfig::for_tests())),
             alive: BTreeMap::new(),
             wanted: BTreeSet::new(),
             joined: BTreeSet::new(),

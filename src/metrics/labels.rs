@@ -127,6 +127,7 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        RoomHistory = "room:history",
         /// No message of the protocol.
         Unknown = "unknown",
         Text = "text",
@@ -147,6 +148,7 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::RoomHistory
             | Self::Unknown => Protocol::Json,
         }
     }

@@ -41,6 +41,19 @@ pub struct ShardMetrics {
     /// Gauge: memberships of this shard's connections.
     pub room_subscriptions: u64,
 
+    /// Joins that brought all that the client had missed.
+    pub history_recovered: u64,
+    /// Joins that could not.
+    pub history_unrecoverable: u64,
+    /// Gauge: messages in the logs of this shard's rooms.
+    pub history_messages: u64,
+    /// Gauge: bytes of these logs.
+    pub history_bytes: u64,
+    /// Messages given up for others, before their time.
+    pub history_evicted: u64,
+    /// Sends that were acked as repeats.
+    pub history_repeated: u64,
+
     /// Faults told to clients, and breaches of HTTP and WebSocket.
     pub errors: CounterVec<ErrorType>,
     /// Frames given up.
@@ -77,6 +90,12 @@ impl ShardMetrics {
             message_latency: Histogram::default(),
             rooms: 0,
             room_subscriptions: 0,
+            history_recovered: 0,
+            history_unrecoverable: 0,
+            history_messages: 0,
+            history_bytes: 0,
+            history_evicted: 0,
+            history_repeated: 0,
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             outbound_queue_bytes: 0,

@@ -6,7 +6,9 @@ pub mod event;
 pub mod fault;
 pub mod json;
 
-pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
-pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
+pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Send};
+pub use event::{
+    Authenticated, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Reply,
+};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
