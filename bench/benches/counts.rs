@@ -57,6 +57,9 @@ count! { auth,
 
 count! { hub,
     publish_in_500_rooms: shards_2();
+    publish_persistent_in_500_rooms: shards_2();
+    publish_named_in_500_rooms: shards_2();
+    missed: messages_100(100);
     join_and_vacate: shards_1();
 }
 
@@ -69,6 +72,7 @@ count! { engine,
     publish_16: members_200(200);
     echo: bytes_128(128);
     reconnect: hs256();
+    recover: messages_100(100);
     fan_out: members_1000(1_000);
 }
 

@@ -20,7 +20,7 @@ const SHARDS: u16 = 3;
 const ROOMS: [&str; 3] = ["red", "green", "blue"];
 const PUBLISHERS: usize = 3;
 const LISTENERS: usize = 6;
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 100;
 const STEPS: usize = 500;
 
 /// Someone who outlives connections.
