@@ -47,7 +47,8 @@ fn publications(persistent: bool, is_named: bool) -> Work {
             let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
             let draft = Draft { key, from, payload, message_id, persistent };
             let published = home.publish(black_box(draft), NOW);
-            let is_accepted = matches!(&published, Ok(Published::Accepted { interests, .. }) if interests.len() == 2);
+            let is_accepted =
+                matches!(&published, Ok(Published::Accepted { interests, .. }) if interests.len() == 2);
             assert!(is_accepted, "somebody is there, and it is new");
             black_box(&published);
         }

@@ -110,9 +110,9 @@ impl Engine {
     }
 
     /// Whether half of what may wait for a client is room enough for these messages, beside what waits already. One
-    /// message alone has room when nothing else waits.
+    /// message alone has room when nothing else waits, and anything has with a client that is gone.
     fn has_room(&self, id: ConnId, messages: &[Arc<Message>]) -> bool {
-        let Some(conn) = self.conns.get(id.slot, id.generation) else { return false };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return true };
         let bytes: usize = messages.iter().map(|message| message.text_bytes()).sum();
         let fits = conn.outbox.has_room(bytes, self.config.outbox_bytes_max / 2);
         fits || (messages.len() <= 1 && conn.outbox.is_empty())

@@ -125,9 +125,16 @@ impl History {
     }
 
     /// Whether a message of about this many payload bytes could be kept in the room, were there nothing else.
-    pub(super) fn takes(&self, key: &RoomKey, payload_bytes: usize) -> Result<(), NotKept> {
+    pub(super) fn takes(
+        &self,
+        key: &RoomKey,
+        history: RoomHistory,
+        payload_bytes: usize,
+    ) -> Result<(), NotKept> {
+        // More than a message and a log can take beside the payload.
         const AROUND: u64 = 2048;
-        if self.keep_of(key).messages == 0 {
+        let log = history.log.and_then(|id| self.logs[id.0 as usize].as_ref());
+        if log.map_or_else(|| self.keep_of(key), Log::keep).messages == 0 {
             return Err(NotKept::NoHistory);
         }
         let fits = payload_bytes as u64 + AROUND <= self.config.bytes_max;
@@ -188,11 +195,18 @@ impl History {
         found
     }
 
-    /// The messages behind an offset, all of them; `None` when some are not there any more, or never were.
+    /// The messages behind an offset, all of them; `None` when some are not there any more, or never were, or when they
+    /// would not fit on a page.
     pub(super) fn since(&mut self, history: RoomHistory, offset: u64, now: Now) -> Option<Vec<Arc<Message>>> {
         let missed = history.last.checked_sub(offset)?;
-        let messages = self.expired(history, now).map(|log| log.last(missed).map(|it| it.cloned().collect()));
-        messages.unwrap_or((missed == 0).then(Vec::new))
+        let bytes_max = self.config.page_bytes_max;
+        let Some(log) = self.expired(history, now) else { return (missed == 0).then(Vec::new) };
+        let mut bytes = 0;
+        let fits = |message: &Arc<Message>| {
+            bytes += message.text_bytes();
+            (bytes <= bytes_max || missed == 1).then(|| Arc::clone(message))
+        };
+        log.last(missed)?.map(fits).collect()
     }
 
     /// The first messages behind an offset, or without one the last of all; as many as are asked for and fit on a page.
@@ -237,6 +251,9 @@ impl History {
                     self.freed(freed);
                     if self.log_mut(oldest).is_empty() {
                         self.drop_log(oldest, &mut gone);
+                        if Some(oldest) == grown {
+                            return;
+                        }
                     }
                 }
                 (None, None, None) => return,

@@ -89,7 +89,12 @@ impl Log {
     /// What the log itself takes with nothing in it, and the room that is kept for it.
     pub(super) fn own_bytes(&self) -> u64 {
         const ROOM: usize = 128;
-        (size_of::<Option<Self>>() + ROOM + self.key.room.as_str().len()) as u64
+        const AROUND: usize = size_of::<Option<Log>>() + size_of::<Repeats>() + ROOM;
+        (AROUND + self.key.room.as_str().len()) as u64
+    }
+
+    pub(super) fn keep(&self) -> Keep {
+        self.keep
     }
 
     /// The room's next message.

@@ -104,10 +104,11 @@ impl Home {
 
     /// A publication that is kept, or that its sender has named.
     fn publish_noted(&mut self, draft: Draft, now: Now) -> Result<Published<'_>, NotKept> {
+        let history = self.rooms.get(&draft.key).map(|room| room.history);
         if draft.persistent {
-            self.history.takes(&draft.key, draft.payload.len())?;
+            self.history.takes(&draft.key, history.unwrap_or_default(), draft.payload.len())?;
         }
-        if !self.rooms.contains_key(&draft.key) {
+        if history.is_none() {
             if !draft.persistent {
                 return Ok(to_nobody(self.prng.next_u64(), draft, now));
             }
