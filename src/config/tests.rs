@@ -334,9 +334,9 @@ rooms = [
     );
     let expected = [
         "ringway.toml:3: history.rooms[0].pattern: is missing",
+        "ringway.toml:4: history.rooms[1].messages = 10001: must be a whole number from 0 to 10000",
         "ringway.toml:4: history.rooms[1].pattern = \"a***\": must be a pattern of room names, like `orders.*` or \
          `orders.**`",
-        "ringway.toml:4: history.rooms[1].messages = 10001: must be a whole number from 0 to 10000",
         "ringway.toml:4: history.rooms[1].ttl_s = 0: must be a whole number from 1 to 2592000",
         "ringway.toml:5: history.rooms[2].size: is no setting",
         "ringway.toml:6: history.rooms[3] = \"a\": must be a table `{ pattern, messages, ttl_s }`",
