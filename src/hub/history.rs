@@ -11,8 +11,8 @@
 use std::{num::NonZeroU64, sync::Arc};
 
 use super::{
-    log::{Freed, Keep, Log, LogId, message_bytes},
     repeats::{Named, Repeats},
+    room_log::{Freed, Keep, Log, LogId, message_bytes},
 };
 use crate::{
     base::{HashSeed, Now, RoomKey, chunked::ChunkedVec, pattern::RoomPattern},

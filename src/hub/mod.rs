@@ -5,17 +5,17 @@ mod history;
 #[cfg(test)]
 mod history_tests;
 mod home;
-mod log;
 mod memberships;
 mod publish;
 mod repeats;
+mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
 
 pub use history::{HistoryConfig, HistoryCounts, NotKept};
 pub use home::{Home, Interest, Joining};
-pub use log::Keep;
 pub use memberships::LocalRoomId;
 pub use publish::{Draft, Published};
+pub use room_log::Keep;
 pub use roster::{Roster, Vacated};

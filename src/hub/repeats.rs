@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU64};
 
-use super::log::Keep;
+use super::room_log::Keep;
 use crate::{
     base::{HashSeed, Map, UserName, map_with_seed},
     model::MessageId,

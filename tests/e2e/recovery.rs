@@ -10,7 +10,6 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ringway::{base::Prng, shell::driver::Driver, ws::Opcode};
-use serde_json::Value;
 
 use crate::support::{Gateway, Received, Socket, Start, frame, token::token};
 
@@ -195,7 +194,7 @@ impl Client {
             let message = socket.expect("room:message");
             self.heard += 1;
             assert_eq!(message["offset"], self.heard, "{message}");
-            if message["payload"] == Value::from("end") {
+            if message["payload"] == "end" {
                 return true;
             }
         }

@@ -305,7 +305,7 @@ impl World {
 
     fn check(&self) {
         for (room, name) in ROOMS.iter().enumerate() {
-            let last = self.order.range((room, 0)..(room + 1, 0)).map(|((_, offset), _)| *offset).last();
+            let last = self.order.range((room, 0)..(room + 1, 0)).map(|((_, offset), _)| *offset).next_back();
             let count = self.order.range((room, 0)..(room + 1, 0)).count() as u64;
             assert_eq!(last.unwrap_or(0), count, "{name}: offsets are 1, 2, 3, ...");
             for (index, listener) in self.listeners.iter().enumerate() {
