@@ -7,6 +7,7 @@ use super::settings::{self, Settings};
 use crate::{
     auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
+    conn::QualityLimits,
     engine::{self, ChannelTemplates, DrainConfig},
     http,
     hub::{HistoryConfig, Keep},
@@ -108,6 +109,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         auth_timeout_ms: settings.auth.timeout_ms,
         heartbeat_interval_ms: settings.heartbeat.interval_ms,
         heartbeat_timeout_ms: settings.heartbeat.timeout_ms,
+        quality: quality(&settings.quality),
         expiring_notice_ms: settings.token.expiring_notice_s * 1_000,
         ws: ws::Limits {
             message_bytes_max: limits.message_bytes,
@@ -127,6 +129,16 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
+}
+
+fn quality(quality: &settings::Quality) -> QualityLimits {
+    QualityLimits {
+        excellent_us: quality.excellent_ms * 1_000,
+        good_us: quality.good_ms * 1_000,
+        good_loss_percent: quality.good_loss_percent,
+        fair_us: quality.fair_ms * 1_000,
+        fair_loss_percent: quality.fair_loss_percent,
+    }
 }
 
 fn none_if_zero(limit: u32) -> usize {

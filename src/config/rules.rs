@@ -47,6 +47,23 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         );
         refuse("heartbeat.timeout_ms", Some(heartbeat.timeout_ms.to_string()), reason);
     }
+    let quality = &settings.quality;
+    for (key, value, lower_key, lower) in [
+        ("quality.good_ms", quality.good_ms, "quality.excellent_ms", quality.excellent_ms),
+        ("quality.fair_ms", quality.fair_ms, "quality.good_ms", quality.good_ms),
+        (
+            "quality.fair_loss_percent",
+            quality.fair_loss_percent,
+            "quality.good_loss_percent",
+            quality.good_loss_percent,
+        ),
+    ] {
+        if value < lower {
+            let reason =
+                format!("must be at least {lower_key} ({lower}): else no connection is of that class");
+            refuse(key, Some(value.to_string()), reason);
+        }
+    }
     let limits = &settings.limits;
     if limits.outbox_bytes < limits.message_bytes {
         let reason = format!(

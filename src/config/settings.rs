@@ -23,6 +23,7 @@ pub struct Settings {
     pub http: Http,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
+    pub quality: Quality,
     pub limits: Limits,
     pub ws: Ws,
     pub channels: Channels,
@@ -99,6 +100,21 @@ pub struct Heartbeat {
     pub interval_ms: u64,
     /// Longer than the interval.
     pub timeout_ms: u64,
+}
+
+/// What makes a connection excellent, good or fair, by its pings; what is none of these is poor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quality {
+    /// Mean round trip, below.
+    pub excellent_ms: u32,
+    /// At least `excellent_ms`.
+    pub good_ms: u32,
+    /// Unanswered pings, below; an excellent connection has none.
+    pub good_loss_percent: u32,
+    /// At least `good_ms`.
+    pub fair_ms: u32,
+    /// At least `good_loss_percent`.
+    pub fair_loss_percent: u32,
 }
 
 /// Bounds.
@@ -225,6 +241,13 @@ impl Settings {
                 timeout_ms: 10_000,
             },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
+            quality: Quality {
+                excellent_ms: 50,
+                good_ms: 150,
+                good_loss_percent: 1,
+                fair_ms: 500,
+                fair_loss_percent: 5,
+            },
             limits: Limits {
                 message_bytes: 64 * 1024,
                 fragments: 1024,

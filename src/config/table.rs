@@ -37,6 +37,11 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "Who may connect. Without a secret and keys a secret is made for each run; production refuses to.",
     ),
     ("heartbeat", "Pings to clients. Any frame from a client counts as a sign of life."),
+    (
+        "quality",
+        "What a connection is called in reports, by its mean round trip and by how many of its last 128 pings were not \
+         answered before the next one. What is not even fair is poor.",
+    ),
     ("limits", "Bounds. What passes one is refused or closed with the documented code, and counted."),
     ("ws", "WebSocket options."),
     ("channels", "Short names for rooms."),
@@ -230,6 +235,31 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How long a client may be silent before it is closed with 4408. Longer than the interval.",
     )
     .plain(&["HEARTBEAT_TIMEOUT", "WS_PING_TIMEOUT_MS"]),
+    setting(
+        "quality.excellent_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.excellent_ms },
+        "An excellent connection's round trip is shorter. It has lost no ping.",
+    ),
+    setting(
+        "quality.good_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.good_ms },
+        "A good connection's round trip is shorter.",
+    ),
+    setting(
+        "quality.good_loss_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.quality.good_loss_percent },
+        "A good connection has lost less.",
+    ),
+    setting(
+        "quality.fair_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.fair_ms },
+        "A fair connection's round trip is shorter.",
+    ),
+    setting(
+        "quality.fair_loss_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.quality.fair_loss_percent },
+        "A fair connection has lost less.",
+    ),
     setting(
         "limits.message_bytes",
         &Number { unit: "bytes", range: 128..=64 << 20, at: |s| &mut s.limits.message_bytes },

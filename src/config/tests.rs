@@ -279,6 +279,14 @@ fn rules_say_why() {
             "heartbeat.timeout_ms: must be longer than heartbeat.interval_ms (60000 ms)",
         ),
         (
+            &[("quality.good_ms", "49")],
+            "flag --set: quality.good_ms = 49: must be at least quality.excellent_ms (50)",
+        ),
+        (
+            &[("quality.good_loss_percent", "6")],
+            "quality.fair_loss_percent: must be at least quality.good_loss_percent (6)",
+        ),
+        (
             &[("limits.outbox_bytes", "8192")],
             "flag --set: limits.outbox_bytes = 8192: must be at least limits.message_bytes (65536)",
         ),

@@ -29,7 +29,7 @@ pub struct Conn {
     pub is_excepted: bool,
 }
 
-const _: () = assert!(size_of::<Conn>() <= 136, "there is one per connection: growth is to be meant");
+const _: () = assert!(size_of::<Conn>() <= 168, "there is one per connection: growth is to be meant");
 
 impl Conn {
     /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
@@ -174,6 +174,8 @@ pub struct Session {
     pub tenant: TenantName,
     /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
     pub expires_at_ms: Option<NonZeroU64>,
+    /// When the connection got its first identity, in Unix seconds; it fits until 2106.
+    pub established_s: u32,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
 }
@@ -216,6 +218,7 @@ mod tests {
             user,
             tenant,
             expires_at_ms: expires_at_ms.and_then(NonZeroU64::new),
+            established_s: 0,
             expiry_announced: false,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     auth::{SigningKey, Verifier},
     base::NodeId,
-    conn::SocketKind,
+    conn::{QualityLimits, SocketKind},
     http,
     hub::HistoryConfig,
     ws,
@@ -32,6 +32,7 @@ pub struct Config {
     pub auth_timeout_ms: u64,
     pub heartbeat_interval_ms: u64,
     pub heartbeat_timeout_ms: u64,
+    pub quality: QualityLimits,
     /// How long before its end a token's connection is told; 0 is never.
     pub expiring_notice_ms: u64,
     pub ws: ws::Limits,
@@ -81,6 +82,7 @@ impl Config {
             auth_timeout_ms: 10_000,
             heartbeat_interval_ms: 30_000,
             heartbeat_timeout_ms: 60_000,
+            quality: QualityLimits::for_tests(),
             expiring_notice_ms: 60_000,
             ws: limits,
             echo: true,

@@ -19,12 +19,14 @@ mod history;
 mod http;
 mod output;
 mod parcel;
+mod quality;
 mod report;
 mod rooms;
 mod session;
 mod socket;
 mod survey;
 mod timers;
+mod traffic;
 mod upgrade;
 mod writes;
 
@@ -36,7 +38,9 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 pub use config::{ChannelTemplates, Config, DrainConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Parcel, Publish, Recovery, Tell};
+pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
+pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
@@ -45,7 +49,7 @@ use crate::{
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
     hub::{Home, LocalRoomId, Roster},
-    metrics::{Disconnect, Dropped, ShardMetrics},
+    metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
 };
 
@@ -104,6 +108,7 @@ pub struct Engine {
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
+    traffic: Traffic,
 }
 
 impl Engine {
@@ -136,6 +141,7 @@ impl Engine {
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
+            traffic: Traffic::default(),
             prng,
             config,
         }
@@ -160,7 +166,7 @@ impl Engine {
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
-            Input::Facts(facts) => self.facts = facts,
+            Input::Facts(facts) => self.learn(facts, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::report::Report;
+use super::{report::Report, survey::Want};
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
     model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply},
@@ -75,8 +75,7 @@ pub enum Ask {
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
-        /// Its largest rooms and top talkers are wanted, too.
-        top: bool,
+        want: Want,
     },
 }
 

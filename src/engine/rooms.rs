@@ -45,8 +45,8 @@ impl Engine {
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
-            Ask::Survey { survey, top } => {
-                let report = Box::new(self.report(top));
+            Ask::Survey { survey, want } => {
+                let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }

@@ -43,7 +43,10 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
-                let session = session_of(identity);
+                let mut session = session_of(identity, now);
+                if let SocketKind::Json(old) = &socket.kind {
+                    session.established_s = old.established_s;
+                }
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
                     user: session.user.clone(),
@@ -116,14 +119,15 @@ impl Engine {
     }
 }
 
-/// A verified identity as the connection keeps it.
-pub(super) fn session_of(identity: Identity) -> Session {
+/// A verified identity as the connection keeps it, from now on.
+pub(super) fn session_of(identity: Identity, now: Now) -> Session {
     Session {
         user: identity.user,
         tenant: identity.tenant,
         expires_at_ms: identity
             .expires_at_s
             .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN)),
+        established_s: now.unix_s() as u32,
         expiry_announced: false,
     }
 }

@@ -124,7 +124,7 @@ impl Engine {
             Some(Ok(identity)) => {
                 let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
                 if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity));
+                    socket.kind = SocketKind::Json(session_of(identity, now));
                 }
                 self.established(id, now);
             }

@@ -105,6 +105,7 @@ impl Shard {
             user: UserName::parse("ada").unwrap(),
             tenant: TenantName::default_tenant(),
             expires_at_ms: None,
+            established_s: 0,
             expiry_announced: false,
         };
         self.add(Some(socket(SocketKind::Json(session), deflate)))

@@ -224,6 +224,18 @@ labels!(
 );
 
 labels!(
+    /// How good a connection is, by its round trips and lost pings.
+    QualityClass {
+        Excellent = "excellent",
+        Good = "good",
+        Fair = "fair",
+        Poor = "poor",
+        /// No ping has come to anything yet.
+        Unknown = "unknown",
+    }
+);
+
+labels!(
     /// Whether a token that may be in the cache was there.
     AuthCache {
         Hit = "hit",
@@ -259,5 +271,6 @@ mod tests {
         check::<ErrorType>();
         check::<Dropped>();
         check::<AuthCache>();
+        check::<QualityClass>();
     }
 }

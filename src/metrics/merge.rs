@@ -118,6 +118,8 @@ impl Merge<'_> {
         });
         let help = "Round trips of WebSocket ping and pong, in ms.";
         self.histogram("websocket_connection_rtt_ms", help, |it| &it.rtt);
+        let help = "Connections by round trips and lost pings.";
+        self.gauge_vec("websocket_connection_quality", help, "quality", |it| &it.quality);
     }
 
     fn node(&mut self, node: &NodeStats<'_>) {
@@ -177,12 +179,26 @@ impl Merge<'_> {
     }
 
     fn counter_vec<L: Label>(&mut self, name: &str, help: &str, label: &str, pick: Pick<CounterVec<L>>) {
+        let series = self.by_label(label, pick, counter);
+        self.family(MetricType::COUNTER, name, help, series);
+    }
+
+    fn gauge_vec<L: Label>(&mut self, name: &str, help: &str, label: &str, pick: Pick<CounterVec<L>>) {
+        let series = self.by_label(label, pick, gauge);
+        self.family(MetricType::GAUGE, name, help, series);
+    }
+
+    fn by_label<L: Label>(
+        &self,
+        label: &str,
+        pick: Pick<CounterVec<L>>,
+        metric: fn(f64) -> Metric,
+    ) -> Vec<Metric> {
         let series = L::ALL.iter().map(|&value| {
             let total: u64 = self.shards.iter().map(|it| pick(it).get(value)).sum();
-            labelled(counter(total as f64), &[(label, value.as_str())])
+            labelled(metric(total as f64), &[(label, value.as_str())])
         });
-        let series = series.collect();
-        self.family(MetricType::COUNTER, name, help, series);
+        series.collect()
     }
 
     /// A type has a series from the start with the protocol that it belongs to, and with others once it was counted.

@@ -4,7 +4,7 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, Received, Reject, Sent},
+    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, Received, Reject, Sent},
 };
 use crate::base::ShardId;
 
@@ -71,6 +71,8 @@ pub struct ShardMetrics {
     pub mailbox_full: u64,
     /// Round trips of WebSocket ping and pong.
     pub rtt: Histogram,
+    /// Gauge: connections with an identity.
+    pub quality: CounterVec<QualityClass>,
 }
 
 impl ShardMetrics {
@@ -104,6 +106,7 @@ impl ShardMetrics {
             mailbox_depth: 0,
             mailbox_full: 0,
             rtt: Histogram::default(),
+            quality: CounterVec::default(),
         }
     }
 }

@@ -8,8 +8,8 @@ use super::strict_parser::{Dialect, Samples, parse};
 use crate::{
     base::{ShardId, TenantName},
     metrics::{
-        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, Received, Reject, Sent,
-        ShardMetrics, Status, active::TENANTS_MAX, merge,
+        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, Received, Reject,
+        Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
     },
 };
 
@@ -57,6 +57,8 @@ fn shard(number: u16) -> ShardMetrics {
     it.mailbox_depth = 8 * n;
     it.mailbox_full = n;
     it.rtt.observe_us(20_000_000);
+    it.quality.add(QualityClass::Excellent, 2 * n);
+    it.quality.inc(QualityClass::Poor);
     it
 }
 
