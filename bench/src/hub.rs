@@ -1,10 +1,14 @@
 //! A home shard: the order of a room's publications, and what is kept of them.
 
-use std::{hint::black_box, sync::Arc};
+use std::{
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use ringway::{
-    base::{HashSeed, Now, RoomKey, RoomName, ShardId, TenantName, UserName},
-    hub::{Draft, HistoryConfig, Home, Keep, Published},
+    base::{HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
+    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
     model::{MessageId, Payload, Position},
 };
 
@@ -35,8 +39,8 @@ fn publications(persistent: bool, is_named: bool) -> Work {
     let (from, payload) = sender();
     let keys: Vec<RoomKey> = (0..ROOMS).map(key).collect();
     for key in &keys {
-        home.join(key, ShardId(0));
-        home.join(key, ShardId(1));
+        join(&mut home, key, ShardId(0));
+        join(&mut home, key, ShardId(1));
     }
     let mut number = 0_u32;
     ready(move || {
@@ -45,7 +49,7 @@ fn publications(persistent: bool, is_named: bool) -> Work {
             // As long in every run.
             let message_id = is_named.then(|| MessageId::parse(&format!("{number:016}"))).flatten();
             let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
-            let draft = Draft { key, from, payload, message_id, persistent };
+            let draft = Draft { key, from, sender: SenderId::BACKEND, payload, message_id, persistent };
             let published = home.publish(black_box(draft), NOW);
             let is_accepted =
                 matches!(&published, Ok(Published::Accepted { interests, .. }) if interests.len() == 2);
@@ -60,10 +64,11 @@ pub fn missed(count: u32) -> Work {
     let mut home = home(count);
     let (from, payload) = sender();
     let key = key(0);
-    let epoch = home.join(&key, ShardId(0)).position.epoch;
+    let epoch = join(&mut home, &key, ShardId(0)).position.epoch;
     for _ in 0..count {
         let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
-        let draft = Draft { key, from, payload, message_id: None, persistent: true };
+        let draft =
+            Draft { key, from, sender: SenderId::BACKEND, payload, message_id: None, persistent: true };
         assert!(home.publish(draft, NOW).is_ok(), "the room keeps messages");
     }
     ready(move || {
@@ -76,11 +81,11 @@ pub fn missed(count: u32) -> Work {
 pub fn join_and_vacate() -> Work {
     let mut home = home(KEPT);
     (0..ROOMS).for_each(|room| {
-        home.join(&key(room), ShardId(0));
+        join(&mut home, &key(room), ShardId(0));
     });
     let key = key(ROOMS);
     ready(move || {
-        let joining = home.join(black_box(&key), ShardId(0));
+        let joining = join(&mut home, black_box(&key), ShardId(0));
         home.vacate(&key, ShardId(0), joining.joins);
     })
 }
@@ -95,7 +100,14 @@ fn home(messages: u32) -> Home {
         page_messages_max: 1000,
         page_bytes_max: 1 << 20,
     };
-    Home::new(HashSeed::new(1), 7, Arc::new(history))
+    // Without limits, as outside production.
+    let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 3_600_000 };
+    Home::new(limits, HashSeed::new(1), 7, Arc::new(history))
+}
+
+fn join(home: &mut Home, key: &RoomKey, shard: ShardId) -> Joining {
+    let joiner = Joiner { peer: IpAddr::from(Ipv4Addr::LOCALHOST).into(), is_relay: false };
+    home.join(key, shard, joiner, NOW).expect("creating rooms is not limited")
 }
 
 /// Who publishes, and 128 bytes of what.

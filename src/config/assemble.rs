@@ -8,9 +8,9 @@ use crate::{
     auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
     conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig},
+    engine::{self, ChannelTemplates, DrainConfig, RequestsConfig},
     http,
-    hub::{HistoryConfig, Keep},
+    hub::{HistoryConfig, Keep, PendingLimits},
     shell::driver::Driver,
     ws,
 };
@@ -122,9 +122,12 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
         rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
         connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
+        requests: requests(&settings.requests, machine.shards),
         drain: drain(&settings.drain, machine.shards),
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
@@ -165,6 +168,18 @@ fn history(history: &settings::History, outbox_bytes: usize, shards: u16) -> His
         bytes_max: history.memory_bytes / u64::from(shards.max(1)),
         page_messages_max: history.page_messages,
         page_bytes_max: outbox_bytes / 2,
+    }
+}
+
+/// The node's bound, shared out to its shards.
+fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
+    RequestsConfig {
+        timeout_ms: requests.timeout_ms,
+        timeout_ms_max: requests.timeout_max_ms,
+        pending_max: PendingLimits {
+            per_connection: none_if_zero(requests.per_connection),
+            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+        },
     }
 }
 

@@ -72,6 +72,14 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         );
         refuse("limits.outbox_bytes", Some(limits.outbox_bytes.to_string()), reason);
     }
+    let requests = &settings.requests;
+    if requests.timeout_max_ms < requests.timeout_ms {
+        let reason = format!(
+            "must be at least requests.timeout_ms ({} ms), what a request waits that does not say",
+            requests.timeout_ms
+        );
+        refuse("requests.timeout_max_ms", Some(requests.timeout_max_ms.to_string()), reason);
+    }
     let needed = u64::from(settings.server.shards.max(1)) * (limits.message_bytes as u64 + 4096);
     if settings.history.memory_bytes < needed {
         let reason = format!(

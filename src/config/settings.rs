@@ -25,7 +25,9 @@ pub struct Settings {
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
+    pub requests: Requests,
     pub ws: Ws,
+    pub relay: Relay,
     pub channels: Channels,
     pub history: History,
     pub token: Token,
@@ -126,10 +128,25 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// 0: none.
     pub rooms_per_connection: u32,
+    /// Rooms that may be created from one address in a minute; 0: no limit.
+    pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
+}
+
+/// Requests from one client, or the backend, to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// How long one waits that does not say.
+    pub timeout_ms: u64,
+    /// The longest that one may say. At least `timeout_ms`.
+    pub timeout_max_ms: u64,
+    /// How many of one connection may wait; 0: as many as of all.
+    pub per_connection: u32,
+    /// How many may wait on the node.
+    pub total: u32,
 }
 
 /// WebSocket options.
@@ -139,6 +156,13 @@ pub struct Ws {
     pub deflate: bool,
     /// Smaller messages are not compressed.
     pub deflate_min_bytes: usize,
+}
+
+/// Relay v1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relay {
+    /// How long a room that was joined over relay only lasts without traffic; 0: as long as it has members.
+    pub room_ttl_s: u64,
 }
 
 /// Short names for rooms.
@@ -253,10 +277,18 @@ impl Settings {
                 fragments: 1024,
                 outbox_bytes: 1024 * 1024,
                 rooms_per_connection: 1000,
+                room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
                 mailbox_parcels: 8192,
             },
+            requests: Requests {
+                timeout_ms: 15_000,
+                timeout_max_ms: 120_000,
+                per_connection: 128,
+                total: 100_000,
+            },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
+            relay: Relay { room_ttl_s: 3600 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
             history: History {
                 enabled: true,

@@ -9,4 +9,4 @@ mod stage;
 pub use keepalive::{Beat, Keepalive};
 pub use outbox::{FrameStore, Outbox, SLICES_MAX};
 pub use quality::{Quality, QualityLimits};
-pub use stage::{Conn, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};
+pub use stage::{Conn, Encoding, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};

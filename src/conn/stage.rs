@@ -6,7 +6,7 @@ use super::{Keepalive, Outbox};
 use crate::{
     base::{ConnId, TenantName, UserName},
     http::HeadScanner,
-    metrics::Disconnect,
+    metrics::{Disconnect, Protocol},
     ws::{Decoder, deflate::Agreed},
 };
 
@@ -52,6 +52,17 @@ impl Conn {
         if !self.dirty {
             self.dirty = true;
             list.push(id);
+        }
+    }
+
+    /// Whose the connection is, while it is an open socket with an identity.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Socket(socket) => match &socket.kind {
+                SocketKind::Json(session) => Some(session),
+                SocketKind::Echo | SocketKind::Pending { .. } => None,
+            },
+            Stage::Http(_) | Stage::Closing { .. } => None,
         }
     }
 
@@ -152,8 +163,37 @@ impl HttpStage {
 pub struct Socket {
     pub decoder: Decoder,
     pub kind: SocketKind,
-    pub deflate: Option<Agreed>,
+    pub encoding: Encoding,
     pub keepalive: Keepalive,
+}
+
+/// How a connection gets its messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// As text.
+    Plain,
+    /// As text, compressed where that is worth it.
+    Deflate(Agreed),
+    /// Publications as relay v1 has them, never compressed since ciphertext is not worth it; all else as text.
+    Relay,
+}
+
+impl Encoding {
+    /// What was agreed on compression, if anything.
+    pub fn deflate(self) -> Option<Agreed> {
+        match self {
+            Self::Deflate(agreed) => Some(agreed),
+            Self::Plain | Self::Relay => None,
+        }
+    }
+
+    /// The label of a client's messages in the metrics.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Plain | Self::Deflate(_) => Protocol::Json,
+            Self::Relay => Protocol::Relay,
+        }
+    }
 }
 
 /// What an open WebSocket speaks.
@@ -161,9 +201,9 @@ pub struct Socket {
 pub enum SocketKind {
     /// Sends everything back.
     Echo,
-    /// JSON v1 without an identity yet.
+    /// JSON v1, or relay v1, without an identity yet.
     Pending { deadline_ms: u64 },
-    /// JSON v1.
+    /// JSON v1, or relay v1, which is JSON v1 but for publications: see [`Socket::encoding`].
     Json(Session),
 }
 

@@ -3,15 +3,16 @@
 use super::{Ask, Caller, Engine, Publish};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
-    conn::{Session, SocketKind, Stage},
-    metrics::{ErrorType, Protocol, Received},
+    conn::{Encoding, Session, SocketKind, Stage},
+    metrics::{ErrorType, Received},
     model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
 
 impl Engine {
     /// One call of a client.
     pub(super) fn call(&mut self, id: ConnId, call: Call<'_>, now: Now) {
-        self.metrics.received.inc(received_type(&call.command), Protocol::Json);
+        let Some(protocol) = self.encoding(id).map(Encoding::protocol) else { return };
+        self.metrics.received.inc(received_type(&call.command), protocol);
         let done = match call.command {
             Command::Ping => {
                 self.tell(id, &Event::Pong { timestamp: now.unix_ms }, now);
@@ -31,8 +32,11 @@ impl Engine {
                 .channel(id, &channel)
                 .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
+            Command::Relay(relay) => self.relay(id, relay, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
             Command::History(history) => self.ask_history(id, call.id.clone(), &history),
+            Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
+            Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -52,13 +56,14 @@ impl Engine {
     fn join(&mut self, id: ConnId, call: Option<CorrelationId>, join: Join<'_>) -> Result<(), Fault> {
         let session = self.session(id)?;
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
+        let joiner = self.joiner(id, &key)?;
         if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
             let text =
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
         let Join { metadata, since, .. } = join;
-        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, since });
+        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, joiner, since });
         Ok(())
     }
 
@@ -149,9 +154,11 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Leave { .. } => Received::RoomLeave,
         Command::Subscribe { .. } => Received::Subscribe,
         Command::Unsubscribe { .. } => Received::Unsubscribe,
-        Command::Send(_) => Received::RoomSend,
+        Command::Send(_) | Command::Relay(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
         Command::History(_) => Received::RoomHistory,
+        Command::Request(_) => Received::Request,
+        Command::Response(_) => Received::Response,
     }
 }
 
@@ -160,12 +167,14 @@ fn error_type(code: FaultCode) -> ErrorType {
         FaultCode::Unauthenticated => ErrorType::Unauthenticated,
         FaultCode::Forbidden => ErrorType::Forbidden,
         FaultCode::NotFound => ErrorType::NotFound,
+        FaultCode::NoTarget => ErrorType::NoTarget,
         FaultCode::Conflict => ErrorType::Conflict,
         FaultCode::TooLarge => ErrorType::TooLarge,
         FaultCode::RateLimited => ErrorType::RateLimited,
         FaultCode::BadRequest => ErrorType::BadRequest,
         FaultCode::UnknownType => ErrorType::UnknownType,
         FaultCode::Unavailable => ErrorType::Unavailable,
+        FaultCode::Timeout => ErrorType::Timeout,
         FaultCode::Internal => ErrorType::Internal,
     }
 }

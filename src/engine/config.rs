@@ -7,7 +7,7 @@ use crate::{
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
-    hub::HistoryConfig,
+    hub::{HistoryConfig, PendingLimits},
     ws,
 };
 
@@ -43,10 +43,15 @@ pub struct Config {
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
     pub rooms_per_connection_max: usize,
+    /// Rooms of this home that may be created from one address in a minute; 0 is no limit.
+    pub room_creates_per_ip_per_min: u32,
+    /// How long a room that was joined over relay only lasts without traffic; 0 is no limit.
+    pub relay_room_ttl_ms: u64,
     /// Connections of the whole node; 0 is no limit.
     pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
+    pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
     /// What one shard's rooms keep.
@@ -91,14 +96,31 @@ impl Config {
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
             rooms_per_connection_max: 1000,
+            room_creates_per_ip_per_min: 0,
+            relay_room_ttl_ms: 3_600_000,
             connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
+            requests: RequestsConfig {
+                timeout_ms: 15_000,
+                timeout_ms_max: 120_000,
+                pending_max: PendingLimits { per_connection: 128, total: 1000 },
+            },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             channels: Arc::new(ChannelTemplates::default()),
             history: Arc::new(HistoryConfig::for_tests()),
         }
     }
+}
+
+/// How long requests wait for their answer, and how many of a shard's.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestsConfig {
+    /// Where the request does not say.
+    pub timeout_ms: u64,
+    /// The longest that a request may say.
+    pub timeout_ms_max: u64,
+    pub pending_max: PendingLimits,
 }
 
 /// How a node leaves.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Ask, Caller, Engine, Recovery};
 use crate::{
     base::{ConnId, Now, RoomKey},
-    fanout::Recipients,
+    fanout::{Delivered, Recipients},
     hub::NotKept,
     metrics::{Protocol, Sent},
     model::{CorrelationId, Event, Fault, FaultCode, History, Message, Position, Reply},
@@ -87,7 +87,9 @@ impl Engine {
             let except = [const { None }; RUN_EVENTS];
             let (member, full) = (std::iter::once(conn), &mut self.full);
             let delivered = recipients.deliver(member, &mut frames, &except[..run.len()], full);
-            self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
+            let Delivered { json, relay } = delivered;
+            self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, json);
+            self.metrics.sent.add(Sent::RoomMessage, Protocol::Relay, relay);
         }
         self.close_slow(now);
     }

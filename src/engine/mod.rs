@@ -20,7 +20,9 @@ mod http;
 mod output;
 mod parcel;
 mod quality;
+mod relay;
 mod report;
+mod requests;
 mod rooms;
 mod session;
 mod socket;
@@ -35,9 +37,9 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
-pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Recovery, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -48,7 +50,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Home, LocalRoomId, Roster},
+    hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
 };
@@ -83,6 +85,7 @@ pub struct Engine {
     inflater: Inflater,
     home: Home,
     roster: Roster,
+    directory: Directory,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -105,6 +108,7 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -116,6 +120,10 @@ impl Engine {
     pub fn new(shard: ShardId, config: Config, seed: u64) -> Self {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
+        let limits = HomeLimits {
+            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            ephemeral_ttl_ms: config.relay_room_ttl_ms,
+        };
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
@@ -123,8 +131,9 @@ impl Engine {
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
             inflater: Inflater::new(),
-            home: Home::new(hash, prng.next_u64(), Arc::clone(&config.history)),
+            home: Home::new(limits, hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
+            directory: Directory::new(hash),
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -138,6 +147,7 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -259,7 +269,7 @@ impl Engine {
     }
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
-        self.leave_all(id);
+        self.end_session(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

@@ -1,16 +1,17 @@
 //! What one shard sends another.
 //!
-//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there. A
-//! shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
-//! bounded and gets used up: a `Vacate` for each membership that ends, and what the requests ask that were read behind
+//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard, or to one that has a part in a request, and makes it
+//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
+//! bounded and gets used up: a `Vacate` for each membership that ends, a word for each request of a connection that ends, and what the requests ask that were read behind
 //! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
 
 use super::{report::Report, survey::Want};
 use crate::{
-    base::{ConnId, RoomKey, ShardId, UserName},
-    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply},
+    base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
+    hub::Joiner,
+    model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply, Requested},
 };
 
 /// Who asked, and where the answer goes.
@@ -25,6 +26,13 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+        }
+    }
+
+    /// From whom its publications are.
+    pub fn sender(&self, node: NodeId) -> SenderId {
+        match self {
+            Self::Client { conn, .. } => SenderId::of(*conn, node),
         }
     }
 
@@ -43,7 +51,7 @@ pub enum Parcel {
     Tell(Tell),
 }
 
-/// To the shard that orders a room, or that has something to report.
+/// To the shard that orders a room, that has something to report, or that has a part in a request.
 #[derive(Debug)]
 pub enum Ask {
     Join {
@@ -51,6 +59,7 @@ pub enum Ask {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
+        joiner: Joiner,
         /// What the client has of the room.
         since: Option<Position>,
     },
@@ -72,6 +81,35 @@ pub enum Ask {
         since: Option<Position>,
         limit: Option<u32>,
     },
+    /// Whom a request can be put to.
+    Locate {
+        request: RequestId,
+        sought: Sought,
+    },
+    /// Who was found; nobody is an answer, too.
+    Located {
+        request: RequestId,
+        found: Option<ConnId>,
+    },
+    /// Put a request to a connection.
+    Request {
+        request: RequestId,
+        to: ConnId,
+        letter: Box<Letter>,
+    },
+    /// What the connection says that was asked; nothing when it is gone, or never was there.
+    Respond {
+        request: RequestId,
+        from: ConnId,
+        answer: Option<Answer>,
+        /// Who wants to know whether the answer counted.
+        caller: Option<Caller>,
+    },
+    /// Nobody waits for the connection's answer any more.
+    Withdraw {
+        request: RequestId,
+        conn: ConnId,
+    },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
@@ -92,6 +130,27 @@ pub struct Publish {
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
     pub received_us: u64,
+}
+
+/// Somebody to put a request to.
+#[derive(Clone, Debug)]
+pub enum Sought {
+    /// A connection of this user.
+    User { tenant: TenantName, user: UserName },
+    /// A member of this room; its home says on which shard.
+    Room(RoomKey),
+    /// A member of this room on the shard that is asked.
+    Member(RoomKey),
+}
+
+/// A request on its way to the connection that is to answer.
+#[derive(Debug)]
+pub struct Letter {
+    /// Only connections of this tenant get it.
+    pub tenant: TenantName,
+    /// Monotonic milliseconds.
+    pub deadline_ms: u64,
+    pub request: Requested,
 }
 
 /// What a join brings of what the client has missed.
@@ -117,10 +176,21 @@ pub enum Tell {
         recovery: Recovery,
         joins: u32,
     },
+    /// The join came to nothing.
+    Refused {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        fault: Fault,
+    },
     Left {
         key: RoomKey,
         conn: ConnId,
         call: Option<CorrelationId>,
+    },
+    /// The room is over, and so is every membership that it had.
+    Ended {
+        key: RoomKey,
     },
     Published {
         message: Arc<Message>,

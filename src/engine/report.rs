@@ -73,6 +73,7 @@ impl Engine {
         self.metrics.history_evicted = history.evicted;
         self.metrics.history_repeated = history.repeated;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
+        self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {
             shard: self.shard,
@@ -102,9 +103,12 @@ impl Engine {
                 Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
                 Stage::Socket(socket) => match &socket.kind {
                     SocketKind::Echo => active.opened(None, Status::Pending, Protocol::Echo),
-                    SocketKind::Pending { .. } => active.opened(None, Status::Pending, Protocol::Json),
+                    SocketKind::Pending { .. } => {
+                        active.opened(None, Status::Pending, socket.encoding.protocol());
+                    }
                     SocketKind::Json(session) => {
-                        active.opened(Some(&session.tenant), Status::Authenticated, Protocol::Json);
+                        let protocol = socket.encoding.protocol();
+                        active.opened(Some(&session.tenant), Status::Authenticated, protocol);
                         classes.inc(self.config.quality.class(socket.keepalive.quality()));
                     }
                 },

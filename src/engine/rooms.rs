@@ -35,16 +35,27 @@ impl Engine {
     /// As a home shard.
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { key, conn, call, metadata, since } => {
-                let Joining { position, joins } = self.home.join(&key, from);
-                let recovery = self.recovery(&key, since, now);
-                let tell = Tell::Joined { key, conn, call, metadata, position, recovery, joins };
+            Ask::Join { key, conn, call, metadata, joiner, since } => {
+                let tell = match self.home.join(&key, from, joiner, now) {
+                    Ok(Joining { position, joins }) => {
+                        let recovery = self.recovery(&key, since, now);
+                        Tell::Joined { key, conn, call, metadata, position, recovery, joins }
+                    }
+                    Err(too_many) => Tell::Refused { key, conn, call, fault: self.too_many(too_many) },
+                };
                 self.send(from, Parcel::Tell(tell));
             }
             Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
             Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
+            Ask::Locate { request, sought } => self.locate(request, sought),
+            Ask::Located { request, found } => self.located(request, found, now),
+            Ask::Request { request, to, letter } => self.requested(request, to, *letter, now),
+            Ask::Respond { request, from, answer, caller } => {
+                self.responded(request, from, answer, caller, now);
+            }
+            Ask::Withdraw { request, conn } => self.withdrawn(request, conn),
             Ask::Survey { survey, want } => {
                 let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
@@ -65,7 +76,8 @@ impl Engine {
     /// Gives a publication its place in the room's order and sends it to every shard with members.
     fn publish(&mut self, publish: Publish, now: Now) {
         let Publish { key, caller, from, payload, message_id, persistent, echo, received_us } = publish;
-        let draft = Draft { key, from, payload, message_id, persistent };
+        let sender = caller.sender(self.config.node);
+        let draft = Draft { key, from, sender, payload, message_id, persistent };
         let (message, interests) = match self.home.publish(draft, now) {
             Ok(Published::Accepted { message, interests }) => (message, interests),
             Ok(Published::Repeat { id, offset }) => {
@@ -148,6 +160,15 @@ impl Engine {
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
                 self.replay(conn, &missed.unwrap_or_default(), now);
             }
+            Tell::Refused { key, conn, call, fault } => {
+                // Who ended left all rooms then, those that it was joining among them.
+                if !self.is_open(conn) {
+                    return;
+                }
+                let vacated = self.roster.refused(conn, &key);
+                self.vacate(vacated);
+                self.refuse(conn, call, fault, now);
+            }
             Tell::Left { key, conn, call } => {
                 // Who ended left all rooms then, and another may have the slot by now.
                 if !self.is_open(conn) {
@@ -164,6 +185,7 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
+            Tell::Ended { key } => self.room_ended(key, now),
             Tell::Published { message, except, received_us } => {
                 if let Some(room) = self.roster.local(&message.key) {
                     self.held.add(room, Publication { message, except, received_us }, now.mono_us);

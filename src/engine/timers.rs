@@ -27,8 +27,14 @@ pub(super) fn wheel() -> Wheel<Ticket> {
 impl Engine {
     /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let parts =
-            [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms(), self.home.sweep_due_ms()];
+        let parts = [
+            self.timers.next_due_ms(),
+            self.home.due_ms(),
+            self.home.sweep_due_ms(),
+            self.surveys.due_ms(),
+            self.requests.due_ms(),
+            self.drain_due_ms(),
+        ];
         parts.into_iter().flatten().min()
     }
 
@@ -55,7 +61,9 @@ impl Engine {
             self.meet_deadlines(id, now);
         }
         self.due = due;
+        self.end_rooms(now);
         self.expire_surveys(now);
+        self.expire_requests(now);
         self.drain_step(now);
         self.home.sweep(now);
         self.take_own_parcels(now);

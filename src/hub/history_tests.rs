@@ -1,13 +1,21 @@
 //! What rooms keep, by table and against a plain model: order, age, sizes, repeats, and one bound for all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Draft, HistoryConfig, Home, Keep, NotKept, Published};
+use super::{
+    Draft, HistoryConfig, HistoryCounts, Home, HomeLimits, Joiner, Joining, Keep, NotKept, Published,
+};
 use crate::{
-    base::{HashSeed, Now, RoomKey, RoomName, RoomPattern, ShardId, TenantName, UserName, prng::Prng},
+    base::{
+        HashSeed, Now, RoomKey, RoomName, RoomPattern, SenderId, ShardId, TenantName, UserName, prng::Prng,
+    },
     model::{Json, Message, MessageId, Payload, Position},
 };
 
@@ -25,7 +33,7 @@ fn at(s: u64) -> Now {
 fn draft(room: &str, payload: &str) -> Draft {
     let payload = Payload::Json(Json::from_checked(Bytes::copy_from_slice(payload.as_bytes())));
     let from = UserName::parse("ada").unwrap();
-    Draft { key: key(room), from, payload, message_id: None, persistent: true }
+    Draft { key: key(room), from, sender: SenderId::BACKEND, payload, message_id: None, persistent: true }
 }
 
 fn named(room: &str, user: &str, id: &str, persistent: bool) -> Draft {
@@ -45,7 +53,17 @@ fn texts(messages: &[Arc<Message>]) -> Vec<String> {
 }
 
 fn home_with(config: HistoryConfig) -> Home {
-    Home::new(HashSeed::new(1), 7, Arc::new(config))
+    let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 60_000 };
+    Home::new(limits, HashSeed::new(1), 7, Arc::new(config))
+}
+
+fn join(home: &mut Home, room: &str) -> Joining {
+    join_over(home, room, false)
+}
+
+fn join_over(home: &mut Home, room: &str, is_relay: bool) -> Joining {
+    let joiner = Joiner { peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(), is_relay };
+    home.join(&key(room), SHARD, joiner, at(0)).unwrap()
 }
 
 fn home(messages: u32, seconds: u32) -> Home {
@@ -82,14 +100,14 @@ fn some(texts: &[&str]) -> Option<Vec<String>> {
 #[test]
 fn offsets_count_what_is_kept() {
     let mut home = home(3, 60);
-    let before = home.join(&key("a"), SHARD).position;
+    let before = join(&mut home, "a").position;
     assert_eq!(before.offset, 0);
     assert_eq!(missed(&mut home, "a", 0, at(0)), some(&[]));
     for (payload, persistent, offset) in [("1", true, 1), ("2", false, 0), ("3", true, 2), ("4", true, 3)] {
         let draft = Draft { persistent, ..draft("a", payload) };
         assert_eq!(publish(&mut home, draft, at(0)), (offset, true), "{payload}");
     }
-    let after = home.join(&key("a"), SHARD).position;
+    let after = join(&mut home, "a").position;
     assert_eq!((after.offset, after.epoch), (3, before.epoch));
     assert_eq!(missed(&mut home, "a", 0, at(0)), some(&["1", "3", "4"]));
     assert_eq!(missed(&mut home, "a", 2, at(0)), some(&["4"]));
@@ -123,13 +141,13 @@ fn what_is_too_old_is_not_shown_and_then_not_kept() {
     assert!(home.is_empty(), "with its last message the room goes, which nobody is in");
     assert_eq!((home.history_counts().messages, home.history_counts().bytes), (0, 0));
     assert_eq!(home.sweep_due_ms(), None);
-    assert_ne!(home.join(&key("a"), SHARD).position.epoch, epoch);
+    assert_ne!(join(&mut home, "a").position.epoch, epoch);
 }
 
 #[test]
 fn with_members_a_room_outlives_its_history_and_the_other_way_round() {
     let mut home = home(100, 10);
-    let joins = home.join(&key("a"), SHARD).joins;
+    let joins = join(&mut home, "a").joins;
     publish(&mut home, draft("a", "1"), at(0));
     home.sweep(at(20));
     assert_eq!((home.history_counts().messages, home.occupied()), (0, 1));
@@ -139,7 +157,7 @@ fn with_members_a_room_outlives_its_history_and_the_other_way_round() {
     home.vacate(&key("a"), SHARD, joins);
     assert_eq!((home.occupied(), home.is_empty()), (0, false));
     assert_eq!(publish(&mut home, draft("a", "3"), at(21)), (3, false));
-    assert_eq!(home.join(&key("a"), SHARD).position.offset, 3);
+    assert_eq!(join(&mut home, "a").position.offset, 3);
     assert_eq!((missed(&mut home, "a", 1, at(21)), home.occupied()), (some(&["2", "3"]), 1));
     home.audit();
 }
@@ -211,7 +229,7 @@ fn patterns_choose_what_is_kept() {
 fn a_message_that_comes_again_is_known() {
     let repeats = Keep { messages: 3, seconds: 10 };
     let mut home = home_with(HistoryConfig { repeats, ..HistoryConfig::for_tests() });
-    let joins = home.join(&key("a"), SHARD).joins;
+    let joins = join(&mut home, "a").joins;
     let m1 = || named("a", "ada", "m1", true);
     assert_eq!(publish(&mut home, m1(), at(0)).0, 1);
     assert_eq!(repeat(&mut home, m1(), at(10)), Some(1));
@@ -236,6 +254,30 @@ fn a_message_that_comes_again_is_known() {
     }
 }
 
+/// Nothing of what goes through a room that only relays have joined is kept, not even a name; what was kept before stays.
+#[test]
+fn an_ephemeral_room_keeps_nothing() {
+    let mut home = home(100, 60);
+    let joins = join_over(&mut home, "a", true).joins;
+    assert_eq!(home.publish(draft("a", "1"), at(0)).err(), Some(NotKept::NoHistory));
+    for _ in 0..2 {
+        assert_eq!(repeat(&mut home, named("a", "ada", "m1", false), at(0)), None);
+    }
+    assert_eq!(home.history_counts(), HistoryCounts::default());
+    home.audit();
+    home.vacate(&key("a"), SHARD, joins);
+    assert!(home.is_empty());
+    // Once JSON has joined, the room is like any other, and one that has a history stays so.
+    publish(&mut home, draft("b", "1"), at(0));
+    join_over(&mut home, "a", true);
+    join(&mut home, "a");
+    join_over(&mut home, "b", true);
+    for (room, offset) in [("a", 1), ("b", 2)] {
+        assert_eq!(publish(&mut home, draft(room, "2"), at(0)), (offset, true), "{room}");
+    }
+    home.audit();
+}
+
 /// The rooms that have messages, with how many.
 fn kept(home: &mut Home, rooms: &[&str]) -> Vec<usize> {
     let page = |room: &&str| home.page(&key(room), None, None, at(0)).map_or(0, |page| page.messages.len());
@@ -255,8 +297,8 @@ fn memory_is_bounded_and_the_oldest_idle_room_goes_first() {
         }
     };
     let rooms = ["idle-1", "idle-2", "live-1", "live-2"];
-    let joins = home.join(&key("live-1"), SHARD).joins;
-    home.join(&key("live-2"), SHARD);
+    let joins = join(&mut home, "live-1").joins;
+    join(&mut home, "live-2");
     for room in rooms {
         send(&mut home, room, 2);
     }
@@ -308,7 +350,7 @@ proptest! {
             let room = prng.below(4) as usize;
             let name = ROOMS[room];
             match prng.below(12) {
-                0 => { joined.insert(room, home.join(&key(name), SHARD).joins); }
+                0 => { joined.insert(room, join(&mut home, name).joins); }
                 1 => if let Some(joins) = joined.remove(&room) { home.vacate(&key(name), SHARD, joins) },
                 2 => s += prng.below(6),
                 3 => home.sweep(at(s)),
@@ -366,4 +408,4 @@ fn a_stored_message_takes_its_payload_and_little_more() {
 /// With a name of one byte.
 const ROOM_BYTES: u64 = 321;
 /// With names of four bytes.
-const MESSAGE_BYTES: u64 = 180;
+const MESSAGE_BYTES: u64 = 188;

@@ -11,7 +11,7 @@ use super::{
     repeats::Named,
 };
 use crate::{
-    base::{Map, Now, RoomKey, UserName},
+    base::{Map, Now, RoomKey, SenderId, UserName},
     model::{HistoryPage, Message, MessageId, MessageName, Payload, Position},
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub struct Draft {
     pub key: RoomKey,
     pub from: UserName,
+    pub sender: SenderId,
     pub payload: Payload,
     pub message_id: Option<MessageId>,
     /// To be kept.
@@ -41,11 +42,15 @@ impl Home {
     /// # Errors
     /// When it is to be kept and cannot be.
     pub fn publish(&mut self, draft: Draft, now: Now) -> Result<Published<'_>, NotKept> {
-        if draft.persistent || draft.message_id.is_some() {
+        if (draft.persistent || draft.message_id.is_some()) && !self.is_ephemeral(&draft.key) {
             return self.publish_noted(draft, now);
+        }
+        if draft.persistent {
+            return Err(NotKept::NoHistory);
         }
         Ok(match self.rooms.get_mut(&draft.key) {
             Some(room) => {
+                room.touch(&mut self.ephemeral, now);
                 let message = Arc::new(room.next(draft, None, now));
                 Published::Accepted { message, interests: &room.interests }
             }
@@ -100,6 +105,12 @@ impl Home {
         let has_log = |room: &&Room| room.history.log.is_some();
         assert_eq!(self.rooms.values().filter(has_log).count(), self.history.logs());
         assert!(self.rooms.values().all(|room| !room.interests.is_empty() || room.history.log.is_some()));
+        assert!(self.rooms.values().all(|room| room.ephemeral.is_none() || room.history.log.is_none()));
+    }
+
+    /// Nothing is kept of an ephemeral room, and nothing of it is known again.
+    fn is_ephemeral(&self, key: &RoomKey) -> bool {
+        self.rooms.get(key).is_some_and(|room| room.ephemeral.is_some())
     }
 
     /// A publication that is kept, or that its sender has named.
@@ -145,13 +156,13 @@ impl Room {
 
     /// A draft with its place in the order.
     fn next(&mut self, draft: Draft, offset: Option<NonZeroU64>, now: Now) -> Message {
-        let Draft { key, from, payload, message_id, persistent: _ } = draft;
+        let Draft { key, from, sender, payload, message_id, persistent: _ } = draft;
         self.accepted += 1;
         let id = match message_id {
             Some(id) => MessageName::Given(id),
             None => MessageName::Numbered { epoch: self.epoch, number: self.accepted },
         };
-        Message { id, key, from, payload, timestamp: now.unix_ms, offset }
+        Message { id, key, from, sender, payload, timestamp: now.unix_ms, offset }
     }
 }
 

@@ -57,6 +57,8 @@ labels!(
     Protocol {
         /// JSON v1 over WebSocket.
         Json = "json",
+        /// Relay v1 over WebSocket, its control messages among it.
+        Relay = "relay",
         /// The conformance endpoint.
         Echo = "echo",
         /// Not upgraded, or not yet.
@@ -128,6 +130,8 @@ labels!(
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
         RoomHistory = "room:history",
+        Request = "request",
+        Response = "response",
         /// No message of the protocol.
         Unknown = "unknown",
         Text = "text",
@@ -149,6 +153,8 @@ impl Received {
             | Self::RoomSend
             | Self::QueryRooms
             | Self::RoomHistory
+            | Self::Request
+            | Self::Response
             | Self::Unknown => Protocol::Json,
         }
     }
@@ -162,6 +168,7 @@ labels!(
         RoomJoined = "room:joined",
         RoomLeft = "room:left",
         RoomMessage = "room:message",
+        Request = "request",
         TokenExpiring = "token:expiring",
         SystemRestart = "system:restart",
         SystemError = "system:error",
@@ -181,6 +188,7 @@ impl Sent {
             | Self::RoomJoined
             | Self::RoomLeft
             | Self::RoomMessage
+            | Self::Request
             | Self::TokenExpiring
             | Self::SystemRestart
             | Self::SystemError
@@ -195,12 +203,14 @@ labels!(
         Unauthenticated = "unauthenticated",
         Forbidden = "forbidden",
         NotFound = "not_found",
+        NoTarget = "no_target",
         Conflict = "conflict",
         TooLarge = "too_large",
         RateLimited = "rate_limited",
         BadRequest = "bad_request",
         UnknownType = "unknown_type",
         Unavailable = "unavailable",
+        Timeout = "timeout",
         Internal = "internal",
         /// Malformed HTTP.
         Http = "http",
@@ -214,12 +224,26 @@ labels!(
 );
 
 labels!(
-    /// Why a frame was given up before it had reached its socket.
+    /// Why a frame was given up before it had reached its socket, or an answer before it had reached who asked.
     Dropped {
         /// The connection's outbox was full.
         OutboxFull = "outbox_full",
         /// The connection ended with it in its outbox.
         ConnectionClosed = "connection_closed",
+        /// The request had its answer before, or was given up.
+        LateResponse = "late_response",
+        /// There was no such request.
+        UnknownResponse = "unknown_response",
+        /// Another connection was asked.
+        ForeignResponse = "foreign_response",
+    }
+);
+
+labels!(
+    /// Which limit a client has passed.
+    RateLimit {
+        /// Rooms created from one address in a minute.
+        RoomCreates = "room_creates_per_ip",
     }
 );
 
@@ -270,6 +294,7 @@ mod tests {
         check::<Sent>();
         check::<ErrorType>();
         check::<Dropped>();
+        check::<RateLimit>();
         check::<AuthCache>();
         check::<QualityClass>();
     }

@@ -40,6 +40,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     merge.messages();
     merge.rooms_and_queues();
     merge.history();
+    merge.requests();
     merge.shards();
     merge.node(node);
     merge.families
@@ -83,7 +84,11 @@ impl Merge<'_> {
         self.gauge("websocket_active_rooms", "Rooms with members.", |it| &it.rooms);
         self.gauge("websocket_room_subscriptions", "Memberships in rooms.", |it| &it.room_subscriptions);
         self.counter_vec("websocket_errors_total", "Faults and protocol errors.", "type", |it| &it.errors);
-        self.counter_vec("websocket_dropped_total", "Frames given up.", "reason", |it| &it.dropped);
+        self.counter_vec("websocket_dropped_total", "Frames and answers given up.", "reason", |it| {
+            &it.dropped
+        });
+        let help = "Refused for being asked too often.";
+        self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
@@ -101,6 +106,17 @@ impl Merge<'_> {
         self.counter("websocket_history_evicted_total", help, |it| &it.history_evicted);
         let help = "Sends that came again with a messageId and were not delivered again.";
         self.counter("websocket_history_repeated_total", help, |it| &it.history_repeated);
+    }
+
+    fn requests(&mut self) {
+        let help = "Requests that wait for their answer.";
+        self.gauge("websocket_pending_requests", help, |it| &it.pending_requests);
+        let help = "Requests that had no answer in time.";
+        self.counter("websocket_request_timeouts_total", help, |it| &it.request_timeouts);
+        let help = "From a request to its answer, in ms.";
+        self.histogram("websocket_request_duration_ms", help, |it| &it.request_duration);
+        let help = "Requests found waiting although they were over: more than 0 is an error of the gateway.";
+        self.counter("websocket_stray_requests_total", help, |it| &it.stray_requests);
     }
 
     fn shards(&mut self) {

@@ -18,7 +18,8 @@ pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
-    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, Received, Reject, Sent, Status,
+    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
+    Sent, Status,
 };
 pub use merge::{NodeStats, merge};
 pub use render::Format;

@@ -4,7 +4,9 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, Received, Reject, Sent},
+    labels::{
+        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+    },
 };
 use crate::base::ShardId;
 
@@ -53,11 +55,21 @@ pub struct ShardMetrics {
     pub history_evicted: u64,
     /// Sends that were acked as repeats.
     pub history_repeated: u64,
+    /// Gauge: requests that were asked on this shard and wait for their answer.
+    pub pending_requests: u64,
+    /// Requests that had no answer in time.
+    pub request_timeouts: u64,
+    /// From a request to its answer.
+    pub request_duration: Histogram,
+    /// Requests that the sweep found although they were over; 0 unless the code is wrong.
+    pub stray_requests: u64,
 
     /// Faults told to clients, and breaches of HTTP and WebSocket.
     pub errors: CounterVec<ErrorType>,
     /// Frames given up.
     pub dropped: CounterVec<Dropped>,
+    /// What was refused for being asked too often.
+    pub rate_limited: CounterVec<RateLimit>,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
@@ -98,8 +110,13 @@ impl ShardMetrics {
             history_bytes: 0,
             history_evicted: 0,
             history_repeated: 0,
+            pending_requests: 0,
+            request_timeouts: 0,
+            request_duration: Histogram::default(),
+            stray_requests: 0,
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
+            rate_limited: CounterVec::default(),
             outbound_queue_bytes: 0,
             slow_consumers: 0,
             loop_lag: Histogram::default(),

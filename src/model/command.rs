@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{event::Position, json::Json};
-use crate::base::{RoomRef, TenantName, Token};
+use super::{
+    event::Position,
+    json::{Json, Payload},
+    request::{Request, Response},
+};
+use crate::base::{RoomId, RoomRef, TenantName, Token};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,9 +52,12 @@ pub enum Command<'a> {
         channel: RoomRef<'a>,
     },
     Send(Send<'a>),
+    Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
     History(History<'a>),
+    Request(Box<Request>),
+    Response(Response),
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
@@ -110,4 +117,12 @@ pub struct History<'a> {
     pub since: Option<Position>,
     /// How many at most; without it, as many as fit on a page.
     pub limit: Option<u32>,
+}
+
+/// Publish opaque bytes to a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Relay {
+    /// One of those that the connection has joined.
+    pub room: RoomId,
+    pub payload: Payload,
 }

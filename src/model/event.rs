@@ -6,8 +6,9 @@ use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
     json::{Json, Payload},
+    request::{Answer, Requested},
 };
-use crate::base::{RoomId, RoomKey, RoomName, TenantName, UserName};
+use crate::base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName};
 
 /// Everything a client can be told.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,6 +28,11 @@ pub enum Event {
     },
     /// Shared by all shards that have members.
     Message(Arc<Message>),
+    /// Somebody wants an answer, under this correlation id.
+    Request {
+        correlation_id: String,
+        request: Box<Requested>,
+    },
     /// The token ends soon. Milliseconds.
     TokenExpiring {
         expires_in_ms: u64,
@@ -50,9 +56,18 @@ pub enum Reply {
     Authenticated(Box<Authenticated>),
     Joined(Box<Joined>),
     Left,
-    Sent { message_id: MessageName, offset: Option<NonZeroU64> },
-    Rooms { rooms: Vec<RoomName> },
+    Sent {
+        message_id: MessageName,
+        offset: Option<NonZeroU64>,
+    },
+    Rooms {
+        rooms: Vec<RoomName>,
+    },
     History(Box<HistoryPage>),
+    /// What the one who was asked says, which need not be success.
+    Answered(Answer),
+    /// The answer went to who waits for it.
+    Responded,
 }
 
 /// The connection has an identity, or a new token for it.
@@ -115,6 +130,8 @@ pub struct Message {
     /// Members are told the room's name.
     pub key: RoomKey,
     pub from: UserName,
+    /// The connection that it is from.
+    pub sender: SenderId,
     pub payload: Payload,
     /// Unix milliseconds when the home shard accepted it.
     pub timestamp: u64,

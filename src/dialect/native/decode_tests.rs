@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Refusal, decode, encode};
 use crate::{
-    base::{RoomKey, RoomName, RoomRef, TenantName, UserName},
+    base::{RoomKey, RoomName, RoomRef, SenderId, TenantName, UserName},
     model::{
         Authenticate, Call, Command, CorrelationId, Event, FaultCode, History, Join, Json, Message,
         MessageId, MessageName, Payload, Position, Send,
@@ -315,6 +315,7 @@ proptest! {
                 room: RoomName::parse(&name).unwrap(),
             },
             from: UserName::parse(&name).unwrap(),
+            sender: SenderId::BACKEND,
             payload: Payload::Json(send.payload),
             timestamp: u64::MAX,
             offset: None,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::encode;
 use crate::{
-    base::{RoomId, RoomKey, RoomName, TenantName, UserName},
+    base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
         Authenticated, CorrelationId, Established, Event, Fault, FaultCode, HistoryPage, Joined, Json,
         Message, MessageId, MessageName, Payload, Position, Reply,
@@ -79,6 +79,7 @@ fn every_event() {
                 id: name("m\"1"),
                 key: key("lobby"),
                 from: user("ada \"the first\""),
+                sender: SenderId::BACKEND,
                 payload: Payload::Json(json("[1,  \"\\u00e9\"]")),
                 timestamp: 1_795_000_000_123,
                 offset: None,
@@ -90,6 +91,7 @@ fn every_event() {
                 id: MessageName::Numbered { epoch: 0x00ab_cdef_0123_4567, number: 12 },
                 key: key("lobby"),
                 from: user("ada"),
+                sender: SenderId::BACKEND,
                 payload: Payload::Opaque(Bytes::from_static(&[0, 255, 1, 254])),
                 timestamp: 7,
                 offset: NonZeroU64::new(3),
@@ -144,6 +146,7 @@ fn every_ack() {
             id: MessageName::Numbered { epoch: 10, number: offset },
             key: RoomKey { tenant: tenant("acme"), room: room("lobby") },
             from: user("ada"),
+            sender: SenderId::BACKEND,
             payload: Payload::Json(json("{ }")),
             timestamp: 1,
             offset: NonZeroU64::new(offset),
@@ -197,12 +200,14 @@ fn every_fault_has_its_code_and_status() {
         (FaultCode::Unauthenticated, "unauthenticated", 401),
         (FaultCode::Forbidden, "forbidden", 403),
         (FaultCode::NotFound, "not_found", 404),
+        (FaultCode::NoTarget, "no_target", 404),
         (FaultCode::Conflict, "conflict", 409),
         (FaultCode::TooLarge, "too_large", 413),
         (FaultCode::RateLimited, "rate_limited", 429),
         (FaultCode::BadRequest, "bad_request", 400),
         (FaultCode::UnknownType, "unknown_type", 400),
         (FaultCode::Unavailable, "unavailable", 503),
+        (FaultCode::Timeout, "timeout", 504),
         (FaultCode::Internal, "internal", 500),
     ];
     for (code, text, status) in rows {

@@ -173,8 +173,7 @@ fn stats_name_tenants_rooms_and_talkers() {
     assert_eq!(
         stats["connections"],
         json!({
-            "total": 4, "byTenant": {"acme": 2, "other": 1}, "byProtocol": {"json": 3, "echo": 0, "http": 1},
-            "byShard": [2, 1, 1],
+            "total": 4, "byTenant": {"acme": 2, "other": 1}, "byProtocol": {"json": 3, "relay": 0, "echo": 0, "http": 1}, "byShard": [2, 1, 1],
         })
     );
     assert_eq!(

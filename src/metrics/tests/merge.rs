@@ -8,8 +8,8 @@ use super::strict_parser::{Dialect, Samples, parse};
 use crate::{
     base::{ShardId, TenantName},
     metrics::{
-        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, Received, Reject,
-        Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
+        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, RateLimit,
+        Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
     },
 };
 
@@ -49,8 +49,12 @@ fn shard(number: u16) -> ShardMetrics {
     it.history_bytes = 5_000 * n;
     it.history_evicted = 6 * n;
     it.history_repeated = 2 * n;
+    it.pending_requests = 6 * n;
+    it.request_timeouts = n;
+    it.request_duration.observe_us(3_000 * n);
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
+    it.rate_limited.add(RateLimit::RoomCreates, n);
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
     it.loop_lag.observe_us(60 * n);
