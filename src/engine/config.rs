@@ -7,7 +7,7 @@ use crate::{
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
-    hub::PendingLimits,
+    hub::{HistoryConfig, PendingLimits},
     ws,
 };
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
+    /// What one shard's rooms keep.
+    pub history: Arc<HistoryConfig>,
 }
 
 impl Config {
@@ -106,6 +108,7 @@ impl Config {
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             channels: Arc::new(ChannelTemplates::default()),
+            history: Arc::new(HistoryConfig::for_tests()),
         }
     }
 }

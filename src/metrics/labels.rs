@@ -129,6 +129,7 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        RoomHistory = "room:history",
         Request = "request",
         Response = "response",
         /// No message of the protocol.
@@ -151,6 +152,7 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::RoomHistory
             | Self::Request
             | Self::Response
             | Self::Unknown => Protocol::Json,
