@@ -1,40 +1,85 @@
-//! A home shard: the order of a room's publications.
+//! A home shard: the order of a room's publications, and what is kept of them.
 
 use std::{
     hint::black_box,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use ringway::{
-    base::{HashSeed, Now, RoomKey, RoomName, ShardId, TenantName},
-    hub::{Home, HomeLimits, Joiner, Joining},
+    base::{HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
+    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
+    model::{MessageId, Payload, Position},
 };
 
-use crate::{Work, ready};
+use crate::{Work, native, ready};
 
 const ROOMS: usize = 500;
-
 const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
+/// What a room of these benchmarks keeps: so little that every publication also gives one up.
+const KEPT: u32 = 4;
 
 /// One publication in each of 500 rooms, in which two shards have members.
 pub fn publish_in_500_rooms() -> Work {
-    let mut home = home();
+    publications(false, false)
+}
+
+/// The same, kept, and each in the place of another.
+pub fn publish_persistent_in_500_rooms() -> Work {
+    publications(true, false)
+}
+
+/// The same, each also a repeat's first.
+pub fn publish_named_in_500_rooms() -> Work {
+    publications(true, true)
+}
+
+fn publications(persistent: bool, is_named: bool) -> Work {
+    let mut home = home(KEPT);
+    let (from, payload) = sender();
     let keys: Vec<RoomKey> = (0..ROOMS).map(key).collect();
     for key in &keys {
         join(&mut home, key, ShardId(0));
         join(&mut home, key, ShardId(1));
     }
+    let mut number = 0_u32;
     ready(move || {
         for key in &keys {
-            let publication = home.publish(black_box(key), NOW).expect("somebody is there");
-            black_box((publication.number, publication.interests));
+            number += 1;
+            // As long in every run.
+            let message_id = is_named.then(|| MessageId::parse(&format!("{number:016}"))).flatten();
+            let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
+            let draft = Draft { key, from, sender: SenderId::BACKEND, payload, message_id, persistent };
+            let published = home.publish(black_box(draft), NOW);
+            let is_accepted =
+                matches!(&published, Ok(Published::Accepted { interests, .. }) if interests.len() == 2);
+            assert!(is_accepted, "somebody is there, and it is new");
+            black_box(&published);
         }
+    })
+}
+
+/// What a member that comes back has missed: the last `count` messages of its room.
+pub fn missed(count: u32) -> Work {
+    let mut home = home(count);
+    let (from, payload) = sender();
+    let key = key(0);
+    let epoch = join(&mut home, &key, ShardId(0)).position.epoch;
+    for _ in 0..count {
+        let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
+        let draft =
+            Draft { key, from, sender: SenderId::BACKEND, payload, message_id: None, persistent: true };
+        assert!(home.publish(draft, NOW).is_ok(), "the room keeps messages");
+    }
+    ready(move || {
+        let missed = home.missed(black_box(&key), Position { offset: 0, epoch }, NOW);
+        assert_eq!(missed.map(|missed| missed.len()), Some(count as usize));
     })
 }
 
 /// A room's first member comes and goes, among 500 other rooms.
 pub fn join_and_vacate() -> Work {
-    let mut home = home();
+    let mut home = home(KEPT);
     (0..ROOMS).for_each(|room| {
         join(&mut home, &key(room), ShardId(0));
     });
@@ -45,15 +90,30 @@ pub fn join_and_vacate() -> Work {
     })
 }
 
-/// Without limits, as outside production.
-fn home() -> Home {
+fn home(messages: u32) -> Home {
+    let keep = Keep { messages, seconds: 3600 };
+    let history = HistoryConfig {
+        keep,
+        rooms: Vec::new(),
+        repeats: keep,
+        bytes_max: 1 << 30,
+        page_messages_max: 1000,
+        page_bytes_max: 1 << 20,
+    };
+    // Without limits, as outside production.
     let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 3_600_000 };
-    Home::new(limits, HashSeed::new(1), 7)
+    Home::new(limits, HashSeed::new(1), 7, Arc::new(history))
 }
 
 fn join(home: &mut Home, key: &RoomKey, shard: ShardId) -> Joining {
     let joiner = Joiner { peer: IpAddr::from(Ipv4Addr::LOCALHOST).into(), is_relay: false };
     home.join(key, shard, joiner, NOW).expect("creating rooms is not limited")
+}
+
+/// Who publishes, and 128 bytes of what.
+fn sender() -> (UserName, Payload) {
+    let message = native::message(128);
+    (message.from, message.payload)
 }
 
 fn key(room: usize) -> RoomKey {

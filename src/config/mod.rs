@@ -9,6 +9,7 @@ pub mod cli;
 mod error;
 mod kind;
 mod kind_api_keys;
+mod kind_history;
 mod kind_keys;
 mod layers;
 mod load;

@@ -25,7 +25,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None };
+                let join = Join { room: RoomRef::of(&room), metadata: None, since: None };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
@@ -34,6 +34,7 @@ impl Engine {
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Relay(relay) => self.relay(id, relay, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::History(history) => self.ask_history(id, call.id.clone(), &history),
             Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
             Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
@@ -66,8 +67,8 @@ impl Engine {
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        let metadata = join.metadata;
-        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, joiner });
+        let Join { metadata, since, .. } = join;
+        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, joiner, since });
         Ok(())
     }
 
@@ -95,10 +96,6 @@ impl Engine {
         now: Now,
     ) -> Result<(), Fault> {
         let from = self.session(id)?.user.clone();
-        if send.persistent {
-            let text = "this gateway keeps no history: send without `persistent`";
-            return Err(Fault::new(FaultCode::Unavailable, text));
-        }
         let key = self
             .roster
             .find(id, send.room.as_str())
@@ -110,6 +107,7 @@ impl Engine {
             from,
             payload: Payload::Json(send.payload),
             message_id: send.message_id,
+            persistent: send.persistent,
             echo: send.echo,
             received_us: now.mono_us,
         };
@@ -168,6 +166,7 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) | Command::Relay(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::History(_) => Received::RoomHistory,
         Command::Request(_) => Received::Request,
         Command::Response(_) => Received::Response,
     }

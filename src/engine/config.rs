@@ -7,7 +7,7 @@ use crate::{
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
-    hub::PendingLimits,
+    hub::{HistoryConfig, PendingLimits},
     ws,
 };
 
@@ -63,6 +63,8 @@ pub struct Config {
     pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub channels: Arc<ChannelTemplates>,
+    /// What one shard's rooms keep.
+    pub history: Arc<HistoryConfig>,
 }
 
 impl Config {
@@ -120,6 +122,7 @@ impl Config {
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             channels: Arc::new(ChannelTemplates::default()),
+            history: Arc::new(HistoryConfig::for_tests()),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::Joiner,
-    model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Reply, Requested},
+    model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply, Requested},
 };
 
 /// Who asked, and where the answer goes.
@@ -69,6 +69,8 @@ pub enum Ask {
         call: Option<CorrelationId>,
         metadata: Option<Json>,
         joiner: Joiner,
+        /// What the client has of the room.
+        since: Option<Position>,
     },
     Leave {
         key: RoomKey,
@@ -81,6 +83,13 @@ pub enum Ask {
         joins: u32,
     },
     Publish(Box<Publish>),
+    /// Messages that the room keeps: the first behind `since`, or the last ones.
+    History {
+        key: RoomKey,
+        caller: Caller,
+        since: Option<Position>,
+        limit: Option<u32>,
+    },
     /// What the shard is to do for a request of the API.
     Errand {
         ticket: Ticket,
@@ -130,6 +139,8 @@ pub struct Publish {
     pub from: UserName,
     pub payload: Payload,
     pub message_id: Option<MessageId>,
+    /// To be kept in the room's history.
+    pub persistent: bool,
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
     pub received_us: u64,
@@ -156,6 +167,17 @@ pub struct Letter {
     pub request: Requested,
 }
 
+/// What a join brings of what the client has missed.
+#[derive(Debug)]
+pub enum Recovery {
+    /// It did not ask.
+    NotAsked,
+    /// All of it, in order.
+    Missed(Vec<Arc<Message>>),
+    /// That it would be all cannot be shown.
+    Impossible,
+}
+
 /// From a room's home shard, in the room's order.
 #[derive(Debug)]
 pub enum Tell {
@@ -164,8 +186,8 @@ pub enum Tell {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
-        epoch: u64,
-        offset: u64,
+        position: Position,
+        recovery: Recovery,
         joins: u32,
     },
     /// The join came to nothing.

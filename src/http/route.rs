@@ -29,6 +29,7 @@ pub enum Route {
     Publish,
     Request,
     Rooms,
+    RoomHistory,
     UserRooms,
     Connections,
     Disconnect,

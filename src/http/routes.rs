@@ -202,6 +202,31 @@ pub static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        route: Route::RoomHistory,
+        paths: &["/api/v1/rooms/{room}/history"],
+        access: Access::Scope(Scope::History),
+        summary: "Messages that a room keeps: the last ones, or the first behind a position.",
+        query: &[
+            TENANT,
+            Parameter {
+                name: "offset",
+                schema: r#"{"type":"integer","minimum":0}"#,
+                doc: "Messages behind this one; with the `epoch` in which the offset was given.",
+            },
+            Parameter {
+                name: "epoch",
+                schema: r#"{"type":"string","pattern":"^[0-9a-f]{16}$"}"#,
+                doc: "The epoch of `offset`. In another one, the messages from the beginning.",
+            },
+            LIMIT,
+        ],
+        answers: &[
+            answer(200, "Messages in their order, and where the room stands.", &[json("History")]),
+            answer(404, "There is no such room.", &[json("Error")]),
+        ],
+        ..PAGE
+    },
+    Operation {
         route: Route::UserRooms,
         methods: Methods::Post,
         paths: &["/api/v1/users/{user}/rooms"],

@@ -3,20 +3,27 @@
 //! A home knows which shards have members, not which members: every publication goes once to each shard that is
 //! interested, in the room's one order. A shard becomes interested with its first join and says when its last
 //! member has left; it names how many of its joins it has seen answered, so that a join that is still under way
-//! keeps the interest alive.
+//! keeps the interest alive. Publications and what is kept of them stand in `publish.rs`.
 //!
 //! A room that has been joined over relay only is *ephemeral*: it also ends when nothing has come into it for a while.
 //!
-//! Invariant: a room is kept exactly as long as at least one shard is interested.
+//! Invariants: a room is kept exactly as long as at least one shard is interested or it has a log; an ephemeral one has
+//! no log.
+
+use std::sync::Arc;
 
 use super::{
     creates::Creates,
     ephemeral::{Ephemeral, Place},
+    history::{History, HistoryConfig, RoomHistory},
 };
-use crate::base::{
-    Now, PeerBlock, RoomKey, ShardId,
-    hash::{HashSeed, Map, map_with_seed},
-    prng::Prng,
+use crate::{
+    base::{
+        Now, PeerBlock, RoomKey, ShardId,
+        hash::{HashSeed, Map, map_with_seed},
+        prng::Prng,
+    },
+    model::Position,
 };
 
 /// What a home allows.
@@ -31,20 +38,22 @@ pub struct HomeLimits {
 /// The rooms of one home shard.
 #[derive(Debug)]
 pub struct Home {
-    rooms: Map<RoomKey, Room>,
+    pub(super) rooms: Map<RoomKey, Room>,
+    pub(super) history: History,
     creates: Creates,
-    ephemeral: Ephemeral,
-    prng: Prng,
+    pub(super) ephemeral: Ephemeral,
+    pub(super) prng: Prng,
 }
 
 #[derive(Debug)]
-struct Room {
-    epoch: u64,
+pub(super) struct Room {
+    pub(super) epoch: u64,
     /// Publications accepted in this epoch.
-    accepted: u64,
-    interests: Vec<Interest>,
+    pub(super) accepted: u64,
+    pub(super) history: RoomHistory,
+    pub(super) interests: Vec<Interest>,
     /// Where its deadline is, if it was joined over relay only.
-    ephemeral: Option<Place>,
+    pub(super) ephemeral: Option<Place>,
 }
 
 /// A shard that has members of a room, and how many of its joins were answered.
@@ -73,26 +82,17 @@ pub struct TooMany {
 /// A join's place in the room's stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Joining {
-    pub epoch: u64,
-    pub offset: u64,
+    pub position: Position,
     /// To be named by [`Home::vacate`].
     pub joins: u32,
 }
 
-/// An accepted publication: what identifies it, and which shards get it.
-#[derive(Debug)]
-pub struct Publication<'a> {
-    pub epoch: u64,
-    /// From 1, without holes, in the order in which the room accepted.
-    pub number: u64,
-    pub interests: &'a [Interest],
-}
-
 impl Home {
     /// No rooms; `seed` feeds the epochs.
-    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64) -> Self {
+    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64, history: Arc<HistoryConfig>) -> Self {
         Self {
             rooms: map_with_seed(hash),
+            history: History::new(history, hash),
             creates: Creates::new(limits.creates_per_peer_per_min, hash),
             ephemeral: Ephemeral::new(limits.ephemeral_ttl_ms),
             prng: Prng::new(seed),
@@ -114,10 +114,12 @@ impl Home {
             let admitted = self.creates.admit(joiner.peer, now.mono_us);
             admitted.map_err(|retry_after_ms| TooMany { retry_after_ms })?;
             let ephemeral = joiner.is_relay.then(|| self.ephemeral.add(key, now.mono_ms()));
-            let room = Room { epoch: self.prng.next_u64(), accepted: 0, interests: Vec::new(), ephemeral };
-            self.rooms.insert(key.clone(), room);
+            self.rooms.insert(key.clone(), Room { ephemeral, ..Room::new(self.prng.next_u64()) });
         }
         let room = self.rooms.get_mut(key).expect("inserted above when absent");
+        if let Some(log) = room.history.log {
+            self.history.set_idle(log, false);
+        }
         if joiner.is_relay {
             room.touch(&mut self.ephemeral, now);
         } else if let Some(place) = room.ephemeral.take() {
@@ -132,16 +134,8 @@ impl Home {
         };
         let interest = &mut room.interests[index];
         interest.joins = interest.joins.wrapping_add(1);
-        // No history yet, so nothing has an offset.
-        Ok(Joining { epoch: room.epoch, offset: 0, joins: interest.joins })
-    }
-
-    /// Gives a publication its place. `None` when nobody is in the room.
-    pub fn publish(&mut self, key: &RoomKey, now: Now) -> Option<Publication<'_>> {
-        let room = self.rooms.get_mut(key)?;
-        room.accepted += 1;
-        room.touch(&mut self.ephemeral, now);
-        Some(Publication { epoch: room.epoch, number: room.accepted, interests: &room.interests })
+        let joins = interest.joins;
+        Ok(Joining { position: room.position(), joins })
     }
 
     /// The shards that have members of a room; none for a room that is not there.
@@ -154,9 +148,13 @@ impl Home {
     pub fn vacate(&mut self, key: &RoomKey, shard: ShardId, joins: u32) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.interests.retain(|interest| interest.shard != shard || interest.joins != joins);
-        if room.interests.is_empty() {
-            room.ephemeral.take().into_iter().for_each(|place| self.ephemeral.remove(place));
-            self.rooms.remove(key);
+        match room.history.log {
+            _ if !room.interests.is_empty() => {}
+            Some(log) => self.history.set_idle(log, true),
+            None => {
+                room.ephemeral.take().into_iter().for_each(|place| self.ephemeral.remove(place));
+                self.rooms.remove(key);
+            }
         }
     }
 
@@ -173,20 +171,34 @@ impl Home {
         self.ephemeral.due_ms()
     }
 
-    /// How many rooms there are.
-    pub fn len(&self) -> usize {
-        self.rooms.len()
+    /// All rooms that are known here, those without members too; in no promised order.
+    pub fn keys(&self) -> impl Iterator<Item = &RoomKey> {
+        self.rooms.keys()
     }
 
-    /// Whether there are none.
+    /// How many rooms have members.
+    pub fn occupied(&self) -> usize {
+        self.rooms.len() - self.history.idle()
+    }
+
+    /// Whether there is no room at all, not even one that is only remembered.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
 }
 
 impl Room {
+    pub(super) fn new(epoch: u64) -> Self {
+        let (history, interests) = (RoomHistory::default(), Vec::new());
+        Self { epoch, accepted: 0, history, interests, ephemeral: None }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position { offset: self.history.last, epoch: self.epoch }
+    }
+
     /// Something has come into it.
-    fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
+    pub(super) fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
         if let Some(place) = self.ephemeral {
             ephemeral.touch(place, now.mono_ms());
         }
@@ -197,14 +209,26 @@ impl Room {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
+    use bytes::Bytes;
+
     use super::*;
-    use crate::base::{RoomName, TenantName};
+    use crate::{
+        base::{RoomName, SenderId, TenantName, UserName},
+        hub::Draft,
+        model::Payload,
+    };
 
     const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 
     fn home() -> Home {
         let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 60_000 };
-        Home::new(limits, HashSeed::new(1), 7)
+        Home::new(limits, HashSeed::new(1), 7, Arc::new(HistoryConfig::for_tests()))
+    }
+
+    fn draft(room: &str) -> Draft {
+        let (from, payload) = (UserName::parse("ada").unwrap(), Payload::Opaque(Bytes::new()));
+        let sender = SenderId::BACKEND;
+        Draft { key: key(room), from, sender, payload, message_id: None, persistent: false }
     }
 
     fn joiner(is_relay: bool) -> Joiner {
@@ -224,30 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn publications_are_numbered_and_go_to_interested_shards() {
-        let mut home = home();
-        let (one, two) = (ShardId(0), ShardId(1));
-        assert!(home.publish(&key("a"), NOW).is_none(), "nobody is there");
-        let first = join(&mut home, "a", one);
-        let second = join(&mut home, "a", two);
-        assert_eq!((first.joins, second.joins), (1, 1));
-        assert_eq!(first.epoch, second.epoch);
-        for number in 1..=3 {
-            let publication = home.publish(&key("a"), NOW).unwrap();
-            assert_eq!(publication.number, number);
-            let shards: Vec<_> = publication.interests.iter().map(|interest| interest.shard).collect();
-            assert_eq!(shards, [one, two]);
-        }
-    }
-
-    #[test]
     fn vacating_with_a_join_under_way_keeps_the_interest() {
         let mut home = home();
         let shard = ShardId(3);
         let seen = join(&mut home, "a", shard).joins;
         let under_way = join(&mut home, "a", shard).joins;
         home.vacate(&key("a"), shard, seen);
-        assert_eq!(home.publish(&key("a"), NOW).unwrap().interests.len(), 1);
+        assert_eq!(home.occupied(), 1);
         home.vacate(&key("a"), shard, under_way);
         assert!(home.is_empty());
         home.vacate(&key("a"), shard, under_way);
@@ -258,7 +265,7 @@ mod tests {
         let mut home = home();
         let before = join(&mut home, "a", ShardId(0));
         home.vacate(&key("a"), ShardId(0), before.joins);
-        assert_ne!(join(&mut home, "a", ShardId(0)).epoch, before.epoch);
+        assert_ne!(join(&mut home, "a", ShardId(0)).position.epoch, before.position.epoch);
     }
 
     #[test]
@@ -268,7 +275,7 @@ mod tests {
             home.join(&key(room), ShardId(0), joiner(true), NOW).unwrap();
         }
         home.join(&key("quiet"), ShardId(1), joiner(true), later(10_000)).unwrap();
-        home.publish(&key("busy"), later(69_000)).unwrap();
+        home.publish(draft("busy"), later(69_000)).unwrap();
         home.vacate(&key("left"), ShardId(0), 1);
         home.join(&key("mixed"), ShardId(1), joiner(false), NOW).unwrap();
         assert!(home.expire(later(69_000)).is_none());
@@ -282,19 +289,23 @@ mod tests {
         assert!(home.expire(later(71_000)).is_none());
         // What crosses the end finds nothing, or a new room.
         home.vacate(&key("quiet"), ShardId(1), 1);
-        assert!(home.publish(&key("quiet"), later(71_000)).is_none());
+        assert!(home.interests(&key("quiet")).is_empty());
         assert_eq!(home.expire(later(130_000)).map(|(ended, _)| ended), Some(key("busy")));
-        assert_eq!((home.len(), home.due_ms()), (1, None), "a room that JSON has joined is like any other");
+        assert_eq!(
+            (home.occupied(), home.due_ms()),
+            (1, None),
+            "a room that JSON has joined is like any other"
+        );
     }
 
     #[test]
     fn only_joins_that_create_a_room_are_limited() {
         let limits = HomeLimits { creates_per_peer_per_min: 2, ephemeral_ttl_ms: 0 };
-        let mut home = Home::new(limits, HashSeed::new(1), 7);
+        let mut home = Home::new(limits, HashSeed::new(1), 7, Arc::new(HistoryConfig::for_tests()));
         let mut join = |room, now| home.join(&key(room), ShardId(0), joiner(false), now).map(|_| ());
         assert_eq!([join("a", NOW), join("b", NOW), join("a", NOW)], [Ok(()); 3]);
         assert_eq!(join("c", NOW), Err(TooMany { retry_after_ms: 30_000 }));
         assert_eq!([join("b", NOW), join("c", later(30_000))], [Ok(()); 2]);
-        assert_eq!(home.len(), 3);
+        assert_eq!(home.occupied(), 3);
     }
 }

@@ -1,23 +1,32 @@
-//! Rooms: [`Home`] orders those whose home this shard is, [`Roster`] knows the members on this shard. Users:
-//! [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here, [`Owed`] those
-//! that are to be answered here. Knows no frames and no sockets.
+//! Rooms: [`Home`] orders those whose home this shard is and keeps their history, [`Roster`] knows the members on this
+//! shard. Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here,
+//! [`Owed`] those that are to be answered here. Knows no frames and no sockets.
 
 mod creates;
 mod directory;
 mod ephemeral;
+mod history;
+#[cfg(test)]
+mod history_tests;
 mod home;
 mod memberships;
 mod owed;
 mod pending;
 #[cfg(test)]
 mod pending_tests;
+mod publish;
+mod repeats;
+mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
 
 pub use directory::Directory;
-pub use home::{Home, HomeLimits, Interest, Joiner, Joining, Publication, TooMany};
+pub use history::{HistoryConfig, HistoryCounts, NotKept};
+pub use home::{Home, HomeLimits, Interest, Joiner, Joining, TooMany};
 pub use memberships::LocalRoomId;
 pub use owed::Owed;
 pub use pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};
+pub use publish::{Draft, Published};
+pub use room_log::Keep;
 pub use roster::{Roster, Vacated};

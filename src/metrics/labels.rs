@@ -131,6 +131,7 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        RoomHistory = "room:history",
         Request = "request",
         Response = "response",
         /// No message of the protocol.
@@ -156,6 +157,7 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::RoomHistory
             | Self::Request
             | Self::Response
             | Self::Unknown => Protocol::Json,

@@ -1,7 +1,10 @@
 //! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
 //! spelling allows, so that to name a room already joined allocates nothing.
 
+use std::sync::Arc;
+
 use super::{
+    event::Position,
     json::{Json, Payload},
     request::{Request, Response},
 };
@@ -52,6 +55,7 @@ pub enum Command<'a> {
     Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
+    History(History<'a>),
     Request(Box<Request>),
     Response(Response),
 }
@@ -69,11 +73,13 @@ pub struct Authenticate {
 pub struct Join<'a> {
     pub room: RoomRef<'a>,
     pub metadata: Option<Json>,
+    /// What the client has of the room: what came after it is wanted.
+    pub since: Option<Position>,
 }
 
 /// A publication's idempotency key, 1 to 128 bytes of UTF-8 without control characters.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MessageId(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MessageId(Arc<str>);
 
 impl MessageId {
     /// The longest key, in bytes.
@@ -82,7 +88,7 @@ impl MessageId {
     /// `None` when `text` is empty, too long or holds control characters.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX && !text.chars().any(char::is_control);
-        fits.then(|| Self(Box::from(text)))
+        fits.then(|| Self(Arc::from(text)))
     }
 
     /// The key as text (not JSON-escaped).
@@ -101,6 +107,16 @@ pub struct Send<'a> {
     pub message_id: Option<MessageId>,
     /// Deliver it to the sending connection too.
     pub echo: bool,
+}
+
+/// Read messages that a room keeps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct History<'a> {
+    pub room: RoomRef<'a>,
+    /// The first messages behind this; without it, the last ones.
+    pub since: Option<Position>,
+    /// How many at most; without it, as many as fit on a page.
+    pub limit: Option<u32>,
 }
 
 /// Publish opaque bytes to a room.

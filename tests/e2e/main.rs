@@ -41,6 +41,7 @@ mod drivers;
 mod first_run;
 mod heartbeat;
 mod hostile;
+mod recovery;
 mod relay;
 mod requests;
 mod rooms;

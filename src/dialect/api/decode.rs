@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    base::{ConnId, NameError, RoomName, TenantName, UserName},
+    base::{ConnId, NameError, NodeId, RoomName, TenantName, UserName},
     dialect::native::scan::{self, Kind, Value},
     model::{Fault, FaultCode, Json, MessageId, Method, Request, Target},
 };
@@ -44,8 +44,8 @@ pub enum Posted {
 /// Whose connections are to be ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Disconnect {
-    /// One connection, by its public id.
-    Connection(String),
+    /// One connection, and the node that it is of.
+    Connection(NodeId, ConnId),
     User(UserName),
     /// Those whose token has this id.
     Token(String),
@@ -111,14 +111,14 @@ fn publication_of(text: &str) -> Result<Publication, Fault> {
 pub fn disconnect(body: &[u8]) -> Result<(Option<TenantName>, Disconnect), Fault> {
     let [tenant, connection, user, jti] = fields(utf8(body)?, ["tenant", "connection", "user", "jti"])?;
     let tenant = name("tenant", tenant, TenantName::parse)?;
-    let connection = string("connection", connection)?;
+    let connection = connection_id("connection", connection)?;
     let user = name("user", user, UserName::parse)?;
     let jti = string("jti", jti)?;
     if jti.as_ref().is_some_and(|jti| jti.is_empty() || jti.len() > JTI_BYTES_MAX) {
         return Err(bad(format!("jti: expected 1 to {JTI_BYTES_MAX} bytes")));
     }
     let target = match (connection, user, jti) {
-        (Some(connection), None, None) => Disconnect::Connection(connection.into_owned()),
+        (Some((node, conn)), None, None) => Disconnect::Connection(node, conn),
         (None, Some(user), None) => Disconnect::User(user),
         (None, None, Some(jti)) => Disconnect::Token(jti.into_owned()),
         (None, None, None) if tenant.is_some() => Disconnect::Everyone,
@@ -151,9 +151,8 @@ fn target(value: Option<Value<'_>>) -> Result<Target, Fault> {
             name("to.user", user, UserName::parse)?.map(Target::User).ok_or_else(wrong)
         }
         [None, connection @ Some(_), None] => {
-            let id = string("to.connection", connection)?.and_then(|text| ConnId::from_public(&text));
-            let (node, conn) = id.ok_or_else(|| bad("to.connection: expected a connection's id"))?;
-            Ok(Target::Connection { node, conn })
+            let id = connection_id("to.connection", connection)?;
+            id.map(|(node, conn)| Target::Connection { node, conn }).ok_or_else(wrong)
         }
         [None, None, room @ Some(_)] => {
             name("to.room", room, RoomName::parse)?.map(Target::Member).ok_or_else(wrong)
@@ -217,6 +216,11 @@ fn string<'a>(field: &str, value: Option<Value<'a>>) -> Result<Option<Cow<'a, st
     value.text().map(Some).ok_or_else(|| bad(format!("{field}: expected a string")))
 }
 
+fn connection_id(field: &str, value: Option<Value<'_>>) -> Result<Option<(NodeId, ConnId)>, Fault> {
+    let Some(text) = string(field, value)? else { return Ok(None) };
+    ConnId::from_public(&text).map(Some).ok_or_else(|| bad(format!("{field}: expected a connection's id")))
+}
+
 fn name<T>(
     field: &str,
     value: Option<Value<'_>>,
@@ -243,6 +247,7 @@ fn bad(message: impl Into<Cow<'static, str>>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ShardId;
 
     fn refusal<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
         let fault = result.unwrap_err();
@@ -311,13 +316,18 @@ mod tests {
             |text: &str| disconnect(text.as_bytes()).map(|(tenant, target)| (tenant.is_some(), target));
         let user = UserName::parse("ada").unwrap();
         assert_eq!(read(r#"{"user":"ada"}"#), Ok((false, Disconnect::User(user))));
-        assert_eq!(
-            read(r#"{"connection":"x","tenant":"t"}"#),
-            Ok((true, Disconnect::Connection("x".into())))
-        );
+        let id = ConnId { shard: ShardId(2), slot: 10, generation: 3 };
+        let text = format!(r#"{{"connection":"{}","tenant":"t"}}"#, id.public(NodeId(7)));
+        assert_eq!(read(&text), Ok((true, Disconnect::Connection(NodeId(7), id))));
         assert_eq!(read(r#"{"jti":"j"}"#), Ok((false, Disconnect::Token("j".into()))));
         assert_eq!(read(r#"{"tenant":"t"}"#), Ok((true, Disconnect::Everyone)));
-        for text in ["{}", r#"{"user":"a","jti":"b"}"#, r#"{"tenant":"t","user":null}"#, r#"{"jti":""}"#] {
+        for text in [
+            "{}",
+            r#"{"user":"a","jti":"b"}"#,
+            r#"{"tenant":"t","user":null}"#,
+            r#"{"jti":""}"#,
+            r#"{"connection":"7"}"#,
+        ] {
             refusal(disconnect(text.as_bytes()));
         }
     }

@@ -3,11 +3,12 @@
 use std::num::NonZeroU64;
 
 use crate::{
+    base::RoomName,
     dialect::native::{
-        encode::{failure, put_name, reply},
+        encode::{self, failure, put_name, reply},
         text::{put_number, put_string},
     },
-    model::{Fault, MessageName, Reply},
+    model::{Fault, HistoryPage, MessageName, Reply},
 };
 
 /// Appends the answer about a single message that was accepted.
@@ -29,6 +30,14 @@ pub fn answered(out: &mut Vec<u8>, correlation_id: &str, result: &Result<Reply, 
         Ok(told) => reply(out, told),
         Err(fault) => failure(out, fault),
     }
+    out.push(b'}');
+}
+
+/// Appends a page of a room's history.
+pub fn history(out: &mut Vec<u8>, room: &RoomName, page: &HistoryPage) {
+    out.extend_from_slice(br#"{"room":"#);
+    put_string(out, room.as_str());
+    encode::history(out, page);
     out.push(b'}');
 }
 

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     base::{RequestId, RoomRef, TenantName, Token},
     model::{
-        Answer, Authenticate, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId, Method,
-        Request, Response, Send,
+        Answer, Authenticate, Call, Command, CorrelationId, Fault, FaultCode, History, Join, Json, MessageId,
+        Method, Position, Request, Response, Send,
     },
 };
 
@@ -65,6 +65,7 @@ enum Field {
     Echo,
     Since,
     Presence,
+    Limit,
     To,
     Method,
     TimeoutMs,
@@ -90,6 +91,7 @@ impl Field {
             "echo" => Self::Echo,
             "since" => Self::Since,
             "presence" => Self::Presence,
+            "limit" => Self::Limit,
             "to" => Self::To,
             "method" => Self::Method,
             "timeoutMs" => Self::TimeoutMs,
@@ -114,6 +116,7 @@ impl Field {
             Self::Echo => "echo",
             Self::Since => "since",
             Self::Presence => "presence",
+            Self::Limit => "limit",
             Self::To => "to",
             Self::Method => "method",
             Self::TimeoutMs => "timeoutMs",
@@ -197,12 +200,13 @@ impl<'a> Fields<'a> {
             "unsubscribe" => Command::Unsubscribe { channel: self.room(Field::Channel)? },
             "ping" => Command::Ping,
             "query:rooms" => Command::Rooms,
+            "room:history" => Command::History(self.history()?),
             "request" => Command::Request(Box::new(self.request()?)),
             "response" => Command::Response(self.response()?),
             "authenticate" => Command::Authenticate(self.authenticate()?),
             _ => {
                 let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
-                               unsubscribe, query:rooms, request, response";
+                               unsubscribe, query:rooms, room:history, request, response";
                 return Err(Fault::new(FaultCode::UnknownType, message));
             }
         })
@@ -217,11 +221,27 @@ impl<'a> Fields<'a> {
     fn join(&self) -> Result<Join<'a>, Fault> {
         // Whether presence events are wanted; there are none yet.
         self.bool(Field::Presence)?;
-        // Where to recover from; there is no history yet.
-        if self.get(Field::Since).is_some_and(|value| !is_position(value)) {
-            return Err(Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits"));
-        }
-        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json) })
+        let since = self.since()?;
+        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), since })
+    }
+
+    fn history(&self) -> Result<History<'a>, Fault> {
+        let since = self.since()?;
+        let limit = match self.get(Field::Limit) {
+            Some(value) => {
+                let limit = value.raw.parse().ok().filter(|limit| *limit > 0);
+                let is_number = value.kind == Kind::Number;
+                Some(limit.filter(|_| is_number).ok_or_else(|| Field::Limit.bad("expected 1 to 2^32 - 1"))?)
+            }
+            None => None,
+        };
+        Ok(History { room: self.room(Field::Room)?, since, limit })
+    }
+
+    fn since(&self) -> Result<Option<Position>, Fault> {
+        let Some(value) = self.get(Field::Since) else { return Ok(None) };
+        let bad = || Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits");
+        position(value).map(Some).ok_or_else(bad)
     }
 
     fn send(&self) -> Result<Send<'a>, Fault> {
@@ -310,17 +330,18 @@ fn json(value: Value<'_>) -> Json {
     Json::from_checked(Bytes::copy_from_slice(value.raw.as_bytes()))
 }
 
-/// Whether a value is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
-fn is_position(value: Value<'_>) -> bool {
+/// A value that is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
+fn position(value: Value<'_>) -> Option<Position> {
     let (mut offsets, mut epochs) = (Vec::new(), Vec::new());
     let read = scan::members(value.raw, |name, value| match name.text().as_deref() {
         Some("offset") => offsets.push(value),
         Some("epoch") => epochs.push(value),
         _ => {}
     });
-    let (Ok(()), [offset], [epoch]) = (read, &*offsets, &*epochs) else { return false };
-    let is_epoch = |text: &str| text.len() == EPOCH_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
-    offset.kind == Kind::Number
-        && offset.raw.parse::<u64>().is_ok()
-        && epoch.text().is_some_and(|text| is_epoch(&text))
+    let (Ok(()), [offset], [epoch]) = (read, &*offsets, &*epochs) else { return None };
+    let offset = (offset.kind == Kind::Number).then(|| offset.raw.parse().ok()).flatten()?;
+    let digits = epoch.text()?;
+    let is_epoch = digits.len() == EPOCH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let epoch = is_epoch.then(|| u64::from_str_radix(&digits, 16).ok()).flatten()?;
+    Some(Position { offset, epoch })
 }

@@ -59,7 +59,11 @@ impl Engine {
                 self.lines_told(ticket);
                 (if waits { Answer::Awaited } else { reading }, used)
             }
-            Progress::Message | Progress::Request { .. } | Progress::Batch(_) | Progress::Shards(_) => {
+            Progress::Message
+            | Progress::History { .. }
+            | Progress::Request { .. }
+            | Progress::Batch(_)
+            | Progress::Shards(_) => {
                 self.exchanges.put(exchange);
                 (Answer::Awaited, 0)
             }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::errands::Errand;
 use crate::{
     auth::Backend,
-    base::{ConnId, NameError, RoomName, TenantName, UserName},
+    base::{ConnId, NameError, RoomKey, RoomName, TenantName, UserName},
     http::{
         Head, HttpFault, Version,
         route::{Found as Path, Operation, Route},
         routes::NDJSON,
     },
-    model::MessageId,
+    model::{MessageId, Position},
 };
 
 /// Entries of a page unless the request says how many, and at most.
@@ -25,6 +25,7 @@ pub(super) enum Call {
     Request,
     UserRooms { user: UserName },
     Disconnect,
+    History { key: RoomKey, since: Option<Position>, limit: usize },
     Look(Arc<Errand>),
     Drain,
 }
@@ -56,6 +57,12 @@ impl Call {
                 after: name(head, "after", RoomName::parse)?,
                 limit: limit(head)?,
             })),
+            Route::RoomHistory => {
+                let room =
+                    RoomName::parse(&path.parameter()?).map_err(|_| bad("the path wants a room's name"))?;
+                let key = RoomKey { tenant: tenant(head, backend)?, room };
+                Self::History { key, since: since(head)?, limit: limit(head)? }
+            }
             Route::Connections => Self::Look(Arc::new(Errand::Connections {
                 tenant: tenant(head, backend)?,
                 user: name(head, "user", UserName::parse)?,
@@ -135,6 +142,23 @@ fn limit(head: &Head<'_>) -> Result<usize, HttpFault> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
     let limit = text.parse().ok().filter(|limit| is_plain && (1..=LIMIT_MAX).contains(limit));
     limit.ok_or(bad("`limit` must be a number from 1 to 1000"))
+}
+
+fn since(head: &Head<'_>) -> Result<Option<Position>, HttpFault> {
+    const WRONG: HttpFault =
+        bad("`offset` and `epoch` must come together: a whole number, and 16 hexadecimal digits");
+    let digits = |text: &str, is_digit: fn(&u8) -> bool| text.bytes().all(|byte| is_digit(&byte));
+    match (head.query_param("offset")?, head.query_param("epoch")?) {
+        (None, None) => Ok(None),
+        (Some(offset), Some(epoch)) => {
+            let offset = offset.parse().ok().filter(|_| digits(&offset, u8::is_ascii_digit));
+            let epoch = u64::from_str_radix(&epoch, 16)
+                .ok()
+                .filter(|_| epoch.len() == 16 && digits(&epoch, u8::is_ascii_hexdigit));
+            Ok(Some(Position { offset: offset.ok_or(WRONG)?, epoch: epoch.ok_or(WRONG)? }))
+        }
+        (Some(_), None) | (None, Some(_)) => Err(WRONG),
+    }
 }
 
 fn after_connection(head: &Head<'_>) -> Result<Option<ConnId>, HttpFault> {

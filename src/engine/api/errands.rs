@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{Engine, Exchange, Outcome, Progress, Ticket, pages};
 use crate::{
-    base::{ConnId, Now, RoomName, ShardId, TenantName, TokenId, UserName},
+    base::{ConnId, Now, RoomKey, RoomName, ShardId, TenantName, TokenId, UserName},
     engine::{Ask, Parcel, Tell, report::first},
 };
 
@@ -36,7 +36,7 @@ pub enum Target {
 #[derive(Debug)]
 pub enum Found {
     Count(u64),
-    /// By name, each with its members on the shard.
+    /// The first ones by name, each with its members on the shard, and those that it is home to, without.
     Rooms(Vec<(RoomName, usize)>),
     /// By id.
     Connections(Vec<FoundConnection>),
@@ -91,7 +91,7 @@ impl Engine {
     /// Does what a shard asks, and answers it.
     pub(in crate::engine) fn do_errand(&mut self, ticket: Ticket, errand: &Errand, now: Now) {
         let found = match errand {
-            Errand::CountRooms => Found::Count(self.home.len() as u64),
+            Errand::CountRooms => Found::Count(self.home.occupied() as u64),
             Errand::Rooms { tenant, after, limit } => {
                 Found::Rooms(self.list_rooms(tenant, after.as_ref(), *limit))
             }
@@ -128,19 +128,19 @@ impl Engine {
         self.conclude_exchange(ticket, Ok(Outcome::ok(body)), now);
     }
 
-    /// One more than the limit, so that it shows whether there are more.
+    /// Of either kind one more than the limit, so that it shows whether there are more.
     fn list_rooms(
         &self,
         tenant: &TenantName,
         after: Option<&RoomName>,
         limit: usize,
     ) -> Vec<(RoomName, usize)> {
-        let is_behind = |room: &RoomName| after.is_none_or(|after| room > after);
-        let wanted = self
-            .roster
-            .sizes()
-            .filter(|(key, size)| *size > 0 && key.tenant == *tenant && is_behind(&key.room));
-        let found = first(wanted, limit + 1, |one, two| one.0.room.cmp(&two.0.room));
+        let is_wanted = |key: &RoomKey| key.tenant == *tenant && after.is_none_or(|after| key.room > *after);
+        let by_name = |one: &(&RoomKey, usize), two: &(&RoomKey, usize)| one.0.room.cmp(&two.0.room);
+        let occupied = self.roster.sizes().filter(|(key, size)| *size > 0 && is_wanted(key));
+        let known = self.home.keys().filter(|key| is_wanted(key)).map(|key| (key, 0));
+        let mut found = first(occupied, limit + 1, by_name);
+        found.extend(first(known, limit + 1, by_name));
         found.into_iter().map(|(key, size)| (key.room.clone(), size)).collect()
     }
 

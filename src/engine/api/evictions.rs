@@ -44,14 +44,14 @@ impl Engine {
         let tenant = tenant_for(&asking.backend, tenant)
             .ok_or_else(|| Fault::new(FaultCode::Forbidden, OTHER_TENANT))?;
         let target = match target {
-            Disconnect::Connection(public) => match ConnId::from_public(&public) {
-                Some((node, conn)) if node == self.config.node && conn.shard.0 < self.config.shards => {
-                    let errand = Errand::Disconnect { tenant, target: Target::Connection(conn) };
-                    return Ok(self.send_to(asking.ticket, conn.shard, errand));
+            Disconnect::Connection(node, conn) => {
+                if node != self.config.node || conn.shard.0 >= self.config.shards {
+                    // It ended with its node, or never was.
+                    return Ok(Outcome::ok(pages::disconnected(0)));
                 }
-                // It ended with its node, or never was.
-                Some(_) | None => return Ok(Outcome::ok(pages::disconnected(0))),
-            },
+                let errand = Errand::Disconnect { tenant, target: Target::Connection(conn) };
+                return Ok(self.send_to(asking.ticket, conn.shard, errand));
+            }
             Disconnect::User(user) => Target::User(user),
             Disconnect::Token(jti) => Target::Token(TokenId::of(&jti)),
             Disconnect::Everyone => Target::Everyone,

@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod errands;
 mod evictions;
+mod history;
 mod lines;
 mod members;
 mod pages;
@@ -27,7 +28,7 @@ use self::{
 use super::{Engine, Output, commands::error_type, http::Answer};
 use crate::{
     auth::{ApiKeys, Backend},
-    base::{ConnId, HashSeed, Map, Now, map_with_seed},
+    base::{ConnId, HashSeed, Map, Now, RoomName, map_with_seed},
     conn::Stage,
     http::{
         Body, BodyReader, Framing, Head, HttpFault, Response,
@@ -85,6 +86,10 @@ enum Progress {
     Lines(Box<Lines>),
     /// A message is on its way.
     Message,
+    /// A room's home has been asked for a page.
+    History {
+        room: RoomName,
+    },
     /// Somebody has been asked, who knows it by this id.
     Request {
         correlation_id: String,
@@ -116,7 +121,12 @@ impl Progress {
     fn patience_ms(&self) -> u64 {
         match self {
             Self::Request { timeout_ms, .. } => *timeout_ms,
-            Self::Body { .. } | Self::Lines(_) | Self::Message | Self::Batch(_) | Self::Shards(_) => 0,
+            Self::Body { .. }
+            | Self::Lines(_)
+            | Self::Message
+            | Self::History { .. }
+            | Self::Batch(_)
+            | Self::Shards(_) => 0,
         }
     }
 }
@@ -243,6 +253,7 @@ impl Engine {
             Call::Request => self.ask_somebody(&asking, body, now),
             Call::UserRooms { user } => self.move_user(&asking, user, body),
             Call::Disconnect => self.disconnect(&asking, body),
+            Call::History { key, since, limit } => Ok(self.ask_page(&asking, key, *since, *limit)),
             Call::Look(errand) => Ok(self.send_everywhere(asking.ticket, errand)),
             Call::Drain => {
                 self.outputs.push_back(Output::DrainNode);
@@ -283,6 +294,7 @@ impl Engine {
         }
         let concluded = match progress {
             Progress::Message => Some(publish::answer_of(result)),
+            Progress::History { room } => Some(history::answer_of(room, result)),
             Progress::Request { correlation_id, .. } => Some(Ok(request::answer_of(correlation_id, &result))),
             Progress::Batch(batch) => batch.answered(item, result).map(Ok),
             Progress::Lines(lines) => {
@@ -325,7 +337,11 @@ impl Engine {
             Progress::Lines(_) | Progress::Body { .. } => {
                 response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
             }
-            Progress::Message | Progress::Request { .. } | Progress::Batch(_) | Progress::Shards(_) => {
+            Progress::Message
+            | Progress::History { .. }
+            | Progress::Request { .. }
+            | Progress::Batch(_)
+            | Progress::Shards(_) => {
                 let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
                 self.write_refusal(&mut out, &fault, framing);
             }

@@ -121,16 +121,13 @@ impl Engine {
         if payload.as_bytes().len() > self.config.ws.message_bytes_max {
             return Err(Fault::new(FaultCode::TooLarge, "the payload is larger than a message may be"));
         }
-        if persistent {
-            let text = "this gateway keeps no history: send without `persistent`";
-            return Err(Fault::new(FaultCode::Unavailable, text));
-        }
         Ok(Publish {
             key: RoomKey { tenant, room },
             caller: Caller::Api { ticket: *ticket, item },
             from: from.unwrap_or_else(|| backend.name.clone()),
             payload: Payload::Json(payload),
             message_id,
+            persistent,
             // No member sent it: it is for all of them.
             echo: true,
             received_us: now.mono_us,

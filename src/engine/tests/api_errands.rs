@@ -239,3 +239,48 @@ fn this_node() {
     let publisher = bearer(&token_with("ada", "acme", &["ringway:publish"]));
     assert_eq!(ask(&mut node, id, &request("/api/v1/nodes", &publisher)).status, 403);
 }
+
+#[test]
+fn what_a_room_keeps_a_page_at_a_time() {
+    for shards in [1, 3] {
+        let mut node =
+            Node::with(with_key(shards, &[Scope::Publish, Scope::History, Scope::Rooms], &["acme"]));
+        let id = node.accept(0);
+        let path = "/api/v1/rooms/a%2Fb/history";
+        assert_eq!(status(&mut node, id, path), 404, "there is no such room");
+        let message = |number: usize| {
+            format!(r#"{{"room":"a/b","payload":{number},"persistent":true,"messageId":"m{number}"}}"#)
+        };
+        for number in 1..=5 {
+            let told = posted(&mut node, id, "/api/v1/publish", &message(number));
+            assert_eq!(told, json!({ "messageId": format!("m{number}"), "offset": number }), "to nobody");
+        }
+        let again = posted(&mut node, id, "/api/v1/publish", &message(3));
+        assert_eq!(again["offset"], 3, "a repeat is answered alike");
+        let page = get(&mut node, id, path);
+        assert_eq!((page["room"].as_str(), &page["offset"]), (Some("a/b"), &json!(5)));
+        let payloads = |page: &Value| -> Vec<u64> {
+            page["messages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|message| message["payload"].as_u64().unwrap())
+                .collect()
+        };
+        assert_eq!(payloads(&page), [1, 2, 3, 4, 5]);
+        assert_eq!(page["messages"][0]["from"], "billing");
+        assert_eq!(payloads(&get(&mut node, id, &format!("{path}?limit=2"))), [4, 5]);
+        let epoch = page["epoch"].as_str().unwrap();
+        let behind = get(&mut node, id, &format!("{path}?offset=1&epoch={epoch}&limit=2"));
+        assert_eq!(payloads(&behind), [2, 3]);
+        for query in
+            ["?offset=1", "?epoch=0000000000000000", "?offset=+1&epoch=0000000000000000", "?offset=1&epoch=1"]
+        {
+            assert_eq!(status(&mut node, id, &format!("{path}{query}")), 400, "{query}");
+        }
+        assert_eq!(
+            get(&mut node, id, "/api/v1/rooms"),
+            json!({ "rooms": [{ "room": "a/b", "members": 0 }] })
+        );
+    }
+}
