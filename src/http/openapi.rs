@@ -80,10 +80,6 @@ fn item(operation: &Operation, path: &str, is_alias: bool) -> Piece {
             described.push(("x-scope", text(scope.as_str())));
         }
     }
-    let parameters = parameters(operation, path);
-    if !parameters.is_empty() {
-        described.push(("parameters", Piece::List(parameters)));
-    }
     if !operation.body.is_empty() {
         let body = fields([("required", Piece::Raw("true")), ("content", content(operation.body))]);
         described.push(("requestBody", body));
@@ -91,11 +87,16 @@ fn item(operation: &Operation, path: &str, is_alias: bool) -> Piece {
     described.push(("responses", responses(operation)));
     // HEAD is answered wherever GET is read, and is not worth a description of its own.
     let head = r#"{"summary":"As GET, without the body.","responses":{"default":{"description":"As GET."}}}"#;
-    match operation.methods {
-        Methods::Get => fields([("get", fields(described))]),
-        Methods::Read => fields([("get", fields(described)), ("head", Piece::Raw(head))]),
-        Methods::Post => fields([("post", fields(described))]),
+    let mut item = match operation.methods {
+        Methods::Get => vec![("get", fields(described))],
+        Methods::Read => vec![("get", fields(described)), ("head", Piece::Raw(head))],
+        Methods::Post => vec![("post", fields(described))],
+    };
+    let parameters = parameters(operation, path);
+    if !parameters.is_empty() {
+        item.push(("parameters", Piece::List(parameters)));
     }
+    fields(item)
 }
 
 fn parameters(operation: &Operation, path: &str) -> Vec<Piece> {
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(publish["operationId"], "Publish");
         assert_eq!(publish["security"][0]["backend"], serde_json::json!([]));
         assert!(publish["requestBody"]["content"]["application/x-ndjson"].is_object());
-        let user = &paths["/api/v1/users/{user}/rooms"]["post"]["parameters"][0];
+        let user = &paths["/api/v1/users/{user}/rooms"]["parameters"][0];
         assert_eq!((&user["name"], &user["in"]), (&"user".into(), &"path".into()));
     }
 

@@ -209,14 +209,10 @@ pub static OPERATIONS: &[Operation] = &[
         query: &[
             TENANT,
             Parameter {
-                name: "offset",
-                schema: r#"{"type":"integer","minimum":0}"#,
-                doc: "Messages behind this one; with the `epoch` in which the offset was given.",
-            },
-            Parameter {
-                name: "epoch",
-                schema: r#"{"type":"string","pattern":"^[0-9a-f]{16}$"}"#,
-                doc: "The epoch of `offset`. In another one, the messages from the beginning.",
+                name: "since",
+                schema: r#"{"type":"string","pattern":"^[0-9]{1,19}@[0-9a-f]{16}$"}"#,
+                doc: "Messages behind this position: `offset` and `epoch` of an answer, with `@` between. In another \
+                      epoch, the messages from the beginning.",
             },
             LIMIT,
         ],

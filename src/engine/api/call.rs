@@ -144,21 +144,16 @@ fn limit(head: &Head<'_>) -> Result<usize, HttpFault> {
     limit.ok_or(bad("`limit` must be a number from 1 to 1000"))
 }
 
+/// `OFFSET@EPOCH`, as an answer says them: one means nothing without the other.
 fn since(head: &Head<'_>) -> Result<Option<Position>, HttpFault> {
-    const WRONG: HttpFault =
-        bad("`offset` and `epoch` must come together: a whole number, and 16 hexadecimal digits");
-    let digits = |text: &str, is_digit: fn(&u8) -> bool| text.bytes().all(|byte| is_digit(&byte));
-    match (head.query_param("offset")?, head.query_param("epoch")?) {
-        (None, None) => Ok(None),
-        (Some(offset), Some(epoch)) => {
-            let offset = offset.parse().ok().filter(|_| digits(&offset, u8::is_ascii_digit));
-            let epoch = u64::from_str_radix(&epoch, 16)
-                .ok()
-                .filter(|_| epoch.len() == 16 && digits(&epoch, u8::is_ascii_hexdigit));
-            Ok(Some(Position { offset: offset.ok_or(WRONG)?, epoch: epoch.ok_or(WRONG)? }))
-        }
-        (Some(_), None) | (None, Some(_)) => Err(WRONG),
-    }
+    const WRONG: HttpFault = bad("`since` must be an offset, `@`, and its epoch in 16 hexadecimal digits");
+    let Some(text) = head.query_param("since")? else { return Ok(None) };
+    let (offset, epoch) = text.split_once('@').ok_or(WRONG)?;
+    let is_plain = offset.bytes().all(|byte| byte.is_ascii_digit())
+        && epoch.len() == 16
+        && epoch.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let position = offset.parse().ok().zip(u64::from_str_radix(epoch, 16).ok()).filter(|_| is_plain);
+    position.map(|(offset, epoch)| Some(Position { offset, epoch })).ok_or(WRONG)
 }
 
 fn after_connection(head: &Head<'_>) -> Result<Option<ConnId>, HttpFault> {

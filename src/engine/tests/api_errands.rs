@@ -271,10 +271,10 @@ fn what_a_room_keeps_a_page_at_a_time() {
         assert_eq!(page["messages"][0]["from"], "billing");
         assert_eq!(payloads(&get(&mut node, id, &format!("{path}?limit=2"))), [4, 5]);
         let epoch = page["epoch"].as_str().unwrap();
-        let behind = get(&mut node, id, &format!("{path}?offset=1&epoch={epoch}&limit=2"));
+        let behind = get(&mut node, id, &format!("{path}?since=1@{epoch}&limit=2"));
         assert_eq!(payloads(&behind), [2, 3]);
         for query in
-            ["?offset=1", "?epoch=0000000000000000", "?offset=+1&epoch=0000000000000000", "?offset=1&epoch=1"]
+            ["?since=1", "?since=@0000000000000000", "?since=+1@0000000000000000", "?since=1@1", "?since="]
         {
             assert_eq!(status(&mut node, id, &format!("{path}{query}")), 400, "{query}");
         }
