@@ -5,7 +5,7 @@ use std::{hint::black_box, io::IoSlice, net::Ipv4Addr, sync::Arc};
 
 use ringway::{
     auth::mint,
-    base::{ConnId, NodeId, Now, RoomKey, ShardId, TenantName, UserName},
+    base::{ConnId, NodeId, Now, ShardId, UserName},
     config::{
         Settings,
         assemble::{self, Machine},
@@ -52,8 +52,7 @@ pub fn fan_out(members: usize) -> Work {
     let mut shard = Shard::new();
     let conns = (0..members).map(|_| shard.member()).collect();
     let message = Arc::new(native::message(SEND_BYTES));
-    let key = RoomKey { tenant: TenantName::default_tenant(), room: message.room.clone() };
-    let mut workload = FanOut { shard, conns, key, message };
+    let mut workload = FanOut { shard, conns, message };
     workload.fill();
     ready(workload)
 }
@@ -61,14 +60,13 @@ pub fn fan_out(members: usize) -> Work {
 struct FanOut {
     shard: Shard,
     conns: Vec<ConnId>,
-    key: RoomKey,
     message: Arc<Message>,
 }
 
 impl FanOut {
     fn publish(&mut self) -> Left {
-        let (key, message) = (self.key.clone(), self.message.clone());
-        let tell = Tell::Published { key, message, except: None, received_us: NOW.mono_us };
+        let message = self.message.clone();
+        let tell = Tell::Published { message, except: None, received_us: NOW.mono_us };
         let input = Input::Parcel { from: ShardId(1), parcel: Parcel::Tell(tell) };
         self.shard.engine.handle(input, self.shard.now);
         self.shard.turn()

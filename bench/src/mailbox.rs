@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc};
 
 use ringway::{
-    base::{RoomKey, ShardId, TenantName},
+    base::ShardId,
     engine::{Parcel, Tell},
     shell::{
         mailbox::{Courier, Mailbox, mailboxes},
@@ -25,11 +25,8 @@ pub fn post_and_take_64() -> Work {
         unreachable!("a mailbox for each waker")
     };
     let message = Arc::new(native::message(128));
-    let key = RoomKey { tenant: TenantName::default_tenant(), room: message.room.clone() };
-    let publication = move || {
-        let (key, message) = (key.clone(), message.clone());
-        Parcel::Tell(Tell::Published { key, message, except: None, received_us: 0 })
-    };
+    let publication =
+        move || Parcel::Tell(Tell::Published { message: message.clone(), except: None, received_us: 0 });
     ready(move || post_and_take(&mut from, &to, &publication))
 }
 

@@ -3,9 +3,9 @@
 use std::{hint::black_box, sync::Arc};
 
 use ringway::{
-    base::{RoomName, UserName},
+    base::{RoomKey, RoomName, TenantName, UserName},
     dialect::native,
-    model::{Call, Command, CorrelationId, Event, Message, Reply},
+    model::{Call, Command, CorrelationId, Event, Message, MessageName, Payload, Reply},
 };
 
 use crate::{Work, ready};
@@ -29,11 +29,15 @@ pub fn message(length: usize) -> Message {
         other => unreachable!("the text is a room:send, but: {other:?}"),
     };
     Message {
-        id: "0000002a-0000000000000007".into(),
-        room: RoomName::parse("lobby").expect("short and plain"),
+        id: MessageName::Numbered { epoch: 0x2a << 32, number: 7_000_000_000 },
+        key: RoomKey {
+            tenant: TenantName::default_tenant(),
+            room: RoomName::parse("lobby").expect("short and plain"),
+        },
         from: UserName::parse("ada").expect("short and plain"),
-        payload,
+        payload: Payload::Json(payload),
         timestamp: 1_795_000_000_123,
+        offset: None,
     }
 }
 
@@ -81,7 +85,7 @@ pub fn encode_message(length: usize) -> Work {
 
 /// The answer to a `room:send`.
 pub fn encode_ack() -> Work {
-    let reply = Reply::Sent { message_id: "0000002a-0000000000000007".into() };
+    let reply = Reply::Sent { message_id: message(128).id, offset: None };
     encode(Event::Ack { id: CorrelationId::from_checked("17"), result: Ok(reply) })
 }
 

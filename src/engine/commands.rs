@@ -1,11 +1,11 @@
 //! What a JSON client may ask, and the answer or the fault.
 
-use super::{Ask, Engine, Publish};
+use super::{Ask, Caller, Engine, Publish};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Session, SocketKind, Stage},
     metrics::{ErrorType, Protocol, Received},
-    model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Reply, Send},
+    model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
 
 impl Engine {
@@ -90,16 +90,15 @@ impl Engine {
             .cloned()
             .ok_or_else(|| Fault::new(FaultCode::Forbidden, "join the room before sending to it"))?;
         let publish = Publish {
-            key: key.clone(),
-            conn: id,
+            key,
+            caller: Caller::Client { conn: id, call },
             from,
-            call,
-            payload: send.payload,
+            payload: Payload::Json(send.payload),
             message_id: send.message_id,
             echo: send.echo,
             received_us: now.mono_us,
         };
-        self.ask_home(&key, Ask::Publish(Box::new(publish)));
+        self.ask_publish(publish, now);
         Ok(())
     }
 

@@ -11,8 +11,9 @@
 
 use super::Engine;
 use crate::{
-    base::{Now, RoomKey},
+    base::Now,
     fanout::{Publication, Recipients, Release},
+    hub::LocalRoomId,
     metrics::{Protocol, Sent},
     model::Event,
 };
@@ -40,8 +41,8 @@ impl Engine {
 
     /// Queues all that is held for its members, without a rest behind it.
     pub(super) fn release_all(&mut self, now: Now) {
-        while let Some((key, publications)) = self.held.take_next(u64::MAX) {
-            self.release_runs(&key, publications, now);
+        while let Some((room, publications)) = self.held.take_next(u64::MAX) {
+            self.release_runs(room, publications, now);
         }
     }
 
@@ -49,17 +50,17 @@ impl Engine {
     /// it is time to write.
     pub(super) fn release_some(&mut self, now: Now) -> bool {
         let until_us = if self.holds_enough() { u64::MAX } else { now.mono_us };
-        while let Some((key, mut publications)) = self.held.take_next(until_us) {
+        while let Some((room, mut publications)) = self.held.take_next(until_us) {
             let run = run_length(&publications);
-            self.fan_out(&key, &publications[..run], now);
+            self.fan_out(room, &publications[..run], now);
             publications.drain(..run);
             if !publications.is_empty() {
-                self.held.put_back(key, publications);
+                self.held.put_back(room, publications);
                 return true;
             }
             self.held.give_back(publications);
             if self.config.latency_budget_us > 0 {
-                self.released.push((key, run as u64));
+                self.released.push((room, run as u64));
             }
         }
         false
@@ -70,35 +71,35 @@ impl Engine {
         let Some(began_us) = self.release_began_us.take() else { return };
         let budget_us = self.config.latency_budget_us;
         let rest_us = rest_us(began_us, now.mono_us, budget_us);
-        for (key, count) in self.released.drain(..) {
+        for (room, count) in self.released.drain(..) {
             let since_last_us =
-                self.held.last_release(&key).map(|last| began_us.saturating_sub(last.began_us));
+                self.held.last_release(room).map(|last| began_us.saturating_sub(last.began_us));
             let rests = since_last_us.is_some_and(|since_us| expects_company(since_us, count, budget_us));
             let opens_us = if rests { now.mono_us + rest_us } else { now.mono_us };
             let forget_us = now.mono_us + budget_us;
-            self.held.remember(key, Release { began_us, opens_us, forget_us });
+            self.held.remember(room, Release { began_us, opens_us, forget_us });
         }
         self.held.forget(now.mono_us);
     }
 
     /// Queues what one room's members are still to get.
-    pub(super) fn release_room(&mut self, key: &RoomKey, now: Now) {
-        if let Some(publications) = self.held.take(key) {
-            self.release_runs(key, publications, now);
+    pub(super) fn release_room(&mut self, room: LocalRoomId, now: Now) {
+        if let Some(publications) = self.held.take(room) {
+            self.release_runs(room, publications, now);
         }
     }
 
-    fn release_runs(&mut self, key: &RoomKey, publications: Vec<Publication>, now: Now) {
+    fn release_runs(&mut self, room: LocalRoomId, publications: Vec<Publication>, now: Now) {
         let mut rest = &publications[..];
         while !rest.is_empty() {
             let (run, behind) = rest.split_at(run_length(rest));
-            self.fan_out(key, run, now);
+            self.fan_out(room, run, now);
             rest = behind;
         }
         self.held.give_back(publications);
     }
 
-    fn fan_out(&mut self, key: &RoomKey, publications: &[Publication], now: Now) {
+    fn fan_out(&mut self, room: LocalRoomId, publications: &[Publication], now: Now) {
         let mut except = std::mem::take(&mut self.except);
         except.extend(publications.iter().map(|publication| publication.except));
         let events = publications.iter().map(|publication| Event::Message(publication.message.clone()));
@@ -109,7 +110,7 @@ impl Engine {
             dirty: &mut self.dirty,
             outbox_bytes_max: self.config.outbox_bytes_max,
         };
-        let delivered = recipients.deliver(self.roster.members(key), &mut frames, &except, &mut self.full);
+        let delivered = recipients.deliver(self.roster.members(room), &mut frames, &except, &mut self.full);
         self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
         // With nobody to write to, there may be no write that ends the turn.
         if delivered > 0 {
@@ -135,7 +136,7 @@ impl Engine {
 fn run_length(publications: &[Publication]) -> usize {
     let mut bytes = 0;
     let fits = |publication: &&Publication| {
-        bytes += publication.message.payload.as_bytes().len();
+        bytes += publication.message.payload.len();
         bytes <= RUN_BYTES
     };
     publications.iter().take(RUN_EVENTS).take_while(fits).count().max(1)

@@ -34,16 +34,16 @@ use std::{collections::VecDeque, net::IpAddr};
 
 pub use config::{ChannelTemplates, Config, DrainConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use writes::Wrote;
 
 use crate::{
     auth::TokenCache,
-    base::{ConnId, Now, RoomKey, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
+    base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Home, Roster},
+    hub::{Home, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics},
     ws::deflate::Inflater,
 };
@@ -92,7 +92,7 @@ pub struct Engine {
     /// When the release of this turn began, if there was one.
     release_began_us: Option<u64>,
     /// Rooms that were released in this turn, each with how many publications.
-    released: Vec<(RoomKey, u64)>,
+    released: Vec<(LocalRoomId, u64)>,
     /// When the publications that were released in this turn had been received.
     fanned_out: Vec<u64>,
     /// Scratch of the fan-out: for each event who does not get it.
@@ -125,7 +125,7 @@ impl Engine {
             dirty: Vec::new(),
             outputs: VecDeque::new(),
             own_parcels: VecDeque::new(),
-            held: Held::new(hash),
+            held: Held::new(),
             released: Vec::new(),
             release_began_us: None,
             fanned_out: Vec::new(),

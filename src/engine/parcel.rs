@@ -10,8 +10,31 @@ use std::sync::Arc;
 use super::report::Report;
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
-    model::{CorrelationId, Fault, Json, Message, MessageId},
+    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
 };
+
+/// Who asked, and where the answer goes.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A client's connection. Without an id it is told of failure only.
+    Client { conn: ConnId, call: Option<CorrelationId> },
+}
+
+impl Caller {
+    /// The connection that waits for the answer.
+    pub fn conn(&self) -> ConnId {
+        match self {
+            Self::Client { conn, .. } => *conn,
+        }
+    }
+
+    /// Whether it is told of success.
+    pub fn wants_success(&self) -> bool {
+        match self {
+            Self::Client { call, .. } => call.is_some(),
+        }
+    }
+}
 
 /// One parcel.
 #[derive(Debug)]
@@ -52,10 +75,9 @@ pub enum Ask {
 #[derive(Debug)]
 pub struct Publish {
     pub key: RoomKey,
-    pub conn: ConnId,
+    pub caller: Caller,
     pub from: UserName,
-    pub call: Option<CorrelationId>,
-    pub payload: Json,
+    pub payload: Payload,
     pub message_id: Option<MessageId>,
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
@@ -80,16 +102,15 @@ pub enum Tell {
         call: Option<CorrelationId>,
     },
     Published {
-        key: RoomKey,
         message: Arc<Message>,
         /// The sender's connection, which asked for no echo.
         except: Option<ConnId>,
         received_us: u64,
     },
-    Sent {
-        conn: ConnId,
-        call: CorrelationId,
-        result: Result<Box<str>, Fault>,
+    /// What became of what somebody asked.
+    Answer {
+        caller: Caller,
+        result: Result<Reply, Fault>,
     },
     Report {
         survey: u64,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
+use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
-    model::{CorrelationId, Event, Fault, FaultCode, Joined, Message, Reply},
+    model::{Event, Fault, FaultCode, Joined, Message, MessageName, Reply},
 };
 
 impl Engine {
@@ -50,41 +50,73 @@ impl Engine {
         }
     }
 
-    /// Gives a publication its place in the room's order and sends it to every shard with members.
-    fn publish(&mut self, publish: Publish, now: Now) {
-        let Publish { key, conn, from, call, payload, message_id, echo, received_us } = publish;
-        let Some(place) = self.home.publish(&key) else {
-            // The sender was a member when it sent; the room has vanished with its last member since.
-            if let Some(call) = call {
-                let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
-                self.sent(conn, call, Err(fault));
-            }
-            return;
-        };
-        let id: Box<str> = match message_id {
-            Some(id) => id.into(),
-            None => format!("{:08x}-{}", place.epoch >> 32, place.number).into(),
-        };
-        let message = Arc::new(Message { id, room: key.room.clone(), from, payload, timestamp: now.unix_ms });
-        // Behind the publication, in the same lane.
-        let acked = call.map(|call| (call, message.id.clone()));
-        let except = (!echo).then_some(conn);
-        for interest in place.interests {
-            let (key, message) = (key.clone(), Arc::clone(&message));
-            let tell = Parcel::Tell(Tell::Published { key, message, except, received_us });
-            if interest.shard == self.shard {
-                self.own_parcels.push_back(tell);
-            } else {
-                self.outputs.push_back(Output::Parcel { to: interest.shard, parcel: tell });
-            }
-        }
-        if let Some((call, id)) = acked {
-            self.sent(conn, call, Ok(id));
+    /// Asks a room's home for a publication: at once where that is this shard and nothing waits before it.
+    pub(super) fn ask_publish(&mut self, publish: Publish, now: Now) {
+        let home = home_of(&publish.key, self.config.shards);
+        if home == self.shard && self.own_parcels.is_empty() {
+            self.publish(publish, now);
+        } else {
+            self.send(home, Parcel::Ask(Ask::Publish(Box::new(publish))));
         }
     }
 
-    fn sent(&mut self, conn: ConnId, call: CorrelationId, result: Result<Box<str>, Fault>) {
-        self.send(conn.shard, Parcel::Tell(Tell::Sent { conn, call, result }));
+    /// Gives a publication its place in the room's order and sends it to every shard with members.
+    fn publish(&mut self, publish: Publish, now: Now) {
+        let Publish { key, caller, from, payload, message_id, echo, received_us } = publish;
+        let Some(place) = self.home.publish(&key) else {
+            // The sender was a member when it sent; the room has vanished with its last member since.
+            let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
+            self.send_answer(caller, Err(fault));
+            return;
+        };
+        let id = match message_id {
+            Some(id) => MessageName::Given(id),
+            None => MessageName::Numbered { epoch: place.epoch, number: place.number },
+        };
+        let message = Message { id, key, from, payload, timestamp: now.unix_ms, offset: None };
+        let except = (!echo).then_some(caller.conn());
+        // Behind the publication, in the same lane.
+        let acked = caller.wants_success().then(|| (message.id.clone(), message.offset));
+        let message = Arc::new(message);
+        for interest in place.interests {
+            if interest.shard != self.shard {
+                let tell = Tell::Published { message: Arc::clone(&message), except, received_us };
+                self.outputs.push_back(Output::Parcel { to: interest.shard, parcel: Parcel::Tell(tell) });
+            }
+        }
+        if place.interests.iter().any(|interest| interest.shard == self.shard) {
+            self.tell_own(Tell::Published { message, except, received_us }, now);
+        }
+        if let Some((message_id, offset)) = acked {
+            self.send_answer(caller, Ok(Reply::Sent { message_id, offset }));
+        }
+    }
+
+    /// Takes a tell of this very shard: at once when nothing waits before it.
+    fn tell_own(&mut self, tell: Tell, now: Now) {
+        if self.own_parcels.is_empty() {
+            self.told(tell, now);
+        } else {
+            self.own_parcels.push_back(Parcel::Tell(tell));
+        }
+    }
+
+    /// Sends an answer to the shard of who asked, where it is to be given.
+    pub(super) fn send_answer(&mut self, caller: Caller, result: Result<Reply, Fault>) {
+        if result.is_err() || caller.wants_success() {
+            self.send(caller.conn().shard, Parcel::Tell(Tell::Answer { caller, result }));
+        }
+    }
+
+    /// Gives an answer to who asked.
+    pub(super) fn answer(&mut self, caller: Caller, result: Result<Reply, Fault>, now: Now) {
+        match caller {
+            Caller::Client { conn, call } => match (call, result) {
+                (Some(id), Ok(reply)) => self.tell(conn, &Event::Ack { id, result: Ok(reply) }, now),
+                (None, Ok(_)) => {}
+                (call, Err(fault)) => self.refuse(conn, call, fault, now),
+            },
+        }
     }
 
     /// As a shard with members.
@@ -97,7 +129,9 @@ impl Engine {
                     return;
                 }
                 // What was ordered before the join is for those who were members then.
-                self.release_room(&key, now);
+                if let Some(room) = self.roster.local(&key) {
+                    self.release_room(room, now);
+                }
                 self.roster.joined(conn, &key, joins);
                 let room = key.room.clone();
                 if let Some(id) = call {
@@ -114,7 +148,9 @@ impl Engine {
                     return;
                 }
                 // What was ordered before the leave is for the one who leaves, too.
-                self.release_room(&key, now);
+                if let Some(room) = self.roster.local(&key) {
+                    self.release_room(room, now);
+                }
                 let vacated = self.roster.left(conn, &key);
                 self.vacate(vacated);
                 if let Some(id) = call {
@@ -122,13 +158,12 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
-            Tell::Published { key, message, except, received_us } => {
-                self.held.add(key, Publication { message, except, received_us });
+            Tell::Published { message, except, received_us } => {
+                if let Some(room) = self.roster.local(&message.key) {
+                    self.held.add(room, Publication { message, except, received_us }, now.mono_us);
+                }
             }
-            Tell::Sent { conn, call, result } => {
-                let result = result.map(|message_id| Reply::Sent { message_id });
-                self.tell(conn, &Event::Ack { id: call, result }, now);
-            }
+            Tell::Answer { caller, result } => self.answer(caller, result, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
     }
@@ -143,9 +178,10 @@ impl Engine {
     }
 
     fn vacate(&mut self, vacated: Option<crate::hub::Vacated>) {
-        if let Some(room) = vacated {
-            let joins = room.joins;
-            let key = room.key;
+        if let Some(crate::hub::Vacated { key, joins, room }) = vacated {
+            if let Some(room) = room {
+                self.held.drop_room(room);
+            }
             self.ask_home(&key.clone(), Ask::Vacate { key, joins });
         }
     }

@@ -79,9 +79,13 @@ impl Encoder {
     /// The events of the current [`Frames`], each as a text frame.
     fn run(&mut self, deflate: Option<Agreed>) -> Run {
         self.frame.clear();
-        let mut ends = Vec::with_capacity(self.text_ends.len());
+        // One frame needs no list.
+        let mut ends = Vec::with_capacity(self.text_ends.len().saturating_sub(1));
         let mut start = 0;
         for &end in &self.text_ends {
+            if start > 0 {
+                ends.push(self.frame.len() as u32);
+            }
             let text = &self.text[start..end];
             start = end;
             match deflate {
@@ -92,7 +96,6 @@ impl Encoder {
                 }
                 Some(_) | None => encode::frame(&mut self.frame, Opcode::Text, text, false, None),
             }
-            ends.push(self.frame.len() as u32);
         }
         Run { bytes: WireBytes::copy_from(&self.frame), ends }
     }
@@ -128,7 +131,7 @@ pub struct Frames<'e> {
 #[derive(Debug)]
 pub struct Run {
     pub bytes: WireBytes,
-    /// Where each frame ends.
+    /// Where each frame but the last ends.
     ends: Vec<u32>,
 }
 
@@ -156,13 +159,19 @@ impl Frames<'_> {
 impl Run {
     /// How many frames it is.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.ends.len() + 1
     }
 
     /// Frames `range`, as one piece.
     pub fn part(&self, range: Range<usize>) -> WireBytes {
-        let start = range.start.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let end = range.end.checked_sub(1).map_or(0, |last| self.ends[last]);
-        self.bytes.part(start..end)
+        self.bytes.part(self.end(range.start)..self.end(range.end))
+    }
+
+    /// Where the first `count` frames end.
+    fn end(&self, count: usize) -> u32 {
+        match count.checked_sub(1) {
+            None => 0,
+            Some(last) => self.ends.get(last).copied().unwrap_or(self.bytes.len() as u32),
+        }
     }
 }

@@ -13,8 +13,15 @@ const NONE: u32 = u32::MAX;
 pub(super) const NOT_JOINED: u32 = u32::MAX;
 
 /// A room with members on this shard, by slot; valid until the room is vacated.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct LocalRoomId(pub(super) u32);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct LocalRoomId(pub(crate) u32);
+
+impl LocalRoomId {
+    /// The room's place in a table of this shard's rooms.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// One connection in one room.
 #[derive(Clone, Copy, Debug)]

@@ -8,4 +8,5 @@ mod roster;
 mod roster_tests;
 
 pub use home::{Home, Interest, Joining, Publication};
+pub use memberships::LocalRoomId;
 pub use roster::{Roster, Vacated};

@@ -35,6 +35,8 @@ struct Room {
 pub struct Vacated {
     pub key: RoomKey,
     pub joins: u32,
+    /// What the room was here, if it was anything.
+    pub room: Option<LocalRoomId>,
 }
 
 /// All members of one shard.
@@ -114,7 +116,7 @@ impl Roster {
                 self.room_mut(id).joins_seen = joins;
                 self.vacate_if_empty(id)
             }
-            None => Some(Vacated { key: key.clone(), joins }),
+            None => Some(Vacated { key: key.clone(), joins, room: None }),
         }
     }
 
@@ -141,9 +143,14 @@ impl Roster {
         }
     }
 
+    /// What a room is on this shard; `None` when nobody here is in it or has asked to join.
+    pub fn local(&self, key: &RoomKey) -> Option<LocalRoomId> {
+        self.by_key.get(key).copied()
+    }
+
     /// The members of a room, in no promised order.
-    pub fn members(&self, key: &RoomKey) -> impl Iterator<Item = ConnId> + '_ {
-        let room = self.by_key.get(key).and_then(|id| self.rooms[id.0 as usize].as_ref());
+    pub fn members(&self, room: LocalRoomId) -> impl Iterator<Item = ConnId> + '_ {
+        let room = self.rooms.get(room.index()).and_then(Option::as_ref);
         room.map(|room| room.members.as_slice()).unwrap_or_default().iter().map(|member| member.conn)
     }
 
@@ -231,7 +238,7 @@ impl Roster {
         let room = slot.take()?;
         self.free.push(id.0);
         self.by_key.remove(&room.key);
-        Some(Vacated { key: room.key, joins: room.joins_seen })
+        Some(Vacated { key: room.key, joins: room.joins_seen, room: Some(id) })
     }
 
     fn room_mut(&mut self, id: LocalRoomId) -> &mut Room {

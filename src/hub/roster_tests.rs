@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::{Home, Roster, Vacated};
+use super::{Home, LocalRoomId, Roster, Vacated};
 use crate::base::{ConnId, RoomKey, RoomName, ShardId, TenantName, hash::HashSeed, prng::Prng};
 
 const SHARD: ShardId = ShardId(2);
@@ -21,8 +21,13 @@ fn roster() -> Roster {
     Roster::new(HashSeed::new(5))
 }
 
+/// The only room of a roster, `a`, after so many joins.
+fn vacated_with(joins: u32) -> Vacated {
+    Vacated { key: key("a"), joins, room: Some(LocalRoomId(0)) }
+}
+
 fn members(roster: &Roster, room: &str) -> BTreeSet<ConnId> {
-    roster.members(&key(room)).collect()
+    roster.local(&key(room)).map(|room| roster.members(room).collect()).unwrap_or_default()
 }
 
 fn rooms(roster: &Roster, conn: ConnId) -> Vec<&str> {
@@ -43,7 +48,7 @@ fn a_member_is_who_was_answered() {
     assert_eq!(members(&roster, "a"), [ada].into(), "until the answer comes in the room's stream");
     assert_eq!((roster.find(ada, "a"), rooms(&roster, ada).len()), (None, 0));
     assert_eq!(roster.ask_leave(ada, "a"), None);
-    assert_eq!(roster.left(ada, &key("a")), Some(Vacated { key: key("a"), joins: 1 }));
+    assert_eq!(roster.left(ada, &key("a")), Some(vacated_with(1)));
     assert_eq!((members(&roster, "a").len(), roster.subscriptions(), roster.sizes().count()), (0, 0, 0));
 }
 
@@ -68,14 +73,14 @@ fn an_answer_to_nobody_vacates_what_nobody_is_in() {
     roster.ask(ada, &key("a"), 8);
     let mut vacated = Vec::new();
     roster.gone(ada, |room| vacated.push(room));
-    assert_eq!(vacated, [Vacated { key: key("a"), joins: 0 }], "the home knows of a later join and keeps it");
-    assert_eq!(roster.joined_nobody(&key("a"), 1), Some(Vacated { key: key("a"), joins: 1 }));
+    assert_eq!(vacated, [vacated_with(0)], "the home knows of a later join and keeps it");
+    assert_eq!(roster.joined_nobody(&key("a"), 1), Some(Vacated { room: None, ..vacated_with(1) }));
     // With another's join under way the room stays, and its count is the home's.
     roster.ask(bob, &key("a"), 8);
     assert_eq!(roster.joined_nobody(&key("a"), 2), None);
     roster.joined(bob, &key("a"), 3);
     roster.ask_leave(bob, "a");
-    assert_eq!(roster.left(bob, &key("a")), Some(Vacated { key: key("a"), joins: 3 }));
+    assert_eq!(roster.left(bob, &key("a")), Some(vacated_with(3)));
 }
 
 #[test]
@@ -191,7 +196,8 @@ impl Model {
         for (room, name) in ROOMS.iter().enumerate() {
             let expected: BTreeSet<ConnId> =
                 self.joined.iter().filter(|(_, at)| *at == room).map(|(conn, _)| *conn).collect();
-            let list: Vec<ConnId> = self.roster.members(&key(name)).collect();
+            let local = self.roster.local(&key(name));
+            let list: Vec<ConnId> = local.into_iter().flat_map(|room| self.roster.members(room)).collect();
             assert_eq!(list.len(), expected.len(), "nobody stands twice");
             assert_eq!(members(&self.roster, name), expected);
             for (slot, generation) in &self.alive {

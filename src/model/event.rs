@@ -1,13 +1,13 @@
 //! What clients are told, in whichever dialect they are told it.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
-    json::Json,
+    json::{Json, Payload},
 };
-use crate::base::{RoomId, RoomName, TenantName, UserName};
+use crate::base::{RoomId, RoomKey, RoomName, TenantName, UserName};
 
 /// Everything a client can be told.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,7 +50,7 @@ pub enum Reply {
     Authenticated(Box<Authenticated>),
     Joined(Box<Joined>),
     Left,
-    Sent { message_id: Box<str> },
+    Sent { message_id: MessageName, offset: Option<NonZeroU64> },
     Rooms { rooms: Vec<RoomName> },
 }
 
@@ -94,16 +94,23 @@ pub struct Joined {
 /// A publication as members get it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Message {
-    pub id: Box<str>,
-    pub room: RoomName,
+    pub id: MessageName,
+    /// Members are told the room's name.
+    pub key: RoomKey,
     pub from: UserName,
-    pub payload: Json,
+    pub payload: Payload,
     /// Unix milliseconds when the home shard accepted it.
     pub timestamp: u64,
+    /// Its place in the room's history, if it is kept there.
+    pub offset: Option<NonZeroU64>,
 }
 
-impl From<MessageId> for Box<str> {
-    fn from(id: MessageId) -> Self {
-        Box::from(id.as_str())
-    }
+/// What a message is called; made without allocating where the sender gave no name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MessageName {
+    /// The sender's idempotency key.
+    Given(MessageId),
+    /// Which one it is of all that its room accepted: written as the epoch's upper half in eight hexadecimal digits, a
+    /// dash, and the number.
+    Numbered { epoch: u64, number: u64 },
 }

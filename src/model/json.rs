@@ -1,4 +1,6 @@
-//! A JSON value as its author wrote it.
+//! Payloads: a JSON value as its author wrote it, or bytes that nobody looks into.
+
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -18,5 +20,39 @@ impl Json {
     /// The value's text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// What a message carries.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Payload {
+    Json(Json),
+    /// A relay's ciphertext.
+    Opaque(Bytes),
+}
+
+impl Payload {
+    /// How long it is, in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Json(json) => json.as_bytes().len(),
+            Self::Opaque(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether it has no bytes, as a ciphertext may.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Its kind and length: what it says is nobody's business.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Json(_) => "Json",
+            Self::Opaque(_) => "Opaque",
+        };
+        write!(f, "{kind}({} bytes)", self.len())
     }
 }

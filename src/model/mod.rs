@@ -7,6 +7,6 @@ pub mod fault;
 pub mod json;
 
 pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
-pub use event::{Authenticated, Established, Event, Joined, Message, Reply};
+pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
 pub use fault::{Fault, FaultCode};
-pub use json::Json;
+pub use json::{Json, Payload};

@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::{Refusal, decode, encode};
 use crate::{
-    base::{RoomName, RoomRef, TenantName, UserName},
+    base::{RoomKey, RoomName, RoomRef, TenantName, UserName},
     model::{
-        Authenticate, Call, Command, CorrelationId, Event, FaultCode, Join, Json, Message, MessageId, Send,
+        Authenticate, Call, Command, CorrelationId, Event, FaultCode, Join, Json, Message, MessageId,
+        MessageName, Payload, Send,
     },
 };
 
@@ -275,7 +276,7 @@ fn value() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn a_payload_reaches_the_members_byte_for_byte(
-        payload in value(), before in "[ \t\r\n]{0,3}", after in "[ \t\r\n]{0,3}", name in "[^\\p{Cc}]{1,60}",
+        payload in value(), before in "[ \t\r\n]{0,3}", after in "[ \t\r\n]{0,3}", name in "[^\\p{Cc}]{1,32}",
     ) {
         let quoted = serde_json::to_string(&name).unwrap();
         let text = format!(r#"{{"type":"room:send","payload":{before}{payload}{after},"room":{quoted}}}"#);
@@ -284,11 +285,15 @@ proptest! {
         prop_assert_eq!(send.room.as_str(), &name);
 
         let event = Event::Message(Arc::new(Message {
-            id: name.as_str().into(),
-            room: RoomName::parse(&name).unwrap(),
+            id: MessageName::Given(MessageId::parse(&name).unwrap()),
+            key: RoomKey {
+                tenant: TenantName::default_tenant(),
+                room: RoomName::parse(&name).unwrap(),
+            },
             from: UserName::parse(&name).unwrap(),
-            payload: send.payload,
+            payload: Payload::Json(send.payload),
             timestamp: u64::MAX,
+            offset: None,
         }));
         let mut out = Vec::new();
         encode(&event, &mut out);

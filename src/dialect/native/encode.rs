@@ -1,8 +1,12 @@
 //! From an event to the text that clients get. Fields and their order are `spec/wire-protocol.md`'s; 64-bit ids and
 //! epochs are strings, since JavaScript's integers end at 2^53.
 
-use super::text::{put_hex, put_number, put_string};
-use crate::model::{Authenticated, Established, Event, Fault, Joined, Json, Message, Reply};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use super::text::{put_hex, put_hex_half, put_number, put_string};
+use crate::model::{
+    Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload, Reply,
+};
 
 /// Appends the event as one JSON object without space.
 pub fn encode(event: &Event, out: &mut Vec<u8>) {
@@ -55,19 +59,45 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
 /// The one that is written per publication: room for all of it at once.
 fn message(out: &mut Vec<u8>, message: &Message) {
     const AROUND: usize = 128;
-    let Message { id, room, from, payload, timestamp } = message;
-    let names = id.len() + room.as_str().len() + from.as_str().len();
-    out.reserve(AROUND + names + payload.as_bytes().len());
+    let Message { id, key, from, payload, timestamp, offset } = message;
+    let names = key.room.as_str().len() + from.as_str().len();
+    out.reserve(AROUND + names + payload.len());
     put(out, r#"{"type":"room:message","id":"#);
-    put_string(out, id);
+    put_name(out, id);
     put(out, r#","room":"#);
-    put_string(out, room.as_str());
+    put_string(out, key.room.as_str());
     put(out, r#","from":"#);
     put_string(out, from.as_str());
-    put(out, r#","payload":"#);
-    put_json(out, payload);
+    match payload {
+        Payload::Json(json) => {
+            put(out, r#","payload":"#);
+            put_json(out, json);
+        }
+        Payload::Opaque(bytes) => {
+            put(out, r#","binary":""#);
+            put(out, &STANDARD.encode(bytes));
+            out.push(b'"');
+        }
+    }
     put(out, r#","timestamp":"#);
     put_number(out, *timestamp);
+    if let Some(offset) = offset {
+        put(out, r#","offset":"#);
+        put_number(out, offset.get());
+    }
+}
+
+fn put_name(out: &mut Vec<u8>, name: &MessageName) {
+    match name {
+        MessageName::Given(id) => put_string(out, id.as_str()),
+        MessageName::Numbered { epoch, number } => {
+            out.push(b'"');
+            put_hex_half(out, (*epoch >> 32) as u32);
+            out.push(b'-');
+            put_number(out, *number);
+            out.push(b'"');
+        }
+    }
 }
 
 fn success(out: &mut Vec<u8>, reply: &Reply) {
@@ -76,9 +106,13 @@ fn success(out: &mut Vec<u8>, reply: &Reply) {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
         Reply::Joined(joined) => self::joined(out, joined),
         Reply::Left => {}
-        Reply::Sent { message_id } => {
+        Reply::Sent { message_id, offset } => {
             put(out, r#","messageId":"#);
-            put_string(out, message_id);
+            put_name(out, message_id);
+            if let Some(offset) = offset {
+                put(out, r#","offset":"#);
+                put_number(out, offset.get());
+            }
         }
         Reply::Rooms { rooms } => {
             put(out, r#","rooms":["#);

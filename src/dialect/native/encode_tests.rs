@@ -1,17 +1,28 @@
 //! Golden texts of every event.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
+
+use bytes::Bytes;
 
 use super::encode;
 use crate::{
-    base::{RoomId, RoomName, TenantName, UserName},
+    base::{RoomId, RoomKey, RoomName, TenantName, UserName},
     model::{
-        Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json, Message, Reply,
+        Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json, Message, MessageId,
+        MessageName, Payload, Reply,
     },
 };
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
+}
+
+fn key(name: &str) -> RoomKey {
+    RoomKey { tenant: tenant("acme"), room: room(name) }
+}
+
+fn name(id: &str) -> MessageName {
+    MessageName::Given(MessageId::parse(id).unwrap())
 }
 
 fn user(name: &str) -> UserName {
@@ -65,13 +76,25 @@ fn every_event() {
         (Event::RoomLeft { room: room("räume/1") }, r#"{"type":"room:left","room":"räume/1"}"#),
         (
             Event::Message(Arc::new(Message {
-                id: "m\n1".into(),
-                room: room("lobby"),
+                id: name("m\"1"),
+                key: key("lobby"),
                 from: user("ada \"the first\""),
-                payload: json("[1,  \"\\u00e9\"]"),
+                payload: Payload::Json(json("[1,  \"\\u00e9\"]")),
                 timestamp: 1_795_000_000_123,
+                offset: None,
             })),
-            r#"{"type":"room:message","id":"m\n1","room":"lobby","from":"ada \"the first\"","payload":[1,  "\u00e9"],"timestamp":1795000000123}"#,
+            r#"{"type":"room:message","id":"m\"1","room":"lobby","from":"ada \"the first\"","payload":[1,  "\u00e9"],"timestamp":1795000000123}"#,
+        ),
+        (
+            Event::Message(Arc::new(Message {
+                id: MessageName::Numbered { epoch: 0x00ab_cdef_0123_4567, number: 12 },
+                key: key("lobby"),
+                from: user("ada"),
+                payload: Payload::Opaque(Bytes::from_static(&[0, 255, 1, 254])),
+                timestamp: 7,
+                offset: NonZeroU64::new(3),
+            })),
+            r#"{"type":"room:message","id":"00abcdef-12","room":"lobby","from":"ada","binary":"AP8B/g==","timestamp":7,"offset":3}"#,
         ),
         (Event::TokenExpiring { expires_in_ms: 60_000 }, r#"{"type":"token:expiring","expiresIn":60000}"#),
         (
@@ -133,8 +156,12 @@ fn every_ack() {
         ),
         (ack("4", Reply::Left), r#"{"type":"ack","id":4,"success":true}"#),
         (
-            ack("5", Reply::Sent { message_id: "m\"1".into() }),
+            ack("5", Reply::Sent { message_id: name("m\"1"), offset: None }),
             r#"{"type":"ack","id":5,"success":true,"messageId":"m\"1"}"#,
+        ),
+        (
+            ack("5", Reply::Sent { message_id: name("m"), offset: NonZeroU64::new(u64::MAX) }),
+            r#"{"type":"ack","id":5,"success":true,"messageId":"m","offset":18446744073709551615}"#,
         ),
         (ack("6", Reply::Rooms { rooms: vec![] }), r#"{"type":"ack","id":6,"success":true,"rooms":[]}"#),
         (

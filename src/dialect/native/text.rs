@@ -62,8 +62,15 @@ pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
 /// Appends a number as a string of 16 hexadecimal digits.
 pub(super) fn put_hex(out: &mut Vec<u8>, number: u64) {
     out.push(b'"');
-    out.extend((0..16).rev().map(|place| hex_digit((number >> (place * 4)) as u8 & 0xf)));
+    put_hex_half(out, (number >> 32) as u32);
+    put_hex_half(out, number as u32);
     out.push(b'"');
+}
+
+/// Appends a number as eight hexadecimal digits.
+pub(super) fn put_hex_half(out: &mut Vec<u8>, number: u32) {
+    let digits: [u8; 8] = std::array::from_fn(|place| hex_digit((number >> (28 - place * 4)) as u8 & 0xf));
+    out.extend_from_slice(&digits);
 }
 
 fn hex_digit(nibble: u8) -> u8 {
