@@ -164,7 +164,8 @@ impl Shard {
     fn member(&mut self) -> ConnId {
         let token = format!("Authorization: Bearer {}\r\n", self.token);
         let conn = self.open("/ws", &token);
-        let mut join = masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby"}"#);
+        let mut join =
+            masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby","presence":false}"#);
         self.receive(conn, &mut join);
         assert!(self.turn().bytes > 0, "joining is answered");
         conn

@@ -7,7 +7,7 @@ use super::settings::{self, Settings};
 use crate::{
     auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
-    engine::{self, ChannelTemplates, DrainConfig},
+    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig},
     http,
     shell::driver::Driver,
     ws,
@@ -123,6 +123,11 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
         drain: drain(&settings.drain, machine.shards),
+        presence: PresenceConfig {
+            enabled: settings.presence.enabled,
+            page_max: settings.presence.page_max as usize,
+            metadata_bytes_max: settings.presence.metadata_bytes_max,
+        },
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
     })
 }

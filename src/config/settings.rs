@@ -25,6 +25,7 @@ pub struct Settings {
     pub limits: Limits,
     pub ws: Ws,
     pub channels: Channels,
+    pub presence: Presence,
     pub token: Token,
     pub drain: Drain,
 }
@@ -130,6 +131,16 @@ pub struct Channels {
     pub templates: Vec<String>,
 }
 
+/// Who is told who is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presence {
+    pub enabled: bool,
+    /// Users of one answer.
+    pub page_max: u32,
+    /// Of one user in one room.
+    pub metadata_bytes_max: usize,
+}
+
 /// Tokens of open connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
@@ -207,6 +218,7 @@ impl Settings {
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
+            presence: Presence { enabled: true, page_max: 1000, metadata_bytes_max: 1024 },
             token: Token { expiring_notice_s: 60 },
             drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },
         }

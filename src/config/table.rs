@@ -39,6 +39,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("limits", "Bounds. What passes one is refused or closed with the documented code, and counted."),
     ("ws", "WebSocket options."),
     ("channels", "Short names for rooms."),
+    ("presence", "Who is in a room, and how. What a room tells its members is paced by their number."),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
     ("drain", "How it leaves on SIGTERM: not ready first, then closing with 1012 at a pace."),
 ];
@@ -271,6 +272,22 @@ pub(super) static SETTINGS: &[Setting] = &[
         "channels.templates",
         &Texts { name_of: template_name, allowed: TEMPLATES, at: |s| &mut s.channels.templates },
         "What `subscribe` makes of a short name: `dashboard` becomes `dashboard.{user_id}` of whoever asks.",
+    ),
+    setting(
+        "presence.enabled",
+        &OnOff(|s| &mut s.presence.enabled),
+        "Whether clients are told who else is in their rooms.",
+    ),
+    setting(
+        "presence.page_max",
+        &Number { unit: "", range: 1..=100_000, at: |s| &mut s.presence.page_max },
+        "How many users one answer to `query:presence` may name; without a limit of its own it gets 100. An answer of \
+         over 64 KiB of names and metadata ends early, and says where the next begins.",
+    ),
+    setting(
+        "presence.metadata_bytes_max",
+        &Number { unit: "bytes", range: 0..=64 << 10, at: |s| &mut s.presence.metadata_bytes_max },
+        "The largest `metadata` of `room:join` and `presence:status`. It is kept for as long as the user is there.",
     ),
     setting(
         "token.expiring_notice_s",

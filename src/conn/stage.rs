@@ -7,6 +7,7 @@ use crate::{
     base::{ConnId, TenantName, UserName},
     http::HeadScanner,
     metrics::Disconnect,
+    model::Availability,
     ws::{Decoder, deflate::Agreed},
 };
 
@@ -176,9 +177,42 @@ pub struct Session {
     pub expires_at_ms: Option<NonZeroU64>,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
+    /// How the client shows himself in the rooms of this connection.
+    pub status: Availability,
+    /// Until when what he says of himself has used up his pace, in ticks of [`SHOWING_MS`].
+    shown_until: u32,
 }
 
+/// To show oneself costs a tick for each hundred rooms, and some ticks may be used ahead: a client who shows himself
+/// makes a parcel for each of his rooms.
+const SHOWING_MS: u64 = 100;
+const SHOWING_ROOMS: usize = 100;
+const SHOWING_AHEAD: u32 = 20;
+
 impl Session {
+    /// A session that begins with `user`'s token; see the fields.
+    pub fn new(user: UserName, tenant: TenantName, expires_at_ms: Option<NonZeroU64>) -> Self {
+        let (expiry_announced, status) = (false, Availability::default());
+        Self { user, tenant, expires_at_ms, expiry_announced, status, shown_until: 0 }
+    }
+
+    /// With what the connection has said of itself under its last token.
+    pub fn after(self, last: &Self) -> Self {
+        Self { status: last.status, shown_until: last.shown_until, ..self }
+    }
+
+    /// Lets the client show himself in so many rooms, or says in how many milliseconds he may.
+    pub fn take_showing(&mut self, mono_ms: u64, rooms: usize) -> Result<(), u64> {
+        let now = u32::try_from(mono_ms / SHOWING_MS).unwrap_or(u32::MAX);
+        let until = self.shown_until.max(now);
+        if let Some(ticks) = (until - now).checked_sub(SHOWING_AHEAD).filter(|ticks| *ticks > 0) {
+            return Err(u64::from(ticks) * SHOWING_MS);
+        }
+        let ticks = rooms.div_ceil(SHOWING_ROOMS).max(1);
+        self.shown_until = until.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
     pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.get().saturating_add(leeway_ms))
@@ -212,12 +246,7 @@ mod tests {
 
     fn session(expires_at_ms: Option<u64>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
-        Session {
-            user,
-            tenant,
-            expires_at_ms: expires_at_ms.and_then(NonZeroU64::new),
-            expiry_announced: false,
-        }
+        Session::new(user, tenant, expires_at_ms.and_then(NonZeroU64::new))
     }
 
     #[test]
@@ -230,6 +259,20 @@ mod tests {
         assert_eq!(session.next_check_ms(950_000, NOTICE_MS, LEEWAY_MS), Some(55_000));
         assert!(!session.is_over(1_004_999, LEEWAY_MS) && session.is_over(1_005_000, LEEWAY_MS));
         assert_eq!(session.next_check_ms(2_000_000, NOTICE_MS, LEEWAY_MS), Some(0));
+    }
+
+    #[test]
+    fn a_client_shows_himself_at_a_pace_by_his_rooms() {
+        for (rooms, at_once, wait_ms) in
+            [(0, 21, 100), (1, 21, 100), (100, 21, 100), (101, 11, 200), (1_000, 3, 1_000)]
+        {
+            let mut session = session(None);
+            for _ in 0..at_once {
+                assert_eq!(session.take_showing(7_000, rooms), Ok(()), "{rooms}");
+            }
+            assert_eq!(session.take_showing(7_000, rooms), Err(wait_ms), "{rooms}");
+            assert_eq!(session.take_showing(7_000 + wait_ms, rooms), Ok(()), "{rooms}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Ask, Caller, Engine, Publish};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Session, SocketKind, Stage},
+    hub::Joiner,
     metrics::{ErrorType, Protocol, Received},
     model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
@@ -24,7 +25,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None };
+                let join = Join { room: RoomRef::of(&room), metadata: None, presence: true };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
@@ -32,6 +33,15 @@ impl Engine {
                 .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::PresenceStatus { status, metadata } => {
+                self.presence_status(id, call.id.clone(), status, metadata, now)
+            }
+            Command::PresenceHeartbeat { status } => {
+                self.presence_heartbeat(id, call.id.clone(), status, now)
+            }
+            Command::QueryPresence { room, after, limit } => {
+                self.query_presence(id, call.id.clone(), &room, after, limit)
+            }
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -50,25 +60,28 @@ impl Engine {
 
     fn join(&mut self, id: ConnId, call: Option<CorrelationId>, join: Join<'_>) -> Result<(), Fault> {
         let session = self.session(id)?;
+        let (user, status) = (session.user.clone(), session.status);
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
-        if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
+        self.check_metadata(join.metadata.as_ref())?;
+        let listens = join.presence && self.config.presence.enabled;
+        if !self.roster.ask(id, &key, listens, self.config.rooms_per_connection_max) {
             let text =
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        let metadata = join.metadata;
-        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata });
+        let joiner = Joiner { conn: id, user, status, metadata: join.metadata, listens };
+        self.ask_home(&key.clone(), Ask::Join { key, joiner, call });
         Ok(())
     }
 
     fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
-        self.session(id)?;
+        let user = self.session(id)?.user.clone();
         let key = self
             .roster
             .ask_leave(id, room.as_str())
             .cloned()
             .ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
-        self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
+        self.ask_home(&key.clone(), Ask::Leave { key, conn: id, user, call });
         Ok(())
     }
 
@@ -123,7 +136,7 @@ impl Engine {
         }
     }
 
-    fn session(&self, id: ConnId) -> Result<&Session, Fault> {
+    pub(super) fn session(&self, id: ConnId) -> Result<&Session, Fault> {
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
             Some(Stage::Socket(socket)) => match &socket.kind {
                 SocketKind::Json(session) => Ok(session),
@@ -153,6 +166,9 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::PresenceStatus { .. } => Received::PresenceStatus,
+        Command::PresenceHeartbeat { .. } => Received::PresenceHeartbeat,
+        Command::QueryPresence { .. } => Received::QueryPresence,
     }
 }
 

@@ -45,6 +45,7 @@ pub struct Config {
     pub deflate: bool,
     pub deflate_bytes_min: usize,
     pub drain: DrainConfig,
+    pub presence: PresenceConfig,
     pub channels: Arc<ChannelTemplates>,
 }
 
@@ -89,6 +90,7 @@ impl Config {
             deflate: true,
             deflate_bytes_min: 1024,
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
+            presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
             channels: Arc::new(ChannelTemplates::default()),
         }
     }
@@ -103,6 +105,17 @@ pub struct DrainConfig {
     pub timeout_ms: u64,
     /// Connections closed per second and shard, raised when the time would not suffice.
     pub per_second: u64,
+}
+
+/// Who is told who is there.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceConfig {
+    /// Otherwise nobody can ask, and nobody gets events.
+    pub enabled: bool,
+    /// The most users of one answer.
+    pub page_max: usize,
+    /// The most bytes of a user's metadata in one room.
+    pub metadata_bytes_max: usize,
 }
 
 /// Short channel names and what they stand for, such as `dashboard` → `dashboard.{user_id}`.

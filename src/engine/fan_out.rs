@@ -125,7 +125,7 @@ impl Engine {
         self.held.payload_bytes() > HELD_BYTES_MAX
     }
 
-    fn close_slow(&mut self, now: Now) {
+    pub(super) fn close_slow(&mut self, now: Now) {
         while let Some(id) = self.full.pop() {
             self.slow_consumer(id, now);
         }

@@ -18,6 +18,7 @@ mod fan_out;
 mod http;
 mod output;
 mod parcel;
+mod presence;
 mod report;
 mod rooms;
 mod session;
@@ -32,7 +33,7 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr};
 
-pub use config::{ChannelTemplates, Config, DrainConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
 pub use report::{NodeFacts, Report, ShardFacts};

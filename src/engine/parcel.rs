@@ -2,7 +2,7 @@
 //!
 //! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there. A
 //! shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
-//! bounded and gets used up: a `Vacate` for each membership that ends, and what the requests ask that were read behind
+//! bounded and gets used up: a `Gone` for each membership that ends, and what the requests ask that were read behind
 //! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::report::Report;
 use crate::{
     base::{ConnId, RoomKey, ShardId, UserName},
-    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, Reply},
+    hub::{Joiner, Showing},
+    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, PresenceChange, Reply},
 };
 
 /// Who asked, and where the answer goes.
@@ -48,19 +49,34 @@ pub enum Parcel {
 pub enum Ask {
     Join {
         key: RoomKey,
-        conn: ConnId,
+        joiner: Joiner,
         call: Option<CorrelationId>,
-        metadata: Option<Json>,
     },
     Leave {
         key: RoomKey,
         conn: ConnId,
+        user: UserName,
         call: Option<CorrelationId>,
     },
-    /// No member is left on the sending shard, which has seen `joins` answers.
-    Vacate {
+    /// A connection that is in the room, or has asked to join, is no more. Nobody is answered.
+    Gone {
         key: RoomKey,
-        joins: u32,
+        conn: ConnId,
+        user: UserName,
+    },
+    /// How a member shows himself. Nobody is answered.
+    Show {
+        key: RoomKey,
+        conn: ConnId,
+        user: UserName,
+        showing: Showing,
+    },
+    /// A page of who is there.
+    Presence {
+        key: RoomKey,
+        caller: Caller,
+        after: Option<UserName>,
+        limit: usize,
     },
     Publish(Box<Publish>),
     /// What the shard knows of itself, for a page that covers the node.
@@ -94,7 +110,6 @@ pub enum Tell {
         metadata: Option<Json>,
         epoch: u64,
         offset: u64,
-        joins: u32,
     },
     Left {
         key: RoomKey,
@@ -106,6 +121,13 @@ pub enum Tell {
         /// The sender's connection, which asked for no echo.
         except: Option<ConnId>,
         received_us: u64,
+    },
+    /// Who has come, gone or changed.
+    Presence {
+        key: RoomKey,
+        change: Arc<PresenceChange>,
+        /// The connection that has made the change.
+        except: Option<ConnId>,
     },
     /// What became of what somebody asked.
     Answer {

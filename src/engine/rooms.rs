@@ -6,6 +6,7 @@ use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, parcel::home_of}
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
+    hub::Gone,
     model::{Event, Fault, FaultCode, Joined, Message, MessageName, Reply},
 };
 
@@ -34,14 +35,31 @@ impl Engine {
     /// As a home shard.
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { key, conn, call, metadata } => {
-                let place = self.home.join(&key, from);
-                let (epoch, offset, joins) = (place.epoch, place.offset, place.joins);
-                let tell = Tell::Joined { key, conn, call, metadata, epoch, offset, joins };
+            Ask::Join { key, joiner, call } => {
+                let (conn, metadata) = (joiner.conn, joiner.metadata.clone());
+                let (place, announcement) = self.home.join(&key, joiner, now);
+                let (epoch, offset) = (place.epoch, place.offset);
+                let tell = Tell::Joined { key: key.clone(), conn, call, metadata, epoch, offset };
                 self.send(from, Parcel::Tell(tell));
+                self.announce(key, announcement);
             }
-            Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
-            Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
+            Ask::Leave { key, conn, user, call } => {
+                let announcement = self.home.leave(&key, conn, &user, now);
+                self.send(from, Parcel::Tell(Tell::Left { key: key.clone(), conn, call }));
+                self.announce(key, announcement);
+            }
+            Ask::Gone { key, conn, user } => {
+                let announcement = self.home.leave(&key, conn, &user, now);
+                self.announce(key, announcement);
+            }
+            Ask::Show { key, conn, user, showing } => {
+                let announcement = self.home.show(&key, conn, &user, showing, now);
+                self.announce(key, announcement);
+            }
+            Ask::Presence { key, caller, after, limit } => {
+                let page = self.home.presence(&key, after.as_ref(), limit);
+                self.send_answer(caller, Ok(Reply::Presence(Box::new(page))));
+            }
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::Survey { survey, top } => {
                 let report = Box::new(self.report(top));
@@ -122,17 +140,16 @@ impl Engine {
     /// As a shard with members.
     fn told(&mut self, tell: Tell, now: Now) {
         match tell {
-            Tell::Joined { key, conn, call, metadata, epoch, offset, joins } => {
+            Tell::Joined { key, conn, call, metadata, epoch, offset } => {
+                // Who ended left all rooms then, and the home heard of it behind the join.
                 if !self.is_open(conn) {
-                    let vacated = self.roster.joined_nobody(&key, joins);
-                    self.vacate(vacated);
                     return;
                 }
                 // What was ordered before the join is for those who were members then.
                 if let Some(room) = self.roster.local(&key) {
                     self.release_room(room, now);
                 }
-                self.roster.joined(conn, &key, joins);
+                self.roster.joined(conn, &key);
                 let room = key.room.clone();
                 if let Some(id) = call {
                     let room_id = key.id();
@@ -143,7 +160,7 @@ impl Engine {
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
             }
             Tell::Left { key, conn, call } => {
-                // Who ended left all rooms then, and another may have the slot by now.
+                // Another may have the slot by now.
                 if !self.is_open(conn) {
                     return;
                 }
@@ -151,8 +168,9 @@ impl Engine {
                 if let Some(room) = self.roster.local(&key) {
                     self.release_room(room, now);
                 }
-                let vacated = self.roster.left(conn, &key);
-                self.vacate(vacated);
+                if let Some(emptied) = self.roster.left(conn, &key) {
+                    self.held.drop_room(emptied);
+                }
                 if let Some(id) = call {
                     self.tell(conn, &Event::Ack { id, result: Ok(Reply::Left) }, now);
                 }
@@ -163,6 +181,7 @@ impl Engine {
                     self.held.add(room, Publication { message, except, received_us }, now.mono_us);
                 }
             }
+            Tell::Presence { key, change, except } => self.presence_changed(key, change, except, now),
             Tell::Answer { caller, result } => self.answer(caller, result, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
@@ -170,19 +189,15 @@ impl Engine {
 
     /// Leaves every room, without a word to the client.
     pub(super) fn leave_all(&mut self, conn: ConnId) {
-        let mut vacated = Vec::new();
-        self.roster.gone(conn, |room| vacated.push(room));
-        for room in vacated {
-            self.vacate(Some(room));
-        }
-    }
-
-    fn vacate(&mut self, vacated: Option<crate::hub::Vacated>) {
-        if let Some(crate::hub::Vacated { key, joins, room }) = vacated {
-            if let Some(room) = room {
+        // Only an open socket with an identity is in rooms.
+        let Ok(session) = self.session(conn) else { return };
+        let user = session.user.clone();
+        while let Some(Gone { key, emptied }) = self.roster.gone(conn) {
+            if let Some(room) = emptied {
                 self.held.drop_room(room);
             }
-            self.ask_home(&key.clone(), Ask::Vacate { key, joins });
+            let user = user.clone();
+            self.ask_home(&key.clone(), Ask::Gone { key, conn, user });
         }
     }
 }

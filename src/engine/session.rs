@@ -50,7 +50,10 @@ impl Engine {
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(session);
+                socket.kind = SocketKind::Json(match &socket.kind {
+                    SocketKind::Json(last) => session.after(last),
+                    SocketKind::Pending { .. } | SocketKind::Echo => session,
+                });
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
@@ -118,14 +121,10 @@ impl Engine {
 
 /// A verified identity as the connection keeps it.
 pub(super) fn session_of(identity: Identity) -> Session {
-    Session {
-        user: identity.user,
-        tenant: identity.tenant,
-        expires_at_ms: identity
-            .expires_at_s
-            .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN)),
-        expiry_announced: false,
-    }
+    let expires_at_ms = identity
+        .expires_at_s
+        .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN));
+    Session::new(identity.user, identity.tenant, expires_at_ms)
 }
 
 /// Why an `authenticate` was refused.

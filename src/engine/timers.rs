@@ -27,7 +27,8 @@ pub(super) fn wheel() -> Wheel<Ticket> {
 impl Engine {
     /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let parts = [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms()];
+        let parts =
+            [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms(), self.home.due_ms()];
         parts.into_iter().flatten().min()
     }
 
@@ -56,6 +57,7 @@ impl Engine {
         self.due = due;
         self.expire_surveys(now);
         self.drain_step(now);
+        self.tell_presence(now);
         self.take_own_parcels(now);
     }
 

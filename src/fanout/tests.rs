@@ -101,12 +101,7 @@ impl Shard {
     }
 
     fn open(&mut self, deflate: Option<Agreed>) -> ConnId {
-        let session = Session {
-            user: UserName::parse("ada").unwrap(),
-            tenant: TenantName::default_tenant(),
-            expires_at_ms: None,
-            expiry_announced: false,
-        };
+        let session = Session::new(UserName::parse("ada").unwrap(), TenantName::default_tenant(), None);
         self.add(Some(socket(SocketKind::Json(session), deflate)))
     }
 

@@ -127,6 +127,9 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        PresenceStatus = "presence:status",
+        PresenceHeartbeat = "presence:heartbeat",
+        QueryPresence = "query:presence",
         /// No message of the protocol.
         Unknown = "unknown",
         Text = "text",
@@ -147,6 +150,9 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::PresenceStatus
+            | Self::PresenceHeartbeat
+            | Self::QueryPresence
             | Self::Unknown => Protocol::Json,
         }
     }
@@ -160,6 +166,9 @@ labels!(
         RoomJoined = "room:joined",
         RoomLeft = "room:left",
         RoomMessage = "room:message",
+        PresenceJoin = "presence:join",
+        PresenceLeave = "presence:leave",
+        PresenceUpdate = "presence:update",
         TokenExpiring = "token:expiring",
         SystemRestart = "system:restart",
         SystemError = "system:error",
@@ -179,6 +188,9 @@ impl Sent {
             | Self::RoomJoined
             | Self::RoomLeft
             | Self::RoomMessage
+            | Self::PresenceJoin
+            | Self::PresenceLeave
+            | Self::PresenceUpdate
             | Self::TokenExpiring
             | Self::SystemRestart
             | Self::SystemError

@@ -1,8 +1,10 @@
 //! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
 //! spelling allows, so that to name a room already joined allocates nothing.
 
-use super::json::Json;
-use crate::base::{RoomRef, TenantName, Token};
+use std::num::NonZeroU32;
+
+use super::{json::Json, presence::Availability};
+use crate::base::{RoomRef, TenantName, Token, UserName};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,6 +50,24 @@ pub enum Command<'a> {
     Send(Send<'a>),
     /// The rooms that this connection has joined.
     Rooms,
+    /// How the client shows himself in the rooms of this connection.
+    PresenceStatus {
+        status: Availability,
+        /// In place of what was said before, in each of them.
+        metadata: Option<Json>,
+    },
+    /// The client is there.
+    PresenceHeartbeat {
+        status: Option<Availability>,
+    },
+    /// Who is in a room, by user id.
+    QueryPresence {
+        room: RoomRef<'a>,
+        /// The last user of the page before.
+        after: Option<UserName>,
+        /// The most users of the page.
+        limit: Option<NonZeroU32>,
+    },
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
@@ -63,6 +83,8 @@ pub struct Authenticate {
 pub struct Join<'a> {
     pub room: RoomRef<'a>,
     pub metadata: Option<Json>,
+    /// Whether presence events are wanted.
+    pub presence: bool,
 }
 
 /// A publication's idempotency key, 1 to 128 bytes of UTF-8 without control characters.

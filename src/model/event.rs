@@ -6,6 +6,7 @@ use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
     json::{Json, Payload},
+    presence::{PresenceChange, PresencePage},
 };
 use crate::base::{RoomId, RoomKey, RoomName, TenantName, UserName};
 
@@ -27,6 +28,11 @@ pub enum Event {
     },
     /// Shared by all shards that have members.
     Message(Arc<Message>),
+    /// Who has come, gone or changed; shared likewise.
+    Presence {
+        room: RoomName,
+        change: Arc<PresenceChange>,
+    },
     /// The token ends soon. Milliseconds.
     TokenExpiring {
         expires_in_ms: u64,
@@ -50,8 +56,16 @@ pub enum Reply {
     Authenticated(Box<Authenticated>),
     Joined(Box<Joined>),
     Left,
-    Sent { message_id: MessageName, offset: Option<NonZeroU64> },
-    Rooms { rooms: Vec<RoomName> },
+    Sent {
+        message_id: MessageName,
+        offset: Option<NonZeroU64>,
+    },
+    Rooms {
+        rooms: Vec<RoomName>,
+    },
+    /// Taken, and nothing to say about it.
+    Noted,
+    Presence(Box<PresencePage>),
 }
 
 /// The connection has an identity, or a new token for it.

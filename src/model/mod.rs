@@ -5,8 +5,10 @@ pub mod command;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod presence;
 
 pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
 pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
+pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};

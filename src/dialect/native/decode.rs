@@ -4,14 +4,17 @@
 //! two readers of one message must see one command. Up to 64 fields that no type uses are ignored, whatever
 //! they hold; `null` is a value like any other and does not stand for a field left out.
 
-use std::{borrow::Cow, fmt::Display};
+use std::{borrow::Cow, fmt::Display, num::NonZeroU32};
 
 use bytes::Bytes;
 
 use super::scan::{self, Kind, Value};
 use crate::{
-    base::{RoomRef, TenantName, Token},
-    model::{Authenticate, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId, Send},
+    base::{RoomRef, TenantName, Token, UserName},
+    model::{
+        Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId,
+        Send,
+    },
 };
 
 /// The longest correlation id, in bytes of what the string says.
@@ -59,10 +62,13 @@ enum Field {
     Echo,
     Since,
     Presence,
+    Status,
+    After,
+    Limit,
 }
 
 impl Field {
-    const COUNT: usize = Self::Presence as usize + 1;
+    const COUNT: usize = Self::Limit as usize + 1;
 
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -79,6 +85,9 @@ impl Field {
             "echo" => Self::Echo,
             "since" => Self::Since,
             "presence" => Self::Presence,
+            "status" => Self::Status,
+            "after" => Self::After,
+            "limit" => Self::Limit,
             _ => return None,
         })
     }
@@ -98,6 +107,9 @@ impl Field {
             Self::Echo => "echo",
             Self::Since => "since",
             Self::Presence => "presence",
+            Self::Status => "status",
+            Self::After => "after",
+            Self::Limit => "limit",
         }
     }
 
@@ -110,6 +122,8 @@ impl Field {
 fn bad_request(message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(FaultCode::BadRequest, message)
 }
+
+const STATUSES: &str = "expected online, away, busy or offline";
 
 const REPEATED: &str = "a field occurs twice";
 
@@ -176,10 +190,13 @@ impl<'a> Fields<'a> {
             "unsubscribe" => Command::Unsubscribe { channel: self.room(Field::Channel)? },
             "ping" => Command::Ping,
             "query:rooms" => Command::Rooms,
+            "presence:status" => self.presence_status()?,
+            "presence:heartbeat" => Command::PresenceHeartbeat { status: self.availability()? },
+            "query:presence" => self.query_presence()?,
             "authenticate" => Command::Authenticate(self.authenticate()?),
             _ => {
                 let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
-                               unsubscribe, query:rooms";
+                               unsubscribe, query:rooms, presence:status, presence:heartbeat, query:presence";
                 return Err(Fault::new(FaultCode::UnknownType, message));
             }
         })
@@ -192,13 +209,38 @@ impl<'a> Fields<'a> {
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {
-        // Whether presence events are wanted; there are none yet.
-        self.bool(Field::Presence)?;
         // Where to recover from; there is no history yet.
         if self.get(Field::Since).is_some_and(|value| !is_position(value)) {
             return Err(Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits"));
         }
-        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json) })
+        let presence = self.bool(Field::Presence)?.unwrap_or(true);
+        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), presence })
+    }
+
+    fn presence_status(&self) -> Result<Command<'a>, Fault> {
+        let status = self.availability()?.ok_or_else(|| Field::Status.bad(STATUSES))?;
+        Ok(Command::PresenceStatus { status, metadata: self.get(Field::Metadata).map(json) })
+    }
+
+    fn query_presence(&self) -> Result<Command<'a>, Fault> {
+        let after = self.optional_string(Field::After)?;
+        let after = after.map(|text| UserName::parse(&text).map_err(|error| Field::After.bad(error)));
+        Ok(Command::QueryPresence {
+            room: self.room(Field::Room)?,
+            after: after.transpose()?,
+            limit: self.limit()?,
+        })
+    }
+
+    fn availability(&self) -> Result<Option<Availability>, Fault> {
+        let Some(text) = self.optional_string(Field::Status)? else { return Ok(None) };
+        Availability::parse(&text).map(Some).ok_or_else(|| Field::Status.bad(STATUSES))
+    }
+
+    fn limit(&self) -> Result<Option<NonZeroU32>, Fault> {
+        let Some(value) = self.get(Field::Limit) else { return Ok(None) };
+        let limit = if value.kind == Kind::Number { value.raw.parse().ok() } else { None };
+        limit.map(Some).ok_or_else(|| Field::Limit.bad("expected an integer from 1 to 2^32 - 1"))
     }
 
     fn send(&self) -> Result<Send<'a>, Fault> {

@@ -4,8 +4,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::text::{put_hex, put_hex_half, put_number, put_string};
+use crate::base::RoomName;
 use crate::model::{
-    Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload, Reply,
+    Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload, PresenceChange,
+    PresenceInfo, Reply,
 };
 
 /// Appends the event as one JSON object without space.
@@ -33,6 +35,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
             put_string(out, room.as_str());
         }
         Event::Message(message) => self::message(out, message),
+        Event::Presence { room, change } => presence_change(out, room, change),
         Event::TokenExpiring { expires_in_ms } => {
             put(out, r#"{"type":"token:expiring","expiresIn":"#);
             put_number(out, *expires_in_ms);
@@ -105,7 +108,7 @@ fn success(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
         Reply::Joined(joined) => self::joined(out, joined),
-        Reply::Left => {}
+        Reply::Left | Reply::Noted => {}
         Reply::Sent { message_id, offset } => {
             put(out, r#","messageId":"#);
             put_name(out, message_id);
@@ -124,7 +127,71 @@ fn success(out: &mut Vec<u8>, reply: &Reply) {
             }
             out.push(b']');
         }
+        Reply::Presence(page) => {
+            put(out, r#","presence":"#);
+            presence_infos(out, &page.presence);
+            if let Some(next) = &page.next {
+                put(out, r#","next":"#);
+                put_string(out, next.as_str());
+            }
+        }
     }
+}
+
+fn presence_change(out: &mut Vec<u8>, room: &RoomName, change: &PresenceChange) {
+    put(
+        out,
+        match change {
+            PresenceChange::Joined(_) => r#"{"type":"presence:join","room":"#,
+            PresenceChange::Left(_) => r#"{"type":"presence:leave","room":"#,
+            PresenceChange::Updated(_) => r#"{"type":"presence:update","room":"#,
+        },
+    );
+    put_string(out, room.as_str());
+    match change {
+        PresenceChange::Joined(info) => {
+            put(out, r#","user":"#);
+            presence_info(out, info);
+        }
+        PresenceChange::Left(user) => {
+            put(out, r#","userId":"#);
+            put_string(out, user.as_str());
+        }
+        PresenceChange::Updated(infos) => {
+            put(out, r#","presence":"#);
+            presence_infos(out, infos);
+        }
+    }
+}
+
+fn presence_infos(out: &mut Vec<u8>, infos: &[PresenceInfo]) {
+    out.push(b'[');
+    for (index, info) in infos.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        presence_info(out, info);
+    }
+    out.push(b']');
+}
+
+fn presence_info(out: &mut Vec<u8>, info: &PresenceInfo) {
+    let PresenceInfo { user, connections, status, metadata, since_ms, last_seen_ms } = info;
+    put(out, r#"{"userId":"#);
+    put_string(out, user.as_str());
+    put(out, r#","connections":"#);
+    put_number(out, u64::from(*connections));
+    put(out, r#","status":"#);
+    put_string(out, status.as_str());
+    if let Some(metadata) = metadata {
+        put(out, r#","metadata":"#);
+        put_json(out, metadata);
+    }
+    put(out, r#","since":"#);
+    put_number(out, *since_ms);
+    put(out, r#","lastSeen":"#);
+    put_number(out, *last_seen_ms);
+    out.push(b'}');
 }
 
 fn failure(out: &mut Vec<u8>, fault: &Fault) {

@@ -14,6 +14,8 @@ mod http;
 mod json;
 mod keepalive;
 mod outbox;
+mod presence;
+mod presence_truth;
 mod rooms;
 mod survey;
 mod tenants;
