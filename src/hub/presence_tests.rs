@@ -230,7 +230,7 @@ fn the_first_change_leaves_at_once_and_what_follows_is_told_together() {
 #[test]
 fn a_small_room_tells_as_it_happens() {
     let mut room = Room::with_listeners(10);
-    for slot in 0..100 {
+    for slot in 0..101 {
         let told = room.join_as(&format!("user-{slot}"), conn(1, slot), None, false);
         assert_eq!(words(told).len(), 1, "{slot}");
     }

@@ -41,6 +41,7 @@ mod drivers;
 mod first_run;
 mod heartbeat;
 mod hostile;
+mod presence;
 mod rooms;
 mod slow_consumer;
 mod support;

@@ -14,3 +14,8 @@ fn publish_in_500_rooms(bencher: Bencher<'_, '_>) {
 fn join_and_vacate(bencher: Bencher<'_, '_>) {
     measure(bencher, hub::join_and_vacate());
 }
+
+#[divan::bench]
+fn come_back_among_10k(bencher: Bencher<'_, '_>) {
+    measure(bencher, hub::come_back_among_10k());
+}

@@ -70,7 +70,10 @@ fn a_status_is_the_connections_and_goes_with_it_into_every_room() {
     let [mut ada, mut bob] = pair(&mut node);
     ada.json(&mut node);
     let heard = bob.ask(&mut node, r#"{"type":"presence:heartbeat","id":1,"status":"away"}"#);
-    assert_eq!(heard[0]["success"], true);
+    assert_eq!(
+        (&heard[0]["success"], ada.types(&mut node)),
+        (&json!(true), vec!["presence:update".to_owned()])
+    );
     // And stays under a new token.
     let token = super::harness::token("bob", "acme", Some(3_600));
     bob.say(&mut node, &format!(r#"{{"type":"authenticate","token":"{token}"}}"#));
