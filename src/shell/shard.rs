@@ -73,8 +73,9 @@ impl Shard {
     /// When the reactor cannot go on.
     pub async fn run(mut self) -> io::Result<()> {
         self.tell_node(News::Serving);
+        let mut ended = self.clock.now();
         loop {
-            self.sleep().await?;
+            self.sleep(ended).await?;
             let start = self.clock.now();
             if self.take_control(start) {
                 return Ok(());
@@ -91,15 +92,14 @@ impl Shard {
             self.do_outputs()?;
             // The others begin with what is for them while this shard writes.
             self.courier.dispatch();
-            self.write();
+            self.write(start);
             self.do_outputs()?;
             self.courier.dispatch();
-            self.turned(start);
+            ended = self.turned(start);
         }
     }
 
-    async fn sleep(&mut self) -> io::Result<()> {
-        let now = self.clock.now();
+    async fn sleep(&mut self, now: Now) -> io::Result<()> {
         let until_due = self.engine.poll_timeout().map(|due_ms| due_ms.saturating_sub(now.mono_ms()));
         let until_due = until_due.map_or(WAIT_MAX, Duration::from_millis);
         let until_release = self.engine.poll_release().map(|opens_us| opens_us.saturating_sub(now.mono_us));
@@ -162,8 +162,8 @@ impl Shard {
         Ok(())
     }
 
-    fn write(&mut self) {
-        let now = self.clock.now();
+    fn write(&mut self, start: Now) {
+        let now = self.clock.later(start);
         if !self.engine.has_writes(now) {
             return;
         }
@@ -172,17 +172,19 @@ impl Shard {
             WriteOutcome::Written(bytes) => Wrote::Bytes(bytes),
             WriteOutcome::Broken(_) => Wrote::Broken,
         });
-        self.engine.written(self.clock.now());
+        self.engine.written(self.clock.later(start));
     }
 
-    fn turned(&mut self, start: Now) {
-        let now = self.clock.now();
+    /// The end of a turn that began at `start`; answers when that was.
+    fn turned(&mut self, start: Now) -> Now {
+        let now = self.clock.later(start);
         let lag_us = now.mono_us - start.mono_us;
         let metrics = self.engine.metrics_mut();
         metrics.loop_lag.observe_us(lag_us);
         metrics.mailbox_depth = self.mailbox.depth() as u64;
         metrics.mailbox_full += self.courier.take_full();
         self.beats[self.id.index()].turned(now.mono_ms(), self.engine.connections(), lag_us);
+        now
     }
 }
 

@@ -30,11 +30,12 @@ pub(super) struct EpollBackend {
 }
 
 impl EpollBackend {
-    pub(super) fn new(waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(waker: &Waker, alarm: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         // Edge-triggered: a bell need not be silenced, and a listener that is not served (paused, backing off) does not
         // keep the shard awake.
         epoll.add(waker.bell().as_fd(), EPOLLIN | EPOLLET, Token::BELL.pack())?;
+        epoll.add(alarm, EPOLLIN | EPOLLET, Token::ALARM.pack())?;
         epoll.add(listener, EPOLLIN | EPOLLET, Token::LISTENER.pack())?;
         Ok(Self {
             epoll,
@@ -57,13 +58,20 @@ impl EpollBackend {
         self.epoll.remove(listener)
     }
 
-    /// Sleeps until there is something to harvest, or `timeout` has passed.
-    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+    /// Sleeps until there is something to harvest, or `timeout` has passed, if there is one.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.ready = match self.epoll.wait(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             outcome => outcome?,
         };
         Ok(())
+    }
+
+    /// Takes the alarm's report, if there is no other: it is nothing to harvest.
+    pub(super) fn ignore_alarm(&mut self) {
+        if self.ready == 1 && self.events[0].u64 == Token::ALARM.pack() {
+            self.ready = 0;
+        }
     }
 
     /// There is known to be something to harvest.
@@ -95,7 +103,7 @@ impl EpollBackend {
                 match token.kind {
                     Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
                     Kind::Listener => *to_accept = true,
-                    Kind::Bell | Kind::Readable | Kind::Writable | Kind::Cancel => {}
+                    Kind::Bell | Kind::Alarm | Kind::Readable | Kind::Writable | Kind::Cancel => {}
                 }
             }
             if ready < self.events.len() {

@@ -8,6 +8,7 @@
 //! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes.
 
 mod acceptor;
+mod alarm;
 mod buffers;
 mod doze;
 mod epoll;
@@ -32,6 +33,7 @@ use socket2::SockRef;
 
 use self::{
     acceptor::{Accepted, Acceptor},
+    alarm::Alarm,
     doze::Doze,
     epoll::EpollBackend,
     pace::{Pace, Sleep},
@@ -143,6 +145,7 @@ pub struct Reactor {
     waker: Waker,
     doze: Doze,
     pace: Pace,
+    alarm: Alarm,
     more_waiting: bool,
 }
 
@@ -171,9 +174,13 @@ impl Reactor {
         waker: &Waker,
         config: &ReactorConfig,
     ) -> io::Result<Self> {
+        let now = Instant::now();
+        let alarm = Alarm::new(now)?;
         let backend = match driver {
-            Driver::Uring => Backend::Uring(Uring::new(&config.ring, waker, listener.as_fd())?),
-            Driver::Epoll => Backend::Epoll(EpollBackend::new(waker, listener.as_fd())?),
+            Driver::Uring => {
+                Backend::Uring(Uring::new(&config.ring, waker, alarm.as_fd(), listener.as_fd())?)
+            }
+            Driver::Epoll => Backend::Epoll(EpollBackend::new(waker, alarm.as_fd(), listener.as_fd())?),
         };
         // Where that is refused, short waits end later.
         let _ = sys::set_timer_slack(TIMER_SLACK);
@@ -184,13 +191,14 @@ impl Reactor {
             backend,
             waker: waker.clone(),
             doze,
-            pace: Pace::new(Instant::now()),
+            pace: Pace::new(now),
+            alarm,
             more_waiting: false,
         })
     }
 
     /// Sleeps until there is something to do. A timeout below 10 ms is kept to a few microseconds. The runtime's other
-    /// tasks run at least every two milliseconds of waits and turns, not in each wait.
+    /// tasks run at least every ten milliseconds of waits and turns, not in each wait.
     /// Returns at once if `has_work` (asked when a [`Waker::wake`] would already be heard), if the last harvest left
     /// something, or if something is there by now. May return early without a reason. An error is fatal to the shard.
     pub async fn wait(
@@ -306,9 +314,12 @@ impl Reactor {
                 }
                 Sleep::Alone(slice) => {
                     self.pass_if_owed(now).await?;
-                    self.sleep_alone(slice)?;
+                    self.sleep_alone(now, slice)?;
                     self.waker.rise();
                     now = Instant::now();
+                    if slice >= pace::TIMED_BELOW && self.alarm.has_rung(now) {
+                        self.ignore_alarm();
+                    }
                     let woken = self.has_reports();
                     self.pace.slept(now - began, woken);
                 }
@@ -355,7 +366,19 @@ impl Reactor {
             }
     }
 
-    fn sleep_alone(&mut self, timeout: Duration) -> io::Result<()> {
+    fn ignore_alarm(&mut self) {
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.ignore_alarm(),
+            Backend::Epoll(epoll) => epoll.ignore_alarm(),
+        }
+    }
+
+    fn sleep_alone(&mut self, now: Instant, timeout: Duration) -> io::Result<()> {
+        let is_timed = timeout < pace::TIMED_BELOW;
+        if !is_timed {
+            self.alarm.set(now, timeout)?;
+        }
+        let timeout = is_timed.then_some(timeout);
         match &mut self.backend {
             Backend::Uring(uring) => uring.sleep(timeout),
             Backend::Epoll(epoll) => epoll.sleep(timeout),

@@ -71,6 +71,8 @@ pub(super) struct Ring {
     uring: IoUring,
     pub(super) buffers: Buffers,
     backlog: VecDeque<squeue::Entry>,
+    /// The oldest report, looked at and not taken.
+    seen: Option<Completion>,
 }
 
 impl Ring {
@@ -91,7 +93,7 @@ impl Ring {
         submitter.register_eventfd(chime.as_raw_fd())?;
         let buffers =
             Buffers::register(&submitter, config.buffer_bytes, config.buffers_first, config.buffers_max)?;
-        let mut ring = Self { uring, buffers, backlog: VecDeque::new() };
+        let mut ring = Self { uring, buffers, backlog: VecDeque::new(), seen: None };
         ring.mute_chime();
         Ok(ring)
     }
@@ -145,14 +147,18 @@ impl Ring {
         }
     }
 
-    /// Submits all entries, and sleeps until there is a report or `timeout` has passed.
-    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+    /// Submits all entries, and sleeps until there is a report or `timeout` has passed, if there is one.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.fill();
         if !self.backlog.is_empty() {
             return self.enter(true);
         }
-        let time = Timespec::from(timeout);
-        match self.uring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)) {
+        let submitter = self.uring.submitter();
+        let slept = match timeout.map(Timespec::from) {
+            Some(time) => submitter.submit_with_args(1, &SubmitArgs::new().timespec(&time)),
+            None => submitter.submit_and_wait(1),
+        };
+        match slept {
             Err(error) => match error.raw_os_error() {
                 Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Ok(()),
                 _ => Err(error),
@@ -161,8 +167,24 @@ impl Ring {
         }
     }
 
+    /// Takes the report of `token` if it is the only one.
+    pub(super) fn take_only(&mut self, token: Token) -> Option<Completion> {
+        if self.seen.is_some() || self.uring.completion().len() != 1 {
+            return None;
+        }
+        let report = self.next()?;
+        if report.token == token {
+            return Some(report);
+        }
+        self.seen = Some(report);
+        None
+    }
+
     /// The oldest report that has not been taken.
     pub(super) fn next(&mut self) -> Option<Completion> {
+        if let Some(report) = self.seen.take() {
+            return Some(report);
+        }
         let entry = self.uring.completion().next()?;
         Some(Completion {
             token: Token::unpack(entry.user_data()),
@@ -195,7 +217,7 @@ impl Ring {
 
     /// There are reports to take.
     pub(super) fn has_reports(&mut self) -> bool {
-        !self.uring.completion().is_empty()
+        self.seen.is_some() || !self.uring.completion().is_empty()
     }
 
     /// The kernel has work that only [`Ring::enter`] with `run` gets done. It rings the chime once for the first

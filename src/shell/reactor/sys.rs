@@ -82,9 +82,10 @@ impl Epoll {
         self.wait_ms(events, 0)
     }
 
-    /// As [`Epoll::poll`], once something is ready or `timeout` has passed. Where the kernel is older than 5.11, or a
+    /// As [`Epoll::poll`], once something is ready or `timeout`, if there is one, has passed. Where the kernel is older than 5.11, or a
     /// filter is older than that, the timeout is rounded up to milliseconds.
-    pub(super) fn wait(&self, events: &mut [Event], timeout: Duration) -> io::Result<usize> {
+    pub(super) fn wait(&self, events: &mut [Event], timeout: Option<Duration>) -> io::Result<usize> {
+        let Some(timeout) = timeout else { return self.wait_ms(events, -1) };
         let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
         let time = timespec(timeout);
         let no_signals = ptr::null::<libc::sigset_t>();

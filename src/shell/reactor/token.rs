@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Listener,
     /// The shard's bell.
     Bell,
+    /// The end of a long wait.
+    Alarm,
     /// Nothing: the report of a cancellation itself.
     Cancel,
 }
@@ -39,6 +41,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) const LISTENER: Self = Self { kind: Kind::Listener, slot: 0, generation: 0 };
     pub(super) const BELL: Self = Self { kind: Kind::Bell, slot: 0, generation: 0 };
+    pub(super) const ALARM: Self = Self { kind: Kind::Alarm, slot: 0, generation: 0 };
     pub(super) const CANCEL: Self = Self { kind: Kind::Cancel, slot: 0, generation: 0 };
 
     pub(super) fn of(conn: ConnId, kind: Kind) -> Self {
@@ -54,6 +57,7 @@ impl Token {
             Kind::Bell => 3,
             Kind::Cancel => 4,
             Kind::Readable => 5,
+            Kind::Alarm => 6,
         };
         kind << (SLOT_BITS + GENERATION_BITS)
             | u64::from(self.slot) << GENERATION_BITS
@@ -68,6 +72,7 @@ impl Token {
             2 => Kind::Listener,
             3 => Kind::Bell,
             5 => Kind::Readable,
+            6 => Kind::Alarm,
             _ => Kind::Cancel,
         };
         #[expect(clippy::cast_possible_truncation, reason = "the masks leave 28 and 32 bits")]
@@ -82,7 +87,15 @@ mod tests {
 
     #[test]
     fn packing_keeps_everything() {
-        let kinds = [Kind::Receive, Kind::Readable, Kind::Writable, Kind::Listener, Kind::Bell, Kind::Cancel];
+        let kinds = [
+            Kind::Receive,
+            Kind::Readable,
+            Kind::Writable,
+            Kind::Listener,
+            Kind::Bell,
+            Kind::Alarm,
+            Kind::Cancel,
+        ];
         for kind in kinds {
             for slot in [0, 1, SLOTS_MAX - 1] {
                 for generation in [0, 1, u32::MAX] {

@@ -38,6 +38,8 @@ const SWEEPS: u32 = 32;
 pub(super) struct Uring {
     ring: Ring,
     waker: Waker,
+    /// The reactor's alarm, to be watched again.
+    alarm: OwnedFd,
     /// Sockets of closed connections, until the queue that may name them is empty.
     closing: Vec<OwnedFd>,
     /// Where is received from those that are polled.
@@ -50,14 +52,21 @@ pub(super) struct Uring {
 }
 
 impl Uring {
-    pub(super) fn new(config: &RingConfig, waker: &Waker, listener: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(
+        config: &RingConfig,
+        waker: &Waker,
+        alarm: BorrowedFd<'_>,
+        listener: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
         let mut ring = Ring::new(config, waker.chime().as_fd())?;
         ring.watch(listener, Token::LISTENER);
         ring.watch(waker.bell(), Token::BELL);
+        ring.watch(alarm, Token::ALARM);
         ring.enter(false)?;
         Ok(Self {
             ring,
             waker: waker.clone(),
+            alarm: alarm.try_clone_to_owned()?,
             closing: Vec::new(),
             buffer: vec![0; POLLED_BYTES_MAX].into_boxed_slice(),
             round: config.round,
@@ -146,6 +155,7 @@ impl Uring {
                             self.ring.watch(self.waker.bell(), Token::BELL);
                         }
                     }
+                    Kind::Alarm => self.rang(&report),
                     Kind::Cancel => {}
                 }
             }
@@ -185,11 +195,24 @@ impl Uring {
         self.ring.mute_chime();
     }
 
-    /// Sleeps until there is something to harvest, or `timeout` has passed.
-    pub(super) fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
+    /// Sleeps until there is something to harvest, or `timeout` has passed, if there is one.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.ring.sleep(timeout)?;
         self.submitted();
         Ok(())
+    }
+
+    /// Takes the alarm's report, if there is no other: it is nothing to harvest.
+    pub(super) fn ignore_alarm(&mut self) {
+        if let Some(report) = self.ring.take_only(Token::ALARM) {
+            self.rang(&report);
+        }
+    }
+
+    fn rang(&mut self, report: &Completion) {
+        if !report.goes_on {
+            self.ring.watch(&self.alarm, Token::ALARM);
+        }
     }
 
     fn received(&mut self, report: Completion, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {
