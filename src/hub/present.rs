@@ -22,6 +22,7 @@ pub(super) struct Member {
 }
 
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "a vector of its own would make everybody larger")]
 enum Members {
     One(Member),
     More(Box<Vec<Member>>),
