@@ -5,7 +5,7 @@ use std::{hint::black_box, io::IoSlice, net::Ipv4Addr, sync::Arc};
 
 use ringway::{
     auth::mint,
-    base::{ConnId, NodeId, Now, ShardId, UserName},
+    base::{ConnId, NodeId, Now, RoomKey, RoomName, ShardId, TenantName, UserName},
     config::{
         Settings,
         assemble::{self, Machine},
@@ -23,6 +23,8 @@ const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 const TOKEN_TTL_S: u64 = 10 * 365 * 86_400;
 /// Bytes of a `room:send`.
 const SEND_BYTES: usize = 128;
+/// Bytes of a relay's payload, so that its message has as many as a `room:send`.
+const RELAY_BYTES: usize = SEND_BYTES - 9;
 
 /// One `room:send` in; the frame for each of `members` others out.
 pub fn publish(members: usize) -> Work {
@@ -45,6 +47,28 @@ fn sends(members: usize, messages: usize) -> Work {
         shard.receive(sender, &mut read);
         assert_eq!(shard.turn().writes, members);
     })
+}
+
+/// One relay publication in; the binary frame for each of `members` others out.
+pub fn relay(members: usize) -> Work {
+    let mut shard = Shard::new();
+    let sender = shard.relay_member();
+    for _ in 0..members {
+        shard.relay_member();
+    }
+    let room = key().id().0.to_le_bytes();
+    let wire = masked(Opcode::Binary, &[&[1], &room[..], &[0xa5; RELAY_BYTES]].concat());
+    let mut read = wire.clone();
+    ready(move || {
+        read.copy_from_slice(black_box(&wire));
+        shard.receive(sender, &mut read);
+        assert_eq!(shard.turn().writes, members);
+    })
+}
+
+/// The room of every member.
+fn key() -> RoomKey {
+    RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse("lobby").expect("short and plain") }
 }
 
 /// A publication that another shard has ordered, into the outboxes of `members` whose sockets are full.
@@ -162,7 +186,16 @@ impl Shard {
 
     /// A client with a token that has joined the room of [`native::send`].
     fn member(&mut self) -> ConnId {
-        let token = format!("Authorization: Bearer {}\r\n", self.token);
+        self.member_with("")
+    }
+
+    /// The same over relay.
+    fn relay_member(&mut self) -> ConnId {
+        self.member_with("Sec-WebSocket-Protocol: ringway.relay.v1\r\n")
+    }
+
+    fn member_with(&mut self, headers: &str) -> ConnId {
+        let token = format!("Authorization: Bearer {}\r\n{headers}", self.token);
         let conn = self.open("/ws", &token);
         let mut join =
             masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby","presence":false}"#);

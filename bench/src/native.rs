@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc};
 
 use ringway::{
-    base::{RoomKey, RoomName, TenantName, UserName},
+    base::{RoomKey, RoomName, SenderId, TenantName, UserName},
     dialect::native,
     model::{Call, Command, CorrelationId, Event, Message, MessageName, Payload, Reply},
 };
@@ -35,6 +35,7 @@ pub fn message(length: usize) -> Message {
             room: RoomName::parse("lobby").expect("short and plain"),
         },
         from: UserName::parse("ada").expect("short and plain"),
+        sender: SenderId::BACKEND,
         payload: Payload::Json(payload),
         timestamp: 1_795_000_000_123,
         offset: None,

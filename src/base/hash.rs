@@ -3,7 +3,11 @@
 //! Keys come from clients, so the seed must be secret and random in production. It enters foldhash whole: with
 //! only the per-hasher seed secret and the shared one fixed, keys that collide under every seed can be made.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, Hash},
+};
 
 use foldhash::{SharedSeed, fast::SeedableRandomState};
 
@@ -23,22 +27,35 @@ impl HashSeed {
     pub fn new(secret: u64) -> Self {
         Self { shared: Box::leak(Box::new(SharedSeed::from_u64(secret))), per_hasher: secret.rotate_left(32) }
     }
+
+    /// What a value hashes to, as in a map of this seed.
+    pub fn hash_one(self, value: impl Hash) -> u64 {
+        self.state().hash_one(value)
+    }
+
+    fn state(self) -> SeedableRandomState {
+        SeedableRandomState::with_seed(self.per_hasher, self.shared)
+    }
+}
+
+impl fmt::Debug for HashSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashSeed(…)")
+    }
 }
 
 /// An empty map; allocates nothing.
 pub fn map_with_seed<K, V>(seed: HashSeed) -> Map<K, V> {
-    HashMap::with_hasher(SeedableRandomState::with_seed(seed.per_hasher, seed.shared))
+    HashMap::with_hasher(seed.state())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use super::*;
 
     #[test]
     fn the_seed_alone_decides_the_hash() {
-        let hash = |secret| map_with_seed::<&str, ()>(HashSeed::new(secret)).hasher().hash_one("lobby");
+        let hash = |secret| HashSeed::new(secret).hash_one("lobby");
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
     }

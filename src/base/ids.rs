@@ -41,12 +41,85 @@ pub struct ConnId {
 impl ConnId {
     /// The id as clients see it: unique over nodes and restarts, 24 hexadecimal digits.
     pub fn public(self, node: NodeId) -> String {
-        let mut text = String::with_capacity(24);
-        put_hex(&mut text, node.0, 8);
-        put_hex(&mut text, u32::from(self.shard.0), 2);
-        put_hex(&mut text, self.slot, 6);
-        put_hex(&mut text, self.generation, 8);
-        text
+        public(node, self.shard, self.slot, self.generation)
+    }
+
+    /// What [`Self::public`] was made from; `None` for any other text.
+    pub fn from_public(text: &str) -> Option<(NodeId, Self)> {
+        let (node, shard, slot, generation) = from_public(text)?;
+        Some((node, Self { shard, slot, generation }))
+    }
+}
+
+/// One request that waits for its answer, by its place in the table of the shard where it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RequestId {
+    /// The shard of the connection that asked.
+    pub shard: ShardId,
+    pub slot: u32,
+    /// How often the slot had been given out before.
+    pub generation: u32,
+}
+
+impl RequestId {
+    /// The least and the greatest in the order of ids.
+    pub const ENDS: [Self; 2] = [
+        Self { shard: ShardId(0), slot: 0, generation: 0 },
+        Self { shard: ShardId(u16::MAX), slot: u32::MAX, generation: u32::MAX },
+    ];
+
+    /// The correlation id that clients see: unique over nodes and restarts, 24 hexadecimal digits.
+    pub fn public(self, node: NodeId) -> String {
+        public(node, self.shard, self.slot, self.generation)
+    }
+
+    /// What [`Self::public`] was made from; `None` for any other text.
+    pub fn from_public(text: &str) -> Option<(NodeId, Self)> {
+        let (node, shard, slot, generation) = from_public(text)?;
+        Some((node, Self { shard, slot, generation }))
+    }
+}
+
+fn public(node: NodeId, shard: ShardId, slot: u32, generation: u32) -> String {
+    let mut text = String::with_capacity(24);
+    put_hex(&mut text, node.0, 8);
+    put_hex(&mut text, u32::from(shard.0), 2);
+    put_hex(&mut text, slot, 6);
+    put_hex(&mut text, generation, 8);
+    text
+}
+
+fn from_public(text: &str) -> Option<(NodeId, ShardId, u32, u32)> {
+    let number = |digits: Option<&str>| u32::from_str_radix(digits?, 16).ok();
+    let slot_end = text.len().checked_sub(8)?;
+    let node = NodeId(number(text.get(..8))?);
+    let shard = ShardId(number(text.get(8..10))? as u16);
+    let (slot, generation) = (number(text.get(10..slot_end))?, number(text.get(slot_end..))?);
+    // Anything else than what was given out, such as capitals, is nobody's name.
+    (public(node, shard, slot, generation) == text).then_some((node, shard, slot, generation))
+}
+
+/// Who sent a publication, as relay v1 names it: the connection, in eight bytes that mean nothing but that they are
+/// another connection's or the same's. Whoever is told a connection's public id can tell its sender id: the last eight
+/// of its twelve bytes, the last four of them XORed with the first four, which are the node's. Zero stands for
+/// the backend, which has no connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SenderId(u64);
+
+impl SenderId {
+    /// What the backend sends comes from no connection.
+    pub const BACKEND: Self = Self(0);
+
+    /// The id of a connection of `node`. Two connections of one node that are open at once differ, as long as a shard
+    /// has fewer than 2^24; those of two nodes almost always, as nodes are drawn at random.
+    pub fn of(conn: ConnId, node: NodeId) -> Self {
+        let place = u64::from(conn.shard.0 & 0xff) << 24 | u64::from(conn.slot & 0xff_ffff);
+        Self(place << 32 | u64::from(conn.generation ^ node.0))
+    }
+
+    /// The bytes on the wire.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
     }
 }
 
@@ -84,6 +157,47 @@ mod tests {
             let id = ConnId { shard: ShardId(shard), slot, generation };
             let expected = format!("{node:08x}{shard:02x}{slot:06x}{generation:08x}");
             assert_eq!(id.public(NodeId(node)), expected);
+            assert_eq!(ConnId::from_public(&expected), Some((NodeId(node), id)));
+            let id = RequestId { shard: ShardId(shard), slot, generation };
+            assert_eq!(id.public(NodeId(node)), expected);
+            assert_eq!(RequestId::from_public(&expected), Some((NodeId(node), id)));
+        }
+    }
+
+    #[test]
+    fn what_was_not_given_out_is_no_id() {
+        let id = ConnId { shard: ShardId(2), slot: 10, generation: 3 }.public(NodeId(0xabcd));
+        assert_eq!(id, "0000abcd0200000a00000003");
+        let spoilt = [
+            "",
+            "7",
+            "0000abcd0200000a0000003",
+            "0000abcd0200000a000000033",
+            "0000abcd02000000a00000003",
+            "0000ABCD0200000A00000003",
+            "0000abcd02+0000a00000003",
+            "0000abcd0200000a0000000g",
+            "0000abcd0200000a000000é",
+            "0000abcd02fffffffff00000003",
+        ];
+        for text in spoilt {
+            assert_eq!(ConnId::from_public(text), None, "{text}");
+        }
+    }
+    #[test]
+    fn a_sender_id_follows_from_the_public_id() {
+        let node = NodeId(0x9abc_def0);
+        for (shard, slot, generation) in
+            [(0, 0, 0), (1, 2, 3), (255, 0xff_ffff, u32::MAX), (7, 0x01_0203, 42)]
+        {
+            let conn = ConnId { shard: ShardId(shard), slot, generation };
+            let public = conn.public(node);
+            let bytes: Vec<u8> =
+                (0..12).map(|at| u8::from_str_radix(&public[2 * at..2 * at + 2], 16).unwrap()).collect();
+            let mut expected = bytes[4..].to_vec();
+            (0..4).for_each(|at| expected[4 + at] ^= bytes[at]);
+            assert_eq!(SenderId::of(conn, node).to_bytes(), *expected, "{public}");
+            assert_ne!(SenderId::of(conn, node), SenderId::BACKEND);
         }
     }
 }

@@ -110,6 +110,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whether the pair was given out and its value removed since.
+    pub fn was_removed(&self, slot: u32, generation: u32) -> bool {
+        // Generations wrap: what is behind by less than half of them is older.
+        self.entries
+            .get(slot as usize)
+            .is_some_and(|entry| entry.generation.wrapping_sub(generation) as i32 > 0)
+    }
+
     /// How many values are live.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -162,6 +170,7 @@ mod tests {
             assert_eq!(slab.get(slot, generation), None);
             assert_eq!(slab.get_mut(slot, generation), None);
             assert_eq!(slab.remove(slot, generation), None);
+            assert_eq!(slab.was_removed(slot, generation), slot == 0 && generation != 1);
         }
         assert!(slab.is_empty());
     }
@@ -173,6 +182,7 @@ mod tests {
         slab.entries[0].generation = u32::MAX;
         assert_eq!(slab.remove(0, u32::MAX), Some('a'));
         assert_eq!(slab.insert('b'), (0, 0));
+        assert!(slab.was_removed(0, u32::MAX) && !slab.was_removed(0, 0) && !slab.was_removed(0, 1));
     }
 
     proptest! {

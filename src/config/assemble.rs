@@ -7,8 +7,10 @@ use super::settings::{self, Settings};
 use crate::{
     auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
-    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig},
+    conn::QualityLimits,
+    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
     http,
+    hub::PendingLimits,
     shell::driver::Driver,
     ws,
 };
@@ -107,6 +109,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         auth_timeout_ms: settings.auth.timeout_ms,
         heartbeat_interval_ms: settings.heartbeat.interval_ms,
         heartbeat_timeout_ms: settings.heartbeat.timeout_ms,
+        quality: quality(&settings.quality),
         expiring_notice_ms: settings.token.expiring_notice_s * 1_000,
         ws: ws::Limits {
             message_bytes_max: limits.message_bytes,
@@ -119,9 +122,12 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
         rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
         connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
+        requests: requests(&settings.requests, machine.shards),
         drain: drain(&settings.drain, machine.shards),
         presence: PresenceConfig {
             enabled: settings.presence.enabled,
@@ -132,12 +138,34 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
     })
 }
 
+fn quality(quality: &settings::Quality) -> QualityLimits {
+    QualityLimits {
+        excellent_us: quality.excellent_ms * 1_000,
+        good_us: quality.good_ms * 1_000,
+        good_loss_percent: quality.good_loss_percent,
+        fair_us: quality.fair_ms * 1_000,
+        fair_loss_percent: quality.fair_loss_percent,
+    }
+}
+
 fn none_if_zero(limit: u32) -> usize {
     if limit == 0 { usize::MAX } else { limit as usize }
 }
 
 fn connections_max(configured: u32, fds_max: u64) -> usize {
     if configured > 0 { configured as usize } else { (fds_max * FDS_PERCENT / 100) as usize }
+}
+
+/// The node's bound, shared out to its shards.
+fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
+    RequestsConfig {
+        timeout_ms: requests.timeout_ms,
+        timeout_ms_max: requests.timeout_max_ms,
+        pending_max: PendingLimits {
+            per_connection: none_if_zero(requests.per_connection),
+            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+        },
+    }
 }
 
 /// A node's pace, shared out to its shards. Without one, connections are spread over the time that there is.

@@ -47,6 +47,23 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         );
         refuse("heartbeat.timeout_ms", Some(heartbeat.timeout_ms.to_string()), reason);
     }
+    let quality = &settings.quality;
+    for (key, value, lower_key, lower) in [
+        ("quality.good_ms", quality.good_ms, "quality.excellent_ms", quality.excellent_ms),
+        ("quality.fair_ms", quality.fair_ms, "quality.good_ms", quality.good_ms),
+        (
+            "quality.fair_loss_percent",
+            quality.fair_loss_percent,
+            "quality.good_loss_percent",
+            quality.good_loss_percent,
+        ),
+    ] {
+        if value < lower {
+            let reason =
+                format!("must be at least {lower_key} ({lower}): else no connection is of that class");
+            refuse(key, Some(value.to_string()), reason);
+        }
+    }
     let limits = &settings.limits;
     if limits.outbox_bytes < limits.message_bytes {
         let reason = format!(
@@ -54,6 +71,14 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
             limits.message_bytes
         );
         refuse("limits.outbox_bytes", Some(limits.outbox_bytes.to_string()), reason);
+    }
+    let requests = &settings.requests;
+    if requests.timeout_max_ms < requests.timeout_ms {
+        let reason = format!(
+            "must be at least requests.timeout_ms ({} ms), what a request waits that does not say",
+            requests.timeout_ms
+        );
+        refuse("requests.timeout_max_ms", Some(requests.timeout_max_ms.to_string()), reason);
     }
     let drain = &settings.drain;
     if drain.announce_s >= drain.timeout_s {

@@ -22,8 +22,11 @@ pub struct Settings {
     pub http: Http,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
+    pub quality: Quality,
     pub limits: Limits,
+    pub requests: Requests,
     pub ws: Ws,
+    pub relay: Relay,
     pub channels: Channels,
     pub presence: Presence,
     pub token: Token,
@@ -100,6 +103,21 @@ pub struct Heartbeat {
     pub timeout_ms: u64,
 }
 
+/// What makes a connection excellent, good or fair, by its pings; what is none of these is poor.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quality {
+    /// Mean round trip, below.
+    pub excellent_ms: u32,
+    /// At least `excellent_ms`.
+    pub good_ms: u32,
+    /// Unanswered pings, below; an excellent connection has none.
+    pub good_loss_percent: u32,
+    /// At least `good_ms`.
+    pub fair_ms: u32,
+    /// At least `good_loss_percent`.
+    pub fair_loss_percent: u32,
+}
+
 /// Bounds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -109,10 +127,25 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// 0: none.
     pub rooms_per_connection: u32,
+    /// Rooms that may be created from one address in a minute; 0: no limit.
+    pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
+}
+
+/// Requests from one client, or the backend, to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Requests {
+    /// How long one waits that does not say.
+    pub timeout_ms: u64,
+    /// The longest that one may say. At least `timeout_ms`.
+    pub timeout_max_ms: u64,
+    /// How many of one connection may wait; 0: as many as of all.
+    pub per_connection: u32,
+    /// How many may wait on the node.
+    pub total: u32,
 }
 
 /// WebSocket options.
@@ -122,6 +155,13 @@ pub struct Ws {
     pub deflate: bool,
     /// Smaller messages are not compressed.
     pub deflate_min_bytes: usize,
+}
+
+/// Relay v1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relay {
+    /// How long a room that was joined over relay only lasts without traffic; 0: as long as it has members.
+    pub room_ttl_s: u64,
 }
 
 /// Short names for rooms.
@@ -208,15 +248,30 @@ impl Settings {
                 timeout_ms: 10_000,
             },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
+            quality: Quality {
+                excellent_ms: 50,
+                good_ms: 150,
+                good_loss_percent: 1,
+                fair_ms: 500,
+                fair_loss_percent: 5,
+            },
             limits: Limits {
                 message_bytes: 64 * 1024,
                 fragments: 1024,
                 outbox_bytes: 1024 * 1024,
                 rooms_per_connection: 1000,
+                room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
                 mailbox_parcels: 8192,
             },
+            requests: Requests {
+                timeout_ms: 15_000,
+                timeout_max_ms: 120_000,
+                per_connection: 128,
+                total: 100_000,
+            },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
+            relay: Relay { room_ttl_s: 3600 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
             presence: Presence { enabled: true, page_max: 1000, metadata_bytes_max: 1024 },
             token: Token { expiring_notice_s: 60 },

@@ -36,8 +36,15 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "Who may connect. Without a secret and keys a secret is made for each run; production refuses to.",
     ),
     ("heartbeat", "Pings to clients. Any frame from a client counts as a sign of life."),
+    (
+        "quality",
+        "What a connection is called in reports, by its mean round trip and by how many of its last 128 pings were not \
+         answered before the next one. What is not even fair is poor.",
+    ),
     ("limits", "Bounds. What passes one is refused or closed with the documented code, and counted."),
+    ("requests", "Requests with an answer, from one client, or the backend, to another."),
     ("ws", "WebSocket options."),
+    ("relay", "The binary protocol for opaque bytes (`ringway.relay.v1`)."),
     ("channels", "Short names for rooms."),
     ("presence", "Who is in a room, and how. What a room tells its members is paced by their number."),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
@@ -227,6 +234,31 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .plain(&["HEARTBEAT_TIMEOUT", "WS_PING_TIMEOUT_MS"]),
     setting(
+        "quality.excellent_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.excellent_ms },
+        "An excellent connection's round trip is shorter. It has lost no ping.",
+    ),
+    setting(
+        "quality.good_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.good_ms },
+        "A good connection's round trip is shorter.",
+    ),
+    setting(
+        "quality.good_loss_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.quality.good_loss_percent },
+        "A good connection has lost less.",
+    ),
+    setting(
+        "quality.fair_ms",
+        &Number { unit: "milliseconds", range: 1..=600_000, at: |s| &mut s.quality.fair_ms },
+        "A fair connection's round trip is shorter.",
+    ),
+    setting(
+        "quality.fair_loss_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.quality.fair_loss_percent },
+        "A fair connection has lost less.",
+    ),
+    setting(
         "limits.message_bytes",
         &Number { unit: "bytes", range: 128..=64 << 20, at: |s| &mut s.limits.message_bytes },
         "The largest message from a client.",
@@ -247,6 +279,15 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How many rooms one connection may be in. 0 is no limit.",
     ),
     setting(
+        "limits.room_creates_per_ip_per_min",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.limits.room_creates_per_ip_per_min },
+        "How many rooms may be created from one address (IPv6: one /64) in a minute; a join that would create more is \
+         refused. Each shard counts the rooms that it orders, so that an address gets this number at least, and this \
+         times the shards at most. 0 is no limit. Unless set: 0, in production 10.",
+    )
+    .plain(&["MAX_ROOM_CREATES_PER_IP_PER_MIN"])
+    .example("10"),
+    setting(
         "limits.connections_total",
         &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connections_total },
         "With more connections than this, of any kind, WebSocket upgrades are refused with 503. 0 is 90 % of what the \
@@ -259,6 +300,27 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How many parcels from other shards may wait for a shard before the senders wait too.",
     ),
     setting(
+        "requests.timeout_ms",
+        &Number { unit: "milliseconds", range: 1..=86_400_000, at: |s| &mut s.requests.timeout_ms },
+        "How long a request waits for its answer that does not say `timeoutMs`.",
+    ),
+    setting(
+        "requests.timeout_max_ms",
+        &Number { unit: "milliseconds", range: 1..=86_400_000, at: |s| &mut s.requests.timeout_max_ms },
+        "The longest `timeoutMs`. One that says more is refused.",
+    ),
+    setting(
+        "requests.per_connection",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.requests.per_connection },
+        "How many requests of one connection may wait for their answer; more are refused with `unavailable`. 0 is no \
+         limit but that of all.",
+    ),
+    setting(
+        "requests.total",
+        &Number { unit: "", range: 1..=10_000_000, at: |s| &mut s.requests.total },
+        "How many requests may wait for their answer on the node, shared out evenly to the shards where they are asked.",
+    ),
+    setting(
         "ws.deflate",
         &OnOff(|s| &mut s.ws.deflate),
         "Whether clients may have permessage-deflate. A message is compressed once for all of a room.",
@@ -267,6 +329,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         "ws.deflate_min_bytes",
         &Number { unit: "bytes", range: 0..=1 << 20, at: |s| &mut s.ws.deflate_min_bytes },
         "Smaller messages are not worth compressing.",
+    ),
+    setting(
+        "relay.room_ttl_s",
+        &Number { unit: "seconds", range: 0..=31_536_000, at: |s| &mut s.relay.room_ttl_s },
+        "A room that has been joined over relay only is over, and its members are told that they have left it, when \
+         nothing was sent to it and nobody joined it for so long. 0 is never.",
     ),
     setting(
         "channels.templates",

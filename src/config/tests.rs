@@ -129,6 +129,7 @@ fn every_plain_name_sets_its_setting() {
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("MAX_ROOM_CREATES_PER_IP_PER_MIN", "7", "limits.room_creates_per_ip_per_min", "7"),
         ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
         (
             "RINGWAY_CHANNELS__TEMPLATES",
@@ -279,8 +280,20 @@ fn rules_say_why() {
             "heartbeat.timeout_ms: must be longer than heartbeat.interval_ms (60000 ms)",
         ),
         (
+            &[("quality.good_ms", "49")],
+            "flag --set: quality.good_ms = 49: must be at least quality.excellent_ms (50)",
+        ),
+        (
+            &[("quality.good_loss_percent", "6")],
+            "quality.fair_loss_percent: must be at least quality.good_loss_percent (6)",
+        ),
+        (
             &[("limits.outbox_bytes", "8192")],
             "flag --set: limits.outbox_bytes = 8192: must be at least limits.message_bytes (65536)",
+        ),
+        (
+            &[("requests.timeout_max_ms", "1000")],
+            "flag --set: requests.timeout_max_ms = 1000: must be at least requests.timeout_ms (15000 ms)",
         ),
         (
             &[("drain.announce_s", "30")],

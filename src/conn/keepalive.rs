@@ -1,11 +1,13 @@
 //! Heartbeat of one WebSocket connection: when to ping, when to give up, and the round trip.
 //!
 //! A ping carries the monotonic microseconds of its sending; its pong carries them back. Any bytes from the
-//! client count as a sign of life.
+//! client count as a sign of life. What round trips and lost pings say of the connection, [`Quality`] keeps.
 //!
-//! Kept are the low halves of the clock's values, 12 bytes in all: enough to tell apart 24 days in milliseconds and 35
-//! minutes in microseconds, of which the first is far beyond every limit, and a pong that took longer than the second
-//! only measures wrongly.
+//! Times are kept as the low halves of the clock's values, 12 bytes in all: enough to tell apart 24 days in milliseconds
+//! and 35 minutes in microseconds, of which the first is far beyond every limit, and a pong that took longer than the
+//! second only measures wrongly.
+
+use super::Quality;
 
 /// What the keepalive asks for when its deadline has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,15 +27,17 @@ pub struct Keepalive {
     pinged_ms: u32,
     /// The low half of the payload of the ping that waits for its pong; 0 when none does.
     ping_us: u32,
+    quality: Quality,
 }
 
-const _: () = assert!(size_of::<Keepalive>() <= 12, "there is one per connection");
+const _: () = assert!(size_of::<Keepalive>() <= 44, "there is one per connection");
 
 impl Keepalive {
     /// A connection that was heard just now. Its first ping is moved by `phase_ms`, so that connections that
     /// were opened together are not pinged together.
     pub fn new(now_ms: u64, phase_ms: u64) -> Self {
-        Self { heard_ms: low(now_ms), pinged_ms: low(now_ms.wrapping_sub(phase_ms)), ping_us: 0 }
+        let pinged_ms = low(now_ms.wrapping_sub(phase_ms));
+        Self { heard_ms: low(now_ms), pinged_ms, ping_us: 0, quality: Quality::new() }
     }
 
     /// Bytes came from the client.
@@ -41,8 +45,11 @@ impl Keepalive {
         self.heard_ms = low(now_ms);
     }
 
-    /// A ping goes out; the answer is its payload.
+    /// A ping goes out; the answer is its payload. One that still waits for its pong is given up.
     pub fn pinged(&mut self, now_us: u64) -> [u8; 8] {
+        if self.ping_us != 0 {
+            self.quality.unanswered();
+        }
         self.pinged_ms = low(now_us / 1_000);
         // One whose low half is 0 would read as none.
         let payload = if low(now_us) == 0 { now_us + 1 } else { now_us };
@@ -57,7 +64,14 @@ impl Keepalive {
             return None;
         }
         self.ping_us = 0;
-        Some(since(sent_us, now_us))
+        let rtt_us = since(sent_us, now_us);
+        self.quality.answered(rtt_us);
+        Some(rtt_us)
+    }
+
+    /// How good the connection is. A ping that still waits is not counted.
+    pub fn quality(&self) -> &Quality {
+        &self.quality
     }
 
     /// What is due at `now_ms`. A limit of 0 is none.
@@ -121,6 +135,21 @@ mod tests {
         assert_eq!(keepalive.ponged(&7u64.to_be_bytes(), 3_000), None);
         assert_eq!(keepalive.ponged(&payload, 3_500), Some(2_500));
         assert_eq!(keepalive.ponged(&payload, 4_000), None, "a second pong to one ping");
+        assert_eq!((keepalive.quality().mean_us(), keepalive.quality().loss()), (Some(2_500), 0.0));
+    }
+
+    #[test]
+    fn a_ping_is_lost_when_the_next_one_leaves_first() {
+        let mut keepalive = Keepalive::new(0, 0);
+        let late = keepalive.pinged(1_000);
+        assert_eq!(keepalive.quality().loss(), 0.0, "it may still be answered");
+        let payload = keepalive.pinged(2_000);
+        assert_eq!(keepalive.quality().loss(), 1.0);
+        assert_eq!(keepalive.ponged(&late, 2_500), None);
+        assert_eq!(keepalive.ponged(&payload, 3_000), Some(1_000));
+        assert_eq!(keepalive.quality().loss(), 0.5);
+        keepalive.pinged(4_000);
+        assert_eq!(keepalive.quality().loss(), 0.5);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! One connection: the stages it passes through, its outbox, its keepalive.
+//! One connection: the stages it passes through, its outbox, its keepalive, its quality.
 //! Knows neither sockets nor rooms; the engine decides, this layer keeps the state that decisions need.
 
 mod keepalive;
 mod outbox;
+mod quality;
 mod stage;
 
 pub use keepalive::{Beat, Keepalive};
 pub use outbox::{FrameStore, Outbox, SLICES_MAX};
-pub use stage::{Conn, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};
+pub use quality::{Quality, QualityLimits};
+pub use stage::{Conn, Encoding, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};

@@ -4,9 +4,9 @@ use std::{net::IpAddr, num::NonZeroU64};
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{ConnId, TenantName, UserName},
+    base::{ConnId, Now, TenantName, UserName},
     http::HeadScanner,
-    metrics::Disconnect,
+    metrics::{Disconnect, Protocol},
     model::Availability,
     ws::{Decoder, deflate::Agreed},
 };
@@ -30,7 +30,7 @@ pub struct Conn {
     pub is_excepted: bool,
 }
 
-const _: () = assert!(size_of::<Conn>() <= 136, "there is one per connection: growth is to be meant");
+const _: () = assert!(size_of::<Conn>() <= 168, "there is one per connection: growth is to be meant");
 
 impl Conn {
     /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
@@ -53,6 +53,17 @@ impl Conn {
         if !self.dirty {
             self.dirty = true;
             list.push(id);
+        }
+    }
+
+    /// Whose the connection is, while it is an open socket with an identity.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Socket(socket) => match &socket.kind {
+                SocketKind::Json(session) => Some(session),
+                SocketKind::Echo | SocketKind::Pending { .. } => None,
+            },
+            Stage::Http(_) | Stage::Closing { .. } => None,
         }
     }
 
@@ -153,8 +164,37 @@ impl HttpStage {
 pub struct Socket {
     pub decoder: Decoder,
     pub kind: SocketKind,
-    pub deflate: Option<Agreed>,
+    pub encoding: Encoding,
     pub keepalive: Keepalive,
+}
+
+/// How a connection gets its messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// As text.
+    Plain,
+    /// As text, compressed where that is worth it.
+    Deflate(Agreed),
+    /// Publications as relay v1 has them, never compressed since ciphertext is not worth it; all else as text.
+    Relay,
+}
+
+impl Encoding {
+    /// What was agreed on compression, if anything.
+    pub fn deflate(self) -> Option<Agreed> {
+        match self {
+            Self::Deflate(agreed) => Some(agreed),
+            Self::Plain | Self::Relay => None,
+        }
+    }
+
+    /// The label of a client's messages in the metrics.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Plain | Self::Deflate(_) => Protocol::Json,
+            Self::Relay => Protocol::Relay,
+        }
+    }
 }
 
 /// What an open WebSocket speaks.
@@ -162,9 +202,9 @@ pub struct Socket {
 pub enum SocketKind {
     /// Sends everything back.
     Echo,
-    /// JSON v1 without an identity yet.
+    /// JSON v1, or relay v1, without an identity yet.
     Pending { deadline_ms: u64 },
-    /// JSON v1.
+    /// JSON v1, or relay v1, which is JSON v1 but for publications: see [`Socket::encoding`].
     Json(Session),
 }
 
@@ -175,42 +215,55 @@ pub struct Session {
     pub tenant: TenantName,
     /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
     pub expires_at_ms: Option<NonZeroU64>,
+    /// When the connection got its first identity, in Unix seconds; it fits until 2106.
+    pub established_s: u32,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
     /// How the client shows himself in the rooms of this connection.
     pub status: Availability,
-    /// Until when what he says of himself has used up his pace, in ticks of [`SHOWING_MS`].
-    shown_until: u32,
+    /// Until when what he says of himself has used up its pace: ticks of [`SHOWING_MS`], modulo 2^16. Invariant: not ahead
+    /// of the clock by more than [`SHOWING_TICKS`] twice, and never so far behind it that it seems to be.
+    shown_until: u16,
 }
 
-/// To show oneself costs a tick for each hundred rooms, and some ticks may be used ahead: a client who shows himself
-/// makes a parcel for each of his rooms.
+/// To show oneself costs a tick for each hundred rooms, and some ticks may be used ahead, and are the most that it costs: a
+/// client who shows himself makes a parcel for each of his rooms.
 const SHOWING_MS: u64 = 100;
 const SHOWING_ROOMS: usize = 100;
-const SHOWING_AHEAD: u32 = 20;
+const SHOWING_TICKS: u16 = 20;
 
 impl Session {
     /// A session that begins with `user`'s token; see the fields.
-    pub fn new(user: UserName, tenant: TenantName, expires_at_ms: Option<NonZeroU64>) -> Self {
+    pub fn new(user: UserName, tenant: TenantName, expires_at_ms: Option<NonZeroU64>, now: Now) -> Self {
+        let (established_s, shown_until) = (now.unix_s() as u32, showing_tick(now.mono_ms()));
         let (expiry_announced, status) = (false, Availability::default());
-        Self { user, tenant, expires_at_ms, expiry_announced, status, shown_until: 0 }
+        Self { user, tenant, expires_at_ms, established_s, expiry_announced, status, shown_until }
     }
 
-    /// With what the connection has said of itself under its last token.
+    /// With what stays of the connection's last session under a new token.
     pub fn after(self, last: &Self) -> Self {
-        Self { status: last.status, shown_until: last.shown_until, ..self }
+        let Self { established_s, status, shown_until, .. } = *last;
+        Self { established_s, status, shown_until, ..self }
     }
 
     /// Lets the client show himself in so many rooms, or says in how many milliseconds he may.
     pub fn take_showing(&mut self, mono_ms: u64, rooms: usize) -> Result<(), u64> {
-        let now = u32::try_from(mono_ms / SHOWING_MS).unwrap_or(u32::MAX);
-        let until = self.shown_until.max(now);
-        if let Some(ticks) = (until - now).checked_sub(SHOWING_AHEAD).filter(|ticks| *ticks > 0) {
-            return Err(u64::from(ticks) * SHOWING_MS);
+        self.keep_time(mono_ms);
+        let ahead = self.shown_until.wrapping_sub(showing_tick(mono_ms));
+        if ahead > SHOWING_TICKS {
+            return Err(u64::from(ahead - SHOWING_TICKS) * SHOWING_MS);
         }
-        let ticks = rooms.div_ceil(SHOWING_ROOMS).max(1);
-        self.shown_until = until.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX));
+        let ticks = rooms.div_ceil(SHOWING_ROOMS).clamp(1, usize::from(SHOWING_TICKS));
+        self.shown_until = self.shown_until.wrapping_add(ticks as u16);
         Ok(())
+    }
+
+    /// Keeps the pace of what the client says of himself near the clock; once an hour is enough.
+    pub fn keep_time(&mut self, mono_ms: u64) {
+        let now = showing_tick(mono_ms);
+        if self.shown_until.wrapping_sub(now) > 2 * SHOWING_TICKS {
+            self.shown_until = now;
+        }
     }
 
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
@@ -237,6 +290,10 @@ impl Session {
     }
 }
 
+fn showing_tick(mono_ms: u64) -> u16 {
+    (mono_ms / SHOWING_MS) as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +303,8 @@ mod tests {
 
     fn session(expires_at_ms: Option<u64>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
-        Session::new(user, tenant, expires_at_ms.and_then(NonZeroU64::new))
+        let now = Now { mono_us: 7_000_000, unix_ms: 0 };
+        Session::new(user, tenant, expires_at_ms.and_then(NonZeroU64::new), now)
     }
 
     #[test]
@@ -263,15 +321,36 @@ mod tests {
 
     #[test]
     fn a_client_shows_himself_at_a_pace_by_his_rooms() {
-        for (rooms, at_once, wait_ms) in
-            [(0, 21, 100), (1, 21, 100), (100, 21, 100), (101, 11, 200), (1_000, 3, 1_000)]
-        {
+        let rows = [
+            (0, 21, 100),
+            (1, 21, 100),
+            (100, 21, 100),
+            (101, 11, 200),
+            (1_000, 3, 1_000),
+            (usize::MAX, 2, 2_000),
+        ];
+        for (rooms, at_once, wait_ms) in rows {
             let mut session = session(None);
             for _ in 0..at_once {
                 assert_eq!(session.take_showing(7_000, rooms), Ok(()), "{rooms}");
             }
             assert_eq!(session.take_showing(7_000, rooms), Err(wait_ms), "{rooms}");
             assert_eq!(session.take_showing(7_000 + wait_ms, rooms), Ok(()), "{rooms}");
+        }
+    }
+
+    #[test]
+    fn the_pace_goes_on_however_long_nothing_was_said() {
+        const HOUR_MS: u64 = 3_600_000;
+        for hours in 0..40 {
+            let mut session = session(None);
+            for hour in 0..hours {
+                session.keep_time(7_000 + hour * HOUR_MS);
+            }
+            for shift_ms in [0, 1_000, HOUR_MS - 100] {
+                let mut session = session.clone();
+                assert_eq!(session.take_showing(7_000 + hours * HOUR_MS + shift_ms, 1_000_000), Ok(()));
+            }
         }
     }
 

@@ -2,3 +2,4 @@
 //! [`Event`](crate::model::Event)s into bytes; none knows a room, a token or a frame.
 
 pub mod native;
+pub mod relay;

@@ -47,7 +47,19 @@ impl NodeReport<'_> {
         self.reports.iter().map(|report| open(&report.metrics)).sum()
     }
 
-    fn websockets(&self) -> u64 {
+    /// Connections with an identity, by tenant; the tenants that a shard counts together are `other`.
+    pub(super) fn by_tenant(&self) -> BTreeMap<&str, u64> {
+        let mut by_tenant = BTreeMap::new();
+        for (tenant, _, _, open) in self.reports.iter().flat_map(|report| report.metrics.active.iter()) {
+            if !tenant.is_empty() && open > 0 {
+                *by_tenant.entry(tenant).or_default() += open;
+            }
+        }
+        by_tenant
+    }
+
+    /// WebSockets of any kind.
+    pub(super) fn websockets(&self) -> u64 {
         let active = self.reports.iter().flat_map(|report| report.metrics.active.iter());
         active
             .filter(|(_, _, protocol, _)| *protocol != metrics::Protocol::Http)
@@ -233,17 +245,14 @@ impl<'a> TalkerStats<'a> {
 
 /// `/stats`: connections by tenant, protocol and shard; the largest rooms; who sends most.
 pub(super) fn stats(node: &NodeReport<'_>) -> Vec<u8> {
-    let (mut by_tenant, mut by_protocol) = (BTreeMap::new(), BTreeMap::new());
-    for (tenant, _, protocol, open) in node.reports.iter().flat_map(|report| report.metrics.active.iter()) {
-        if !tenant.is_empty() && open > 0 {
-            *by_tenant.entry(tenant).or_default() += open;
-        }
+    let mut by_protocol = BTreeMap::new();
+    for (_, _, protocol, open) in node.reports.iter().flat_map(|report| report.metrics.active.iter()) {
         *by_protocol.entry(protocol.as_str()).or_default() += open;
     }
     let of_shard = |shard| node.report_of(shard).map(|report| open(&report.metrics));
     let connections = ConnectionStats {
         total: node.connections(),
-        by_tenant,
+        by_tenant: node.by_tenant(),
         by_protocol,
         by_shard: (0..node.config.shards).map(of_shard).collect(),
     };

@@ -3,16 +3,16 @@
 use super::{Ask, Caller, Engine, Publish};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
-    conn::{Session, SocketKind, Stage},
-    hub::Joiner,
-    metrics::{ErrorType, Protocol, Received},
+    conn::{Encoding, Session, SocketKind, Stage},
+    metrics::{ErrorType, Received},
     model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
 
 impl Engine {
     /// One call of a client.
     pub(super) fn call(&mut self, id: ConnId, call: Call<'_>, now: Now) {
-        self.metrics.received.inc(received_type(&call.command), Protocol::Json);
+        let Some(protocol) = self.encoding(id).map(Encoding::protocol) else { return };
+        self.metrics.received.inc(received_type(&call.command), protocol);
         let done = match call.command {
             Command::Ping => {
                 self.tell(id, &Event::Pong { timestamp: now.unix_ms }, now);
@@ -32,6 +32,7 @@ impl Engine {
                 .channel(id, &channel)
                 .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
+            Command::Relay(relay) => self.relay(id, relay, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
             Command::PresenceStatus { status, metadata } => {
                 self.presence_status(id, call.id.clone(), status, metadata, now)
@@ -42,6 +43,8 @@ impl Engine {
             Command::QueryPresence { room, after, limit } => {
                 self.query_presence(id, call.id.clone(), &room, after, limit)
             }
+            Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
+            Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
         if let Err(fault) = done {
             self.refuse(id, call.id, fault, now);
@@ -60,17 +63,16 @@ impl Engine {
 
     fn join(&mut self, id: ConnId, call: Option<CorrelationId>, join: Join<'_>) -> Result<(), Fault> {
         let session = self.session(id)?;
-        let (user, status) = (session.user.clone(), session.status);
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
-        self.check_metadata(join.metadata.as_ref())?;
         let listens = join.presence && self.config.presence.enabled;
+        self.check_metadata(join.metadata.as_ref())?;
+        let joiner = self.joiner(id, &key, join.metadata, listens)?;
         if !self.roster.ask(id, &key, listens, self.config.rooms_per_connection_max) {
             let text =
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        let joiner = Joiner { conn: id, user, status, metadata: join.metadata, listens };
-        self.ask_home(&key.clone(), Ask::Join { key, joiner, call });
+        self.ask_home(&key.clone(), Ask::Join { key, joiner: Box::new(joiner), call });
         Ok(())
     }
 
@@ -164,11 +166,13 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Leave { .. } => Received::RoomLeave,
         Command::Subscribe { .. } => Received::Subscribe,
         Command::Unsubscribe { .. } => Received::Unsubscribe,
-        Command::Send(_) => Received::RoomSend,
+        Command::Send(_) | Command::Relay(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
         Command::PresenceStatus { .. } => Received::PresenceStatus,
         Command::PresenceHeartbeat { .. } => Received::PresenceHeartbeat,
         Command::QueryPresence { .. } => Received::QueryPresence,
+        Command::Request(_) => Received::Request,
+        Command::Response(_) => Received::Response,
     }
 }
 
@@ -177,12 +181,14 @@ fn error_type(code: FaultCode) -> ErrorType {
         FaultCode::Unauthenticated => ErrorType::Unauthenticated,
         FaultCode::Forbidden => ErrorType::Forbidden,
         FaultCode::NotFound => ErrorType::NotFound,
+        FaultCode::NoTarget => ErrorType::NoTarget,
         FaultCode::Conflict => ErrorType::Conflict,
         FaultCode::TooLarge => ErrorType::TooLarge,
         FaultCode::RateLimited => ErrorType::RateLimited,
         FaultCode::BadRequest => ErrorType::BadRequest,
         FaultCode::UnknownType => ErrorType::UnknownType,
         FaultCode::Unavailable => ErrorType::Unavailable,
+        FaultCode::Timeout => ErrorType::Timeout,
         FaultCode::Internal => ErrorType::Internal,
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::{
     auth::{SigningKey, Verifier},
     base::NodeId,
-    conn::SocketKind,
-    http, ws,
+    conn::{QualityLimits, SocketKind},
+    http,
+    hub::PendingLimits,
+    ws,
 };
 
 /// One shard's configuration: cheap to clone, the same on every shard.
@@ -30,6 +32,7 @@ pub struct Config {
     pub auth_timeout_ms: u64,
     pub heartbeat_interval_ms: u64,
     pub heartbeat_timeout_ms: u64,
+    pub quality: QualityLimits,
     /// How long before its end a token's connection is told; 0 is never.
     pub expiring_notice_ms: u64,
     pub ws: ws::Limits,
@@ -40,10 +43,15 @@ pub struct Config {
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
     pub rooms_per_connection_max: usize,
+    /// Rooms of this home that may be created from one address in a minute; 0 is no limit.
+    pub room_creates_per_ip_per_min: u32,
+    /// How long a room that was joined over relay only lasts without traffic; 0 is no limit.
+    pub relay_room_ttl_ms: u64,
     /// Connections of the whole node; 0 is no limit.
     pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
+    pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub presence: PresenceConfig,
     pub channels: Arc<ChannelTemplates>,
@@ -78,6 +86,7 @@ impl Config {
             auth_timeout_ms: 10_000,
             heartbeat_interval_ms: 30_000,
             heartbeat_timeout_ms: 60_000,
+            quality: QualityLimits::for_tests(),
             expiring_notice_ms: 60_000,
             ws: limits,
             echo: true,
@@ -86,14 +95,31 @@ impl Config {
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
             rooms_per_connection_max: 1000,
+            room_creates_per_ip_per_min: 0,
+            relay_room_ttl_ms: 3_600_000,
             connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
+            requests: RequestsConfig {
+                timeout_ms: 15_000,
+                timeout_ms_max: 120_000,
+                pending_max: PendingLimits { per_connection: 128, total: 1000 },
+            },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
             channels: Arc::new(ChannelTemplates::default()),
         }
     }
+}
+
+/// How long requests wait for their answer, and how many of a shard's.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestsConfig {
+    /// Where the request does not say.
+    pub timeout_ms: u64,
+    /// The longest that a request may say.
+    pub timeout_ms_max: u64,
+    pub pending_max: PendingLimits,
 }
 
 /// How a node leaves.

@@ -12,7 +12,7 @@
 use super::Engine;
 use crate::{
     base::Now,
-    fanout::{Publication, Recipients, Release},
+    fanout::{Delivered, Publication, Recipients, Release},
     hub::LocalRoomId,
     metrics::{Protocol, Sent},
     model::Event,
@@ -111,9 +111,11 @@ impl Engine {
             outbox_bytes_max: self.config.outbox_bytes_max,
         };
         let delivered = recipients.deliver(self.roster.members(room), &mut frames, &except, &mut self.full);
-        self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, delivered);
+        let Delivered { json, relay } = delivered;
+        self.metrics.sent.add(Sent::RoomMessage, Protocol::Json, json);
+        self.metrics.sent.add(Sent::RoomMessage, Protocol::Relay, relay);
         // With nobody to write to, there may be no write that ends the turn.
-        if delivered > 0 {
+        if json + relay > 0 {
             self.fanned_out.extend(publications.iter().map(|publication| publication.received_us));
         }
         except.clear();

@@ -1,8 +1,11 @@
 //! HTTP on a connection: heads in, responses out, one request at a time.
 
+use std::sync::Arc;
+
 use super::{
     Engine,
     answers::{self, Readiness},
+    quality::ConnectionsQuery,
     survey::Page,
 };
 use crate::{
@@ -179,6 +182,14 @@ impl Engine {
             Route::Stats => {
                 self.check_admin(head, now)?;
                 Page::Stats
+            }
+            Route::Traffic => {
+                self.check_admin(head, now)?;
+                Page::Traffic
+            }
+            Route::ConnectionsHealth => {
+                self.check_admin(head, now)?;
+                Page::Connections(Arc::new(ConnectionsQuery::of(head)?))
             }
         };
         self.survey(id, page, framing, now);

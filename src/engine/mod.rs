@@ -19,12 +19,16 @@ mod http;
 mod output;
 mod parcel;
 mod presence;
+mod quality;
+mod relay;
 mod report;
+mod requests;
 mod rooms;
 mod session;
 mod socket;
 mod survey;
 mod timers;
+mod traffic;
 mod upgrade;
 mod writes;
 
@@ -33,10 +37,12 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr};
 
-pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Parcel, Publish, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Sought, Tell};
+pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
+pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
@@ -44,8 +50,8 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    hub::{Home, LocalRoomId, Roster},
-    metrics::{Disconnect, Dropped, ShardMetrics},
+    hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
+    metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
 };
 
@@ -79,6 +85,7 @@ pub struct Engine {
     inflater: Inflater,
     home: Home,
     roster: Roster,
+    directory: Directory,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -101,9 +108,11 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
+    traffic: Traffic,
 }
 
 impl Engine {
@@ -111,6 +120,10 @@ impl Engine {
     pub fn new(shard: ShardId, config: Config, seed: u64) -> Self {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
+        let limits = HomeLimits {
+            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            ephemeral_ttl_ms: config.relay_room_ttl_ms,
+        };
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
@@ -118,8 +131,9 @@ impl Engine {
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
             inflater: Inflater::new(),
-            home: Home::new(hash, prng.next_u64()),
+            home: Home::new(limits, hash, prng.next_u64()),
             roster: Roster::new(hash),
+            directory: Directory::new(hash),
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -133,9 +147,11 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
+            traffic: Traffic::default(),
             prng,
             config,
         }
@@ -160,7 +176,7 @@ impl Engine {
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
-            Input::Facts(facts) => self.facts = facts,
+            Input::Facts(facts) => self.learn(facts, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);
@@ -253,7 +269,7 @@ impl Engine {
     }
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
-        self.leave_all(id);
+        self.end_session(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

@@ -28,8 +28,28 @@ pub enum Output {
 /// What the log is told; never a token or a payload.
 #[derive(Debug)]
 pub enum Notice {
-    Authenticated { conn: ConnId, peer: IpAddr, tenant: TenantName, user: UserName },
-    AuthFailed { conn: ConnId, peer: IpAddr, reason: &'static str },
-    Closed { conn: ConnId, peer: IpAddr, reason: Disconnect },
-    SlowConsumer { conn: ConnId, peer: IpAddr },
+    Authenticated {
+        conn: ConnId,
+        peer: IpAddr,
+        tenant: TenantName,
+        user: UserName,
+    },
+    AuthFailed {
+        conn: ConnId,
+        peer: IpAddr,
+        reason: &'static str,
+    },
+    Closed {
+        conn: ConnId,
+        peer: IpAddr,
+        reason: Disconnect,
+    },
+    SlowConsumer {
+        conn: ConnId,
+        peer: IpAddr,
+    },
+    /// Requests waited that were over: an error of the gateway, repaired.
+    StrayRequests {
+        count: usize,
+    },
 }

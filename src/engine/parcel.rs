@@ -1,17 +1,20 @@
 //! What one shard sends another.
 //!
-//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard and makes it send; a [`Tell`] comes from there. A
-//! shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
-//! bounded and gets used up: a `Gone` for each membership that ends, and what the requests ask that were read behind
+//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard, or to one that has a part in a request, and makes it
+//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on
+//! tells. What tells make a shard send is bounded and gets used up: a `Gone` for each membership that ends, a word for each
+//! request of a connection that ends, and what the requests ask that were read behind
 //! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
 
-use super::report::Report;
+use super::{report::Report, survey::Want};
 use crate::{
-    base::{ConnId, RoomKey, ShardId, UserName},
+    base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::{Joiner, Showing},
-    model::{CorrelationId, Fault, Json, Message, MessageId, Payload, PresenceChange, Reply},
+    model::{
+        Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, PresenceChange, Reply, Requested,
+    },
 };
 
 /// Who asked, and where the answer goes.
@@ -26,6 +29,13 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+        }
+    }
+
+    /// From whom its publications are.
+    pub fn sender(&self, node: NodeId) -> SenderId {
+        match self {
+            Self::Client { conn, .. } => SenderId::of(*conn, node),
         }
     }
 
@@ -44,12 +54,12 @@ pub enum Parcel {
     Tell(Tell),
 }
 
-/// To the shard that orders a room, or that has something to report.
+/// To the shard that orders a room, that has something to report, or that has a part in a request.
 #[derive(Debug)]
 pub enum Ask {
     Join {
         key: RoomKey,
-        joiner: Joiner,
+        joiner: Box<Joiner>,
         call: Option<CorrelationId>,
     },
     Leave {
@@ -79,11 +89,39 @@ pub enum Ask {
         limit: usize,
     },
     Publish(Box<Publish>),
+    /// Whom a request can be put to.
+    Locate {
+        request: RequestId,
+        sought: Sought,
+    },
+    /// Who was found; nobody is an answer, too.
+    Located {
+        request: RequestId,
+        found: Option<ConnId>,
+    },
+    /// Put a request to a connection.
+    Request {
+        request: RequestId,
+        to: ConnId,
+        letter: Box<Letter>,
+    },
+    /// What the connection says that was asked; nothing when it is gone, or never was there.
+    Respond {
+        request: RequestId,
+        from: ConnId,
+        answer: Option<Answer>,
+        /// Who wants to know whether the answer counted.
+        caller: Option<Caller>,
+    },
+    /// Nobody waits for the connection's answer any more.
+    Withdraw {
+        request: RequestId,
+        conn: ConnId,
+    },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
         survey: u64,
-        /// Its largest rooms and top talkers are wanted, too.
-        top: bool,
+        want: Want,
     },
 }
 
@@ -100,6 +138,27 @@ pub struct Publish {
     pub received_us: u64,
 }
 
+/// Somebody to put a request to.
+#[derive(Clone, Debug)]
+pub enum Sought {
+    /// A connection of this user.
+    User { tenant: TenantName, user: UserName },
+    /// A member of this room; its home says on which shard.
+    Room(RoomKey),
+    /// A member of this room on the shard that is asked.
+    Member(RoomKey),
+}
+
+/// A request on its way to the connection that is to answer.
+#[derive(Debug)]
+pub struct Letter {
+    /// Only connections of this tenant get it.
+    pub tenant: TenantName,
+    /// Monotonic milliseconds.
+    pub deadline_ms: u64,
+    pub request: Requested,
+}
+
 /// From a room's home shard, in the room's order.
 #[derive(Debug)]
 pub enum Tell {
@@ -111,10 +170,21 @@ pub enum Tell {
         epoch: u64,
         offset: u64,
     },
+    /// The join came to nothing.
+    Refused {
+        key: RoomKey,
+        conn: ConnId,
+        call: Option<CorrelationId>,
+        fault: Fault,
+    },
     Left {
         key: RoomKey,
         conn: ConnId,
         call: Option<CorrelationId>,
+    },
+    /// The room is over, and so is every membership that it had.
+    Ended {
+        key: RoomKey,
     },
     Published {
         message: Arc<Message>,

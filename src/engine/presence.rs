@@ -9,7 +9,7 @@ use super::{Ask, Caller, Engine, Parcel, Tell, writes::sent_type};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomRef, UserName},
     conn::{SocketKind, Stage},
-    fanout::Recipients,
+    fanout::{Delivered, Recipients},
     hub::{Announcement, Showing},
     metrics::Protocol,
     model::{Availability, CorrelationId, Event, Fault, FaultCode, Json, PresenceChange, Reply},
@@ -130,8 +130,9 @@ impl Engine {
             outbox_bytes_max: self.config.outbox_bytes_max,
         };
         let listeners = self.roster.listeners(room);
-        let delivered = recipients.deliver(listeners, &mut frames, &[except], &mut self.full);
-        self.metrics.sent.add(sent_type(&event), Protocol::Json, delivered);
+        let Delivered { json, relay } = recipients.deliver(listeners, &mut frames, &[except], &mut self.full);
+        self.metrics.sent.add(sent_type(&event), Protocol::Json, json);
+        self.metrics.sent.add(sent_type(&event), Protocol::Relay, relay);
         self.close_slow(now);
     }
 

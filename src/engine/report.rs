@@ -2,11 +2,11 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use super::Engine;
+use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
-    base::{ConnId, RoomKey, ShardId},
+    base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{Protocol, ShardMetrics, Status},
+    metrics::{CounterVec, Flows, Lately, Protocol, ShardMetrics, Status},
 };
 
 /// How many rooms and talkers a shard names.
@@ -17,10 +17,13 @@ const TOP: usize = 100;
 pub struct Report {
     pub(super) shard: ShardId,
     pub(super) metrics: ShardMetrics,
+    pub(super) lately: Lately,
     /// The rooms with the most members here; none unless they were asked for.
     pub(super) rooms: Vec<(RoomKey, usize)>,
     /// The connections that sent the most messages; none unless they were asked for.
     pub(super) talkers: Vec<Talker>,
+    /// The connections that were asked for.
+    pub(super) connections: FoundConnections,
 }
 
 /// A connection that sends much.
@@ -60,37 +63,54 @@ pub struct ShardFacts {
 }
 
 impl Engine {
-    /// Counts what is there now; the counters of what has happened are kept as it happens. With `top` it also names
-    /// the largest rooms and the top talkers.
-    pub(super) fn report(&mut self, top: bool) -> Report {
+    /// Counts what is there now; the counters of what has happened are kept as it happens.
+    pub(super) fn report(&mut self, want: &Want, now: Now) -> Report {
         self.count_connections();
         self.metrics.rooms = self.home.len() as u64;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
+        self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
-        Report {
+        let mut report = Report {
             shard: self.shard,
             metrics: self.metrics.clone(),
-            rooms: if top { self.largest_rooms() } else { Vec::new() },
-            talkers: if top { self.top_talkers() } else { Vec::new() },
+            lately: self.traffic.lately(Flows::of(&self.metrics), now),
+            rooms: Vec::new(),
+            talkers: Vec::new(),
+            connections: FoundConnections::default(),
+        };
+        match want {
+            Want::Counts => {}
+            Want::Top => {
+                report.rooms = self.largest_rooms();
+                report.talkers = self.top_talkers();
+            }
+            Want::Connections(query) => report.connections = self.find_connections(query),
         }
+        report
     }
 
     fn count_connections(&mut self) {
         let active = &mut self.metrics.active;
         active.begin_recount();
+        let mut classes = CounterVec::default();
         for (_, _, conn) in self.conns.iter() {
             match &conn.stage {
                 Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
                 Stage::Socket(socket) => match &socket.kind {
                     SocketKind::Echo => active.opened(None, Status::Pending, Protocol::Echo),
-                    SocketKind::Pending { .. } => active.opened(None, Status::Pending, Protocol::Json),
+                    SocketKind::Pending { .. } => {
+                        active.opened(None, Status::Pending, socket.encoding.protocol());
+                    }
                     SocketKind::Json(session) => {
-                        active.opened(Some(&session.tenant), Status::Authenticated, Protocol::Json);
+                        let protocol = socket.encoding.protocol();
+                        active.opened(Some(&session.tenant), Status::Authenticated, protocol);
+                        classes.inc(self.config.quality.class(socket.keepalive.quality()));
                     }
                 },
                 Stage::Closing { .. } => {}
             }
         }
+        self.metrics.quality = classes;
     }
 
     fn largest_rooms(&self) -> Vec<(RoomKey, usize)> {

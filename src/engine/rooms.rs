@@ -6,7 +6,7 @@ use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, parcel::home_of}
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
-    hub::Gone,
+    hub::{Gone, Joining},
     model::{Event, Fault, FaultCode, Joined, Message, MessageName, Reply},
 };
 
@@ -37,9 +37,16 @@ impl Engine {
         match ask {
             Ask::Join { key, joiner, call } => {
                 let (conn, metadata) = (joiner.conn, joiner.metadata.clone());
-                let (place, announcement) = self.home.join(&key, joiner, now);
-                let (epoch, offset) = (place.epoch, place.offset);
-                let tell = Tell::Joined { key: key.clone(), conn, call, metadata, epoch, offset };
+                let (tell, announcement) = match self.home.join(&key, *joiner, now) {
+                    Ok((Joining { epoch, offset }, announcement)) => {
+                        let key = key.clone();
+                        (Tell::Joined { key, conn, call, metadata, epoch, offset }, announcement)
+                    }
+                    Err(too_many) => {
+                        let (key, fault) = (key.clone(), self.too_many(too_many));
+                        (Tell::Refused { key, conn, call, fault }, None)
+                    }
+                };
                 self.send(from, Parcel::Tell(tell));
                 self.announce(key, announcement);
             }
@@ -61,8 +68,15 @@ impl Engine {
                 self.send_answer(caller, Ok(Reply::Presence(Box::new(page))));
             }
             Ask::Publish(publish) => self.publish(*publish, now),
-            Ask::Survey { survey, top } => {
-                let report = Box::new(self.report(top));
+            Ask::Locate { request, sought } => self.locate(request, sought),
+            Ask::Located { request, found } => self.located(request, found, now),
+            Ask::Request { request, to, letter } => self.requested(request, to, *letter, now),
+            Ask::Respond { request, from, answer, caller } => {
+                self.responded(request, from, answer, caller, now);
+            }
+            Ask::Withdraw { request, conn } => self.withdrawn(request, conn),
+            Ask::Survey { survey, want } => {
+                let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
             }
         }
@@ -81,7 +95,7 @@ impl Engine {
     /// Gives a publication its place in the room's order and sends it to every shard with members.
     fn publish(&mut self, publish: Publish, now: Now) {
         let Publish { key, caller, from, payload, message_id, echo, received_us } = publish;
-        let Some(place) = self.home.publish(&key) else {
+        let Some(place) = self.home.publish(&key, now) else {
             // The sender was a member when it sent; the room has vanished with its last member since.
             let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
             self.send_answer(caller, Err(fault));
@@ -91,7 +105,8 @@ impl Engine {
             Some(id) => MessageName::Given(id),
             None => MessageName::Numbered { epoch: place.epoch, number: place.number },
         };
-        let message = Message { id, key, from, payload, timestamp: now.unix_ms, offset: None };
+        let sender = caller.sender(self.config.node);
+        let message = Message { id, key, from, sender, payload, timestamp: now.unix_ms, offset: None };
         let except = (!echo).then_some(caller.conn());
         // Behind the publication, in the same lane.
         let acked = caller.wants_success().then(|| (message.id.clone(), message.offset));
@@ -159,6 +174,16 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
             }
+            Tell::Refused { key, conn, call, fault } => {
+                // Who ended left all rooms then, those that it was joining among them.
+                if !self.is_open(conn) {
+                    return;
+                }
+                if let Some(emptied) = self.roster.refused(conn, &key) {
+                    self.held.drop_room(emptied);
+                }
+                self.refuse(conn, call, fault, now);
+            }
             Tell::Left { key, conn, call } => {
                 // Another may have the slot by now.
                 if !self.is_open(conn) {
@@ -176,6 +201,7 @@ impl Engine {
                 }
                 self.tell(conn, &Event::RoomLeft { room: key.room }, now);
             }
+            Tell::Ended { key } => self.room_ended(key, now),
             Tell::Published { message, except, received_us } => {
                 if let Some(room) = self.roster.local(&message.key) {
                     self.held.add(room, Publication { message, except, received_us }, now.mono_us);

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use super::{Engine, Notice, Output};
 use crate::{
     auth::{AuthError, Identity},
-    base::{ConnId, Now},
-    conn::{Session, SocketKind, Stage},
+    base::{ConnId, Now, Slab, TenantName, UserName},
+    conn::{Conn, Session, SocketKind, Stage},
     metrics::Disconnect,
     model::{Authenticate, Authenticated, CorrelationId, Established, Event, Fault, FaultCode, Reply},
     ws::close,
@@ -43,7 +43,7 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
-                let session = session_of(identity);
+                let session = session_of(identity, now);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
                     user: session.user.clone(),
@@ -85,11 +85,36 @@ impl Engine {
         verdict
     }
 
+    /// The connections here that are a user's, the newest first.
+    pub(super) fn connections_of(
+        &self,
+        tenant: &TenantName,
+        user: &UserName,
+    ) -> impl Iterator<Item = ConnId> {
+        let (conns, shard) = (&self.conns, self.shard);
+        let slots = self.directory.connections_of(tenant, user, |slot| is_theirs(conns, slot, tenant, user));
+        slots.filter_map(move |slot| {
+            conns.get_by_slot(slot).map(|(generation, _)| ConnId { shard, slot, generation })
+        })
+    }
+
+    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// word to the client.
+    pub(super) fn end_session(&mut self, id: ConnId) {
+        if self.conns.get(id.slot, id.generation).is_some() {
+            self.leave_all(id);
+            self.directory.close(id.slot);
+            self.end_requests(id);
+        }
+    }
+
     /// The connection has its identity: says so, and looks at its deadlines anew.
     pub(super) fn established(&mut self, id: ConnId, now: Now) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
         let SocketKind::Json(session) = &socket.kind else { return };
+        let (tenant, user) = (&session.tenant, &session.user);
+        self.directory.open(id.slot, tenant, user, |slot| is_theirs(&self.conns, slot, tenant, user));
         let established = Established {
             connection_id: id.public(self.config.node),
             user: session.user.clone(),
@@ -119,12 +144,18 @@ impl Engine {
     }
 }
 
-/// A verified identity as the connection keeps it.
-pub(super) fn session_of(identity: Identity) -> Session {
+/// Whether a slot's connection is this user's.
+fn is_theirs(conns: &Slab<Conn>, slot: u32, tenant: &TenantName, user: &UserName) -> bool {
+    let session = conns.get_by_slot(slot).and_then(|(_, conn)| conn.session());
+    session.is_some_and(|session| session.user == *user && session.tenant == *tenant)
+}
+
+/// A verified identity as the connection keeps it, from now on.
+pub(super) fn session_of(identity: Identity, now: Now) -> Session {
     let expires_at_ms = identity
         .expires_at_s
         .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN));
-    Session::new(identity.user, identity.tenant, expires_at_ms)
+    Session::new(identity.user, identity.tenant, expires_at_ms, now)
 }
 
 /// Why an `authenticate` was refused.

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{
     base::{ConnId, Now},
-    conn::{Finish, SocketKind, Stage},
+    conn::{Encoding, Finish, SocketKind, Stage},
     dialect::native,
     metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
     ws::{DecodeError, Decoder, Input, Item, Opcode, Role, close},
@@ -55,22 +55,28 @@ impl Engine {
     fn item(&mut self, id: ConnId, item: Item<'_>, now: Now) {
         match item {
             Item::Text(text) => {
-                if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
-                    conn.messages = conn.messages.saturating_add(1);
-                }
+                self.count_message(id);
                 match native::decode(text) {
                     Ok(call) => self.call(id, call, now),
                     Err(refusal) => {
-                        self.metrics.received.inc(Received::Unknown, Protocol::Json);
+                        let protocol = self.encoding(id).map_or(Protocol::Json, Encoding::protocol);
+                        self.metrics.received.inc(Received::Unknown, protocol);
                         self.refuse(id, refusal.id, refusal.fault, now);
                     }
                 }
             }
-            Item::Binary(_) => {
-                let text = "this protocol takes text messages only";
-                self.fail(id, close::UNSUPPORTED_DATA, text, Disconnect::UnsupportedData, now);
+            Item::Binary(message) => {
+                self.count_message(id);
+                self.binary(id, message, now);
             }
             Item::Ping(_) | Item::Pong(_) | Item::Close(_) => self.control(id, item, now),
+        }
+    }
+
+    /// For the report of top talkers.
+    fn count_message(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
+            conn.messages = conn.messages.saturating_add(1);
         }
     }
 
@@ -82,7 +88,7 @@ impl Engine {
         };
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
-        let frame = self.encoder.message(opcode, payload, socket.deflate);
+        let frame = self.encoder.message(opcode, payload, socket.encoding.deflate());
         self.metrics.received.inc(received, Protocol::Echo);
         self.metrics.sent.inc(sent, Protocol::Echo);
         self.queue(id, frame, now);

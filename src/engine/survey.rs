@@ -1,10 +1,14 @@
 //! Pages that cover the node: every shard is asked for a report, the page is written when all have answered
 //! or the time is over; what is missing then is left out.
 
+use std::sync::Arc;
+
 use super::{
     Ask, Engine, Parcel,
     answers::{self, NodeReport},
+    quality::{self, ConnectionsQuery},
     report::Report,
+    traffic,
 };
 use crate::{
     base::{ConnId, Now, ShardId},
@@ -16,19 +20,30 @@ use crate::{
 pub(super) const SURVEY_TIMEOUT_MS: u64 = 1_000;
 
 /// What is written from the reports.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Page {
     Health,
     Metrics(Format),
     Stats,
+    Traffic,
+    Connections(Arc<ConnectionsQuery>),
+}
+
+/// What a report is to hold beside counts. Probes and scrapes come often and want no more.
+#[derive(Clone, Debug)]
+pub enum Want {
+    Counts,
+    /// The largest rooms and the top talkers: a shard has to look at all of them to find these.
+    Top,
+    Connections(Arc<ConnectionsQuery>),
 }
 
 impl Page {
-    /// Whether it names rooms and talkers: a shard has to look at all of them to find the top ones.
-    fn wants_top(self) -> bool {
+    fn wants(&self) -> Want {
         match self {
-            Self::Health | Self::Metrics(_) => false,
-            Self::Stats => true,
+            Self::Health | Self::Metrics(_) | Self::Traffic => Want::Counts,
+            Self::Stats => Want::Top,
+            Self::Connections(query) => Want::Connections(Arc::clone(query)),
         }
     }
 }
@@ -73,10 +88,11 @@ impl Engine {
         self.surveys.last += 1;
         let survey = self.surveys.last;
         let deadline_ms = now.mono_ms() + SURVEY_TIMEOUT_MS;
+        let want = page.wants();
         let waiting = Survey { number: survey, conn, page, framing, reports: Vec::new(), deadline_ms };
         self.surveys.waiting.push(waiting);
         for shard in 0..self.config.shards {
-            self.send(ShardId(shard), Parcel::Ask(Ask::Survey { survey, top: page.wants_top() }));
+            self.send(ShardId(shard), Parcel::Ask(Ask::Survey { survey, want: want.clone() }));
         }
     }
 
@@ -122,6 +138,11 @@ impl Engine {
                     .write(&mut out, survey.framing);
             }
             Page::Stats => Response::json(200, &answers::stats(&node)).write(&mut out, survey.framing),
+            Page::Traffic => Response::json(200, &traffic::page(&node)).write(&mut out, survey.framing),
+            Page::Connections(query) => {
+                let body = quality::connections_health(&node, &query);
+                Response::json(200, &body).write(&mut out, survey.framing);
+            }
         }
         self.respond(survey.conn, &out, survey.framing, now);
         self.serve(survey.conn, now);

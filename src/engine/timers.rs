@@ -27,8 +27,13 @@ pub(super) fn wheel() -> Wheel<Ticket> {
 impl Engine {
     /// When [`Engine::expire`] is next of use, in monotonic milliseconds.
     pub fn poll_timeout(&self) -> Option<u64> {
-        let parts =
-            [self.timers.next_due_ms(), self.surveys.due_ms(), self.drain_due_ms(), self.home.due_ms()];
+        let parts = [
+            self.timers.next_due_ms(),
+            self.home.due_ms(),
+            self.surveys.due_ms(),
+            self.requests.due_ms(),
+            self.drain_due_ms(),
+        ];
         parts.into_iter().flatten().min()
     }
 
@@ -55,9 +60,11 @@ impl Engine {
             self.meet_deadlines(id, now);
         }
         self.due = due;
-        self.expire_surveys(now);
-        self.drain_step(now);
+        self.end_rooms(now);
         self.tell_presence(now);
+        self.expire_surveys(now);
+        self.expire_requests(now);
+        self.drain_step(now);
         self.take_own_parcels(now);
     }
 
@@ -136,6 +143,7 @@ impl Engine {
                 next_ms = next_ms.min(*deadline_ms);
             }
             SocketKind::Json(session) => {
+                session.keep_time(now.mono_ms());
                 if session.is_over(now.unix_ms, leeway_ms) {
                     let text = "the token has expired";
                     self.close(id, close::UNAUTHENTICATED, text, Disconnect::TokenExpired, now);

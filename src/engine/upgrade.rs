@@ -6,11 +6,11 @@ use super::{Engine, answers::Readiness, http::Answer, session::session_of};
 use crate::{
     auth::{AuthError, Identity},
     base::{ConnId, Now, WireBytes},
-    conn::{Keepalive, Socket, SocketKind, Stage},
+    conn::{Encoding, Keepalive, Socket, SocketKind, Stage},
     http::{
         Head, HttpFault, credentials,
         response::switching_protocols,
-        upgrade::{self, JSON_V1, Upgrade},
+        upgrade::{self, JSON_V1, RELAY_V1, Upgrade},
     },
     metrics::{Disconnect, Reject},
     ws::{Decoder, Role, close, deflate, handshake},
@@ -101,7 +101,9 @@ impl Engine {
         out: &mut Vec<u8>,
         now: Now,
     ) {
-        let deflate = if self.config.deflate { deflate::negotiate(upgrade.extensions()) } else { None };
+        let is_relay = protocol == Some(RELAY_V1);
+        let deflates = self.config.deflate && !is_relay;
+        let deflate = if deflates { deflate::negotiate(upgrade.extensions()) } else { None };
         let accept_key = handshake::accept_key(upgrade.key);
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
         switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
@@ -112,7 +114,11 @@ impl Engine {
         conn.stage = Stage::Socket(Socket {
             decoder: Decoder::new(Role::Server, deflate),
             kind,
-            deflate,
+            encoding: match deflate {
+                _ if is_relay => Encoding::Relay,
+                Some(agreed) => Encoding::Deflate(agreed),
+                None => Encoding::Plain,
+            },
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
         });
         self.meet_deadlines(id, now);
@@ -124,7 +130,7 @@ impl Engine {
             Some(Ok(identity)) => {
                 let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
                 if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity));
+                    socket.kind = SocketKind::Json(session_of(identity, now));
                 }
                 self.established(id, now);
             }
@@ -151,11 +157,9 @@ fn presented<'h>(head: &Head<'h>, upgrade: &Upgrade<'h>) -> Result<Presented<'h>
     Ok(head.query_param("token")?.map_or(Presented::Nothing, Presented::Browser))
 }
 
-/// JSON v1 where it is offered. A browser that offers nothing but its token gives up unless one of its offers
+/// The first that is ours. A browser that offers nothing but its token gives up unless one of its offers
 /// is chosen, so that entry is sent back to the one who sent it.
 fn chosen_protocol<'h>(upgrade: &Upgrade<'h>) -> Option<Cow<'h, str>> {
-    if upgrade.offers(JSON_V1) {
-        return Some(Cow::Borrowed(JSON_V1));
-    }
-    upgrade.bearer_entry().map(Cow::Borrowed)
+    let ours = upgrade.protocols().find(|protocol| matches!(*protocol, JSON_V1 | RELAY_V1));
+    ours.or_else(|| upgrade.bearer_entry()).map(Cow::Borrowed)
 }

@@ -7,7 +7,7 @@ use crate::{
     base::{ConnId, Now, WireBytes},
     conn::{Conn, Finish, SLICES_MAX, Stage},
     fanout::{Queued, Recipients},
-    metrics::{Disconnect, Dropped, Protocol, Sent},
+    metrics::{Disconnect, Dropped, Sent},
     model::{Event, PresenceChange},
     ws::{Opcode, close},
 };
@@ -141,8 +141,8 @@ impl Engine {
     pub(super) fn tell(&mut self, id: ConnId, event: &Event, now: Now) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
-        let frame = self.encoder.event(event, socket.deflate);
-        self.metrics.sent.inc(sent_type(event), Protocol::Json);
+        let frame = self.encoder.event(event, socket.encoding);
+        self.metrics.sent.inc(sent_type(event), socket.encoding.protocol());
         self.queue(id, frame, now);
     }
 
@@ -217,7 +217,7 @@ impl Engine {
     /// Says nothing more, and ends as `finish` says once what is queued is written.
     pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
         self.mark_dirty(id);
-        self.leave_all(id);
+        self.end_session(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
@@ -251,6 +251,7 @@ pub(super) fn sent_type(event: &Event) -> Sent {
             PresenceChange::Left(_) => Sent::PresenceLeave,
             PresenceChange::Updated(_) => Sent::PresenceUpdate,
         },
+        Event::Request { .. } => Sent::Request,
         Event::TokenExpiring { .. } => Sent::TokenExpiring,
         Event::Restart { .. } => Sent::SystemRestart,
         Event::Error(_) => Sent::SystemError,

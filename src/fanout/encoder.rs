@@ -4,7 +4,8 @@ use std::{borrow::Borrow, ops::Range};
 
 use crate::{
     base::WireBytes,
-    dialect::native,
+    conn::Encoding,
+    dialect::{native, relay},
     model::Event,
     ws::{
         Opcode,
@@ -17,7 +18,7 @@ const WINDOWS: usize = (WINDOW_BITS_MAX - WINDOW_BITS_MIN) as usize + 1;
 
 /// The buffers and the compressor of one shard.
 pub struct Encoder {
-    /// JSON of the events of one [`Frames`], and where each ends.
+    /// JSON of the events of one [`Frames`], and where each ends; empty until somebody is to get it.
     text: Vec<u8>,
     text_ends: Vec<usize>,
     deflated: Vec<u8>,
@@ -41,19 +42,16 @@ impl Encoder {
     }
 
     /// An event for one connection.
-    pub fn event(&mut self, event: &Event, deflate: Option<Agreed>) -> WireBytes {
-        self.frames([event]).for_deflate(deflate).bytes.clone()
+    pub fn event(&mut self, event: &Event, encoding: Encoding) -> WireBytes {
+        self.frames([event]).for_encoding(encoding).bytes.clone()
     }
 
     /// Events for many, in a row: each encoding is made as the first recipient asks for it.
-    pub fn frames(&mut self, events: impl IntoIterator<Item = impl Borrow<Event>>) -> Frames<'_> {
+    pub fn frames<E: IntoIterator<IntoIter: Events>>(&mut self, events: E) -> Frames<'_, E::IntoIter> {
         self.text.clear();
         self.text_ends.clear();
-        for event in events {
-            native::encode(event.borrow(), &mut self.text);
-            self.text_ends.push(self.text.len());
-        }
-        Frames { encoder: self, plain: None, deflated: [const { None }; WINDOWS] }
+        let events = events.into_iter();
+        Frames { encoder: self, events, plain: None, deflated: [const { None }; WINDOWS], relay: None }
     }
 
     /// A message as it is, for the echo endpoint.
@@ -76,8 +74,19 @@ impl Encoder {
         WireBytes::copy_from(&self.frame)
     }
 
+    /// Writes the JSON of the current [`Frames`], unless that has been done.
+    fn write_text(&mut self, events: impl Events) {
+        if !self.text_ends.is_empty() {
+            return;
+        }
+        for event in events {
+            native::encode(event.borrow(), &mut self.text);
+            self.text_ends.push(self.text.len());
+        }
+    }
+
     /// The events of the current [`Frames`], each as a text frame.
-    fn run(&mut self, deflate: Option<Agreed>) -> Run {
+    fn text_run(&mut self, deflate: Option<Agreed>) -> Run {
         self.frame.clear();
         // One frame needs no list.
         let mut ends = Vec::with_capacity(self.text_ends.len().saturating_sub(1));
@@ -95,6 +104,28 @@ impl Encoder {
                     encode::frame(&mut self.frame, Opcode::Text, &self.deflated, true, None);
                 }
                 Some(_) | None => encode::frame(&mut self.frame, Opcode::Text, text, false, None),
+            }
+        }
+        Run { bytes: WireBytes::copy_from(&self.frame), ends }
+    }
+
+    /// The same as relay v1 has them.
+    fn relay_run(&mut self, events: impl Events) -> Run {
+        self.frame.clear();
+        let mut ends = Vec::with_capacity(events.len().saturating_sub(1));
+        for event in events {
+            if !self.frame.is_empty() {
+                ends.push(self.frame.len() as u32);
+            }
+            if let Event::Message(message) = event.borrow() {
+                let length = relay::encoded_len(message);
+                encode::header(&mut self.frame, Opcode::Binary, length, false, None);
+                relay::encode(message, &mut self.frame);
+            } else {
+                let text = &mut self.deflated;
+                text.clear();
+                native::encode(event.borrow(), text);
+                encode::frame(&mut self.frame, Opcode::Text, text, false, None);
             }
         }
         Run { bytes: WireBytes::copy_from(&self.frame), ends }
@@ -120,11 +151,18 @@ impl Encoder {
     }
 }
 
+/// Events to encode, in their order, one at least: gone through once for each dialect among the recipients.
+pub trait Events: ExactSizeIterator<Item: Borrow<Event>> + Clone {}
+
+impl<E: ExactSizeIterator<Item: Borrow<Event>> + Clone> Events for E {}
+
 /// The encodings of some events, made on demand.
-pub struct Frames<'e> {
+pub struct Frames<'e, E> {
     encoder: &'e mut Encoder,
+    events: E,
     plain: Option<Run>,
     deflated: [Option<Run>; WINDOWS],
+    relay: Option<Run>,
 }
 
 /// The frames of some events in one encoding: what a member gets who gets them all.
@@ -135,24 +173,40 @@ pub struct Run {
     ends: Vec<u32>,
 }
 
-impl Frames<'_> {
-    /// The frames for a connection that negotiated `deflate`.
-    pub fn for_deflate(&mut self, deflate: Option<Agreed>) -> &Run {
-        let Self { encoder, plain, deflated } = self;
-        // Events that are all too short to compress are the same for everybody.
-        let deflate = deflate.filter(|_| encoder.is_worth_compressing());
-        match deflate {
-            Some(agreed) => {
-                let slot = &mut deflated[usize::from(agreed.server_window_bits - WINDOW_BITS_MIN)];
-                slot.get_or_insert_with(|| encoder.run(deflate))
+impl<E: Events> Frames<'_, E> {
+    /// The frames for a connection that gets its messages like this.
+    pub fn for_encoding(&mut self, encoding: Encoding) -> &Run {
+        match encoding {
+            Encoding::Plain => self.plain(),
+            Encoding::Deflate(agreed) => self.deflated(agreed),
+            Encoding::Relay => {
+                let Self { encoder, events, relay, .. } = self;
+                relay.get_or_insert_with(|| encoder.relay_run(events.clone()))
             }
-            None => plain.get_or_insert_with(|| encoder.run(None)),
         }
     }
 
     /// How many events there are.
     pub fn count(&self) -> usize {
-        self.encoder.text_ends.len()
+        self.events.len()
+    }
+
+    fn plain(&mut self) -> &Run {
+        let Self { encoder, events, plain, .. } = self;
+        plain.get_or_insert_with(|| {
+            encoder.write_text(events.clone());
+            encoder.text_run(None)
+        })
+    }
+
+    fn deflated(&mut self, agreed: Agreed) -> &Run {
+        self.encoder.write_text(self.events.clone());
+        // Events that are all too short to compress are the same for everybody.
+        if !self.encoder.is_worth_compressing() {
+            return self.plain();
+        }
+        let slot = &mut self.deflated[usize::from(agreed.server_window_bits - WINDOW_BITS_MIN)];
+        slot.get_or_insert_with(|| self.encoder.text_run(Some(agreed)))
     }
 }
 

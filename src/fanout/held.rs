@@ -247,7 +247,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{RoomKey, RoomName, TenantName, UserName},
+        base::{RoomKey, RoomName, SenderId, TenantName, UserName},
         model::{Json, MessageName, Payload},
     };
 
@@ -261,6 +261,7 @@ mod tests {
             id: MessageName::Numbered { epoch: 0, number },
             key: RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse("a").unwrap() },
             from: UserName::parse("ada").unwrap(),
+            sender: SenderId::BACKEND,
             payload: Payload::Json(Json::from_checked(Bytes::from_static(b"\"1234\""))),
             timestamp: 0,
             offset: None,

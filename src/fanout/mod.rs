@@ -7,12 +7,12 @@ mod held;
 #[cfg(test)]
 mod tests;
 
-pub use encoder::{Encoder, Frames, Run};
+pub use encoder::{Encoder, Events, Frames, Run};
 pub use held::{Held, Publication, Release};
 
 use crate::{
     base::{ConnId, WireBytes, slab::Slab},
-    conn::{Conn, FrameStore, SocketKind, Stage},
+    conn::{Conn, Encoding, FrameStore, SocketKind, Stage},
 };
 
 /// What a fan-out writes to: the connections of a shard, their frames, and the list to flush.
@@ -32,6 +32,13 @@ pub enum Queued {
     Gone,
     /// Its outbox is full.
     Full,
+}
+
+/// How many frames were queued in a fan-out, by what their recipients speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Delivered {
+    pub json: u64,
+    pub relay: u64,
 }
 
 impl Recipients<'_> {
@@ -55,26 +62,30 @@ impl Recipients<'_> {
     pub fn deliver(
         &mut self,
         members: impl Iterator<Item = ConnId>,
-        frames: &mut Frames<'_>,
+        frames: &mut Frames<'_, impl Events>,
         except: &[Option<ConnId>],
         full: &mut Vec<ConnId>,
-    ) -> u64 {
+    ) -> Delivered {
         debug_assert_eq!(frames.count(), except.len());
         self.mark_excepted(except, true);
-        let mut delivered = 0;
+        let mut delivered = Delivered::default();
         for id in members {
             let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { continue };
             let Stage::Socket(socket) = &conn.stage else { continue };
             if !matches!(socket.kind, SocketKind::Json(_)) {
                 continue;
             }
-            let run = frames.for_deflate(socket.deflate);
+            let queued = match socket.encoding {
+                Encoding::Plain | Encoding::Deflate(_) => &mut delivered.json,
+                Encoding::Relay => &mut delivered.relay,
+            };
+            let run = frames.for_encoding(socket.encoding);
             if conn.is_excepted {
-                delivered += self.deliver_parts(id, run, except, full);
+                *queued += self.deliver_parts(id, run, except, full);
             } else if conn.takes(run.bytes.len(), self.outbox_bytes_max) {
                 conn.outbox.push(self.store, run.bytes.clone(), run.count() as u32);
                 conn.mark_dirty(id, self.dirty);
-                delivered += run.count() as u64;
+                *queued += run.count() as u64;
             } else {
                 full.push(id);
             }

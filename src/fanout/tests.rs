@@ -1,13 +1,15 @@
 //! Frames made once per encoding, and what becomes of them in outboxes.
 
-use std::{io::IoSlice, net::Ipv4Addr};
+use std::{io::IoSlice, net::Ipv4Addr, sync::Arc};
 
-use super::{Encoder, Queued, Recipients};
+use bytes::Bytes;
+
+use super::{Delivered, Encoder, Queued, Recipients};
 use crate::{
-    base::{ConnId, Prng, RoomName, ShardId, TenantName, UserName, slab::Slab},
-    conn::{Conn, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
+    base::{ConnId, Now, Prng, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName, slab::Slab},
+    conn::{Conn, Encoding, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
     metrics::Disconnect,
-    model::Event,
+    model::{Event, Message, MessageName, Payload},
     ws::{
         Decoder, Input, Item, Limits, Opcode, Role,
         deflate::{self, Agreed, Inflater},
@@ -22,6 +24,10 @@ fn agreed(offer: &str) -> Agreed {
 
 fn windows() -> [Agreed; 2] {
     [agreed("permessage-deflate"), agreed("permessage-deflate; server_max_window_bits=10")]
+}
+
+fn encoding(deflate: Option<Agreed>) -> Encoding {
+    deflate.map_or(Encoding::Plain, Encoding::Deflate)
 }
 
 fn joined(room: &str) -> Event {
@@ -47,14 +53,17 @@ fn an_encoding_is_made_once_and_says_the_same() {
     let event = joined(&room);
     let mut frames = encoder.frames([&event]);
     for deflate in [None, Some(wide), Some(narrow)] {
-        let first = frames.for_deflate(deflate).bytes.clone();
-        let second = frames.for_deflate(deflate).bytes.clone();
+        let first = frames.for_encoding(encoding(deflate)).bytes.clone();
+        let second = frames.for_encoding(encoding(deflate)).bytes.clone();
         assert!(std::ptr::eq(&*first, &*second), "one allocation for all");
         assert_eq!(decoded(&first, deflate), text);
         assert_eq!(first.len() < 100, deflate.is_some());
     }
     // The next event starts anew.
-    assert_eq!(decoded(&encoder.event(&joined("x"), None), None), r#"{"type":"room:joined","room":"x"}"#);
+    assert_eq!(
+        decoded(&encoder.event(&joined("x"), Encoding::Plain), None),
+        r#"{"type":"room:joined","room":"x"}"#
+    );
 }
 
 #[test]
@@ -63,8 +72,8 @@ fn short_events_are_not_compressed() {
     let [wide, _] = windows();
     let event = joined("x");
     let mut frames = encoder.frames([&event]);
-    let plain = frames.for_deflate(None).bytes.clone();
-    assert!(std::ptr::eq(&*plain, &*frames.for_deflate(Some(wide)).bytes));
+    let plain = frames.for_encoding(Encoding::Plain).bytes.clone();
+    assert!(std::ptr::eq(&*plain, &*frames.for_encoding(Encoding::Deflate(wide)).bytes));
 }
 
 #[test]
@@ -100,9 +109,10 @@ impl Shard {
         ConnId { shard: ShardId(0), slot, generation }
     }
 
-    fn open(&mut self, deflate: Option<Agreed>) -> ConnId {
-        let session = Session::new(UserName::parse("ada").unwrap(), TenantName::default_tenant(), None);
-        self.add(Some(socket(SocketKind::Json(session), deflate)))
+    fn open(&mut self, encoding: Encoding) -> ConnId {
+        let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
+        let session = Session::new(user, tenant, None, Now { mono_us: 0, unix_ms: 0 });
+        self.add(Some(socket(SocketKind::Json(session), encoding)))
     }
 
     /// The socket of `id` takes nothing for now.
@@ -123,9 +133,9 @@ impl Shard {
     }
 }
 
-fn socket(kind: SocketKind, deflate: Option<Agreed>) -> Stage {
-    let keepalive = Keepalive::new(0, 0);
-    Stage::Socket(Socket { decoder: Decoder::new(Role::Server, deflate), kind, deflate, keepalive })
+fn socket(kind: SocketKind, encoding: Encoding) -> Stage {
+    let (decoder, keepalive) = (Decoder::new(Role::Server, encoding.deflate()), Keepalive::new(0, 0));
+    Stage::Socket(Socket { decoder, kind, encoding, keepalive })
 }
 
 fn closing() -> Stage {
@@ -137,16 +147,16 @@ fn closing() -> Stage {
 fn members_get_an_event_each_in_its_encoding() {
     let mut shard = Shard::new();
     let [wide, narrow] = windows();
-    let open = [None, Some(wide), Some(narrow), None].map(|deflate| (shard.open(deflate), deflate));
+    let open = [None, Some(wide), Some(narrow), None].map(|deflate| (shard.open(encoding(deflate)), deflate));
     let others = [
         shard.add(None),
         shard.add(Some(closing())),
-        shard.add(Some(socket(SocketKind::Echo, None))),
-        shard.add(Some(socket(SocketKind::Pending { deadline_ms: 0 }, None))),
+        shard.add(Some(socket(SocketKind::Echo, Encoding::Plain))),
+        shard.add(Some(socket(SocketKind::Pending { deadline_ms: 0 }, Encoding::Relay))),
     ];
-    let gone = shard.open(None);
+    let gone = shard.open(Encoding::Plain);
     shard.conns.remove(gone.slot, gone.generation);
-    let full = shard.open(None);
+    let full = shard.open(Encoding::Plain);
     let mut encoder = Encoder::new(32);
     let event = joined(&"r".repeat(200));
     let mut too_full = Vec::new();
@@ -156,7 +166,7 @@ fn members_get_an_event_each_in_its_encoding() {
     let everybody = open.iter().map(|(id, _)| *id).chain(others).chain([gone, full]);
     let mut frames = encoder.frames([&event]);
     let delivered = shard.recipients(300).deliver(everybody, &mut frames, &[None], &mut too_full);
-    assert_eq!((delivered, &too_full[..]), (4, &[full][..]));
+    assert_eq!((delivered, &too_full[..]), (Delivered { json: 4, relay: 0 }, &[full][..]));
     for (id, deflate) in open {
         assert!(decoded(&shard.queued(id), deflate).contains("rrr"));
     }
@@ -168,7 +178,7 @@ fn members_get_an_event_each_in_its_encoding() {
 #[test]
 fn queueing_bounds_and_notes_once() {
     let mut shard = Shard::new();
-    let open = shard.open(None);
+    let open = shard.open(Encoding::Plain);
     let mut encoder = Encoder::new(0);
     let frame = encoder.control(Opcode::Pong, &[0; 8]);
     let queue = |shard: &mut Shard, id| shard.recipients(25).queue(id, frame.clone());
@@ -177,7 +187,7 @@ fn queueing_bounds_and_notes_once() {
     assert_eq!((shard.queued(open).len(), shard.dirty.len()), (30, 1));
     shard.block(open);
     assert_eq!(queue(&mut shard, open), Queued::Full);
-    let blocked = shard.open(None);
+    let blocked = shard.open(Encoding::Plain);
     shard.block(blocked);
     assert_eq!([(); 3].map(|()| queue(&mut shard, blocked)), [Queued::Yes, Queued::Yes, Queued::Full]);
     let closing = shard.add(Some(closing()));
@@ -207,7 +217,7 @@ fn members_get_a_run_without_the_frames_that_are_not_for_them() {
         let [wide, narrow] = windows();
         let members: Vec<_> = (0..6)
             .map(|index| [None, Some(wide), Some(narrow)][index % 3])
-            .map(|deflate| (shard.open(deflate), deflate))
+            .map(|deflate| (shard.open(encoding(deflate)), deflate))
             .collect();
         let count = 1 + prng.below(12) as usize;
         // Some events are worth compressing.
@@ -223,13 +233,62 @@ fn members_get_a_run_without_the_frames_that_are_not_for_them() {
         let mut expected_count = 0;
         for (id, deflate) in &members {
             let mine = events.iter().zip(&except).filter(|(_, except)| **except != Some(*id));
-            let expected: Vec<_> =
-                mine.map(|(event, _)| texts(&encoder.event(event, None), None).remove(0)).collect();
+            let expected: Vec<_> = mine
+                .map(|(event, _)| texts(&encoder.event(event, Encoding::Plain), None).remove(0))
+                .collect();
             expected_count += expected.len() as u64;
             assert_eq!(texts(&shard.queued(*id), *deflate), expected, "seed {seed}");
             let conn = shard.conns.get(id.slot, id.generation).unwrap();
             assert!(!conn.is_excepted && conn.dirty != expected.is_empty(), "seed {seed}");
         }
-        assert_eq!((delivered, full.len()), (expected_count, 0), "seed {seed}");
+        let expected = Delivered { json: expected_count, relay: 0 };
+        assert_eq!((delivered, full.len()), (expected, 0), "seed {seed}");
     }
+}
+
+fn message(payload: &[u8]) -> Event {
+    Event::Message(Arc::new(Message {
+        id: MessageName::Numbered { epoch: 0, number: 1 },
+        key: RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse("lobby").unwrap() },
+        from: UserName::parse("ada").unwrap(),
+        sender: SenderId::of(ConnId { shard: ShardId(0), slot: 0, generation: 0 }, crate::base::NodeId(7)),
+        payload: Payload::Opaque(Bytes::copy_from_slice(payload)),
+        timestamp: 0,
+        offset: None,
+    }))
+}
+
+#[test]
+fn relay_members_get_binary_frames_that_nobody_compresses() {
+    let mut shard = Shard::new();
+    let [wide, _] = windows();
+    let members = [Encoding::Relay, Encoding::Relay, Encoding::Deflate(wide)].map(|it| shard.open(it));
+    let long = [b'x'; 200];
+    let events = [message(b"one"), joined("lobby"), message(&long), message(b"")];
+    let except = [None, None, None, Some(members[1])];
+    let mut encoder = Encoder::new(64);
+    let mut frames = encoder.frames(&events);
+    let mut full = Vec::new();
+    let delivered = shard.recipients(u32::MAX).deliver(members.into_iter(), &mut frames, &except, &mut full);
+    assert_eq!((delivered, full.len()), (Delivered { json: 4, relay: 7 }, 0));
+    let head = b"\x02\x86\xb0\xce\xf2\xc2\x45\xef\x18\0\0\0\0\0\0\0\x07";
+    let text = br#"{"type":"room:joined","room":"lobby"}"#;
+    let whole = [
+        &[0x82, 20][..],
+        head,
+        b"one",
+        &[0x81, text.len() as u8],
+        text,
+        &[0x82, 126, 0, 217],
+        head,
+        &long,
+        &[0x82, 17],
+        head,
+    ]
+    .concat();
+    assert_eq!(shard.queued(members[0]), whole);
+    assert_eq!(shard.queued(members[1]), whole[..whole.len() - 19]);
+    let heard = texts(&shard.queued(members[2]), Some(wide));
+    assert!(heard.len() == 4 && heard[2].contains(r#""binary":"eHh4"#), "{heard:?}");
+    assert_eq!(encoder.event(&events[0], Encoding::Relay)[..], whole[..22]);
 }

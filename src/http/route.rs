@@ -14,6 +14,9 @@ pub enum Route {
     Live,
     Metrics,
     Stats,
+    /// What was counted lately and today.
+    Traffic,
+    ConnectionsHealth,
     /// Tokens for a first try; not in production.
     DevToken,
     NotFound,
@@ -29,6 +32,8 @@ pub fn route(path: &str) -> Route {
         "/health/live" | "/live" | "/livez" => Route::Live,
         "/metrics" => Route::Metrics,
         "/stats" => Route::Stats,
+        "/api/metrics/websocket" => Route::Traffic,
+        "/api/v1/connections/health" | "/printing/desktop-health" => Route::ConnectionsHealth,
         "/dev/token" => Route::DevToken,
         _ => Route::NotFound,
     }
@@ -66,6 +71,8 @@ mod tests {
             (&["/health/live", "/live", "/livez"], Route::Live),
             (&["/metrics"], Route::Metrics),
             (&["/stats"], Route::Stats),
+            (&["/api/metrics/websocket"], Route::Traffic),
+            (&["/api/v1/connections/health", "/printing/desktop-health"], Route::ConnectionsHealth),
             (&["/", "*", "/WS", "/ws/", "//ws", "/%77s", "/x/../ws", "/health/"], Route::NotFound),
         ];
         for (paths, expected) in rows {
@@ -86,7 +93,15 @@ mod tests {
             assert_eq!(allowed(route, Method::Head), Err((405, get)));
             assert_eq!(allowed(route, Method::Post), Err((405, get)));
         }
-        for route in [Route::Health, Route::Ready, Route::Live, Route::Metrics, Route::Stats] {
+        for route in [
+            Route::Health,
+            Route::Ready,
+            Route::Live,
+            Route::Metrics,
+            Route::Stats,
+            Route::Traffic,
+            Route::ConnectionsHealth,
+        ] {
             assert_eq!(allowed(route, Method::Get), Ok(()));
             assert_eq!(allowed(route, Method::Head), Ok(()));
             assert_eq!(allowed(route, Method::Options), Err((405, read)));

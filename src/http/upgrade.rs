@@ -10,6 +10,9 @@ use crate::base::grammar::is_token;
 /// The subprotocol of JSON v1.
 pub const JSON_V1: &str = "ringway.json.v1";
 
+/// The subprotocol of relay v1.
+pub const RELAY_V1: &str = "ringway.relay.v1";
+
 /// What stands before a token that a browser hands over as a subprotocol, for want of headers.
 const BEARER_PREFIX: &str = "ringway.bearer.";
 
@@ -61,11 +64,6 @@ impl<'h> Upgrade<'h> {
     /// The offered subprotocols, in the client's order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &'h str> + use<'h> {
         self.head.elements("sec-websocket-protocol")
-    }
-
-    /// Whether the client offers exactly this subprotocol (they are case-sensitive).
-    pub fn offers(&self, protocol: &str) -> bool {
-        self.protocols().any(|offered| offered == protocol)
     }
 
     /// The values of `Sec-WebSocket-Extensions`, one per header line, each a list of offers.
@@ -176,8 +174,10 @@ mod tests {
             let upgrade = upgrade.unwrap();
             assert_eq!(upgrade.key, "dGhlIHNhbXBsZSBub25jZQ==");
             assert_eq!(upgrade.bearer, Some("ey.J-h_b"));
-            assert!(upgrade.offers(JSON_V1) && !upgrade.offers("ringway.JSON.v1"));
-            assert_eq!(upgrade.protocols().count(), 3);
+            assert_eq!(
+                upgrade.protocols().collect::<Vec<_>>(),
+                [JSON_V1, "ringway.bearer.ey.J-h_b", "other"]
+            );
             assert_eq!(upgrade.extensions().collect::<Vec<_>>(), ["permessage-deflate; a=1, x", "y"]);
         });
     }

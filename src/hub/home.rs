@@ -4,11 +4,15 @@
 //! goes once to each shard that has members, in the room's one order, and the room's presence is what its members are.
 //! What is asked comes in the order in which each shard asked it, so that a connection's end is behind its joins.
 //!
+//! A room that has been joined over relay only is *ephemeral*: it also ends when nothing has come into it for a while.
+//!
 //! Invariants: a room is kept exactly as long as it has a member; it stands in `due` exactly while it has changes to tell.
 
 use std::collections::BTreeMap;
 
 use super::{
+    creates::Creates,
+    ephemeral::{Ephemeral, Place},
     interests::{Interest, Interests},
     presence::{Announcement, Joiner, Presence, Showing},
 };
@@ -21,10 +25,21 @@ use crate::{
     model::PresencePage,
 };
 
+/// What a home allows.
+#[derive(Clone, Copy, Debug)]
+pub struct HomeLimits {
+    /// Rooms that may be created from one address in a minute; 0 is no limit.
+    pub creates_per_peer_per_min: u32,
+    /// How long an ephemeral room lasts without traffic; 0 is no limit.
+    pub ephemeral_ttl_ms: u64,
+}
+
 /// The rooms of one home shard.
 #[derive(Debug)]
 pub struct Home {
     rooms: Map<RoomKey, Room>,
+    creates: Creates,
+    ephemeral: Ephemeral,
     /// Rooms with changes that have gathered: by when they may be told.
     due: BTreeMap<Due, RoomKey>,
     prng: Prng,
@@ -37,12 +52,21 @@ struct Room {
     accepted: u64,
     interests: Interests,
     presence: Presence,
+    /// Where its deadline is, if it was joined over relay only.
+    ephemeral: Option<Place>,
 }
 
-const _: () = assert!(size_of::<Room>() <= 80, "there are many, and most are small");
+const _: () = assert!(size_of::<Room>() <= 96, "there are many, and most are small");
 
 /// When a room is due, in monotonic milliseconds; its epoch tells rooms apart.
 type Due = (u64, u64);
+
+/// Too many rooms were created from an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooMany {
+    /// When one more may be.
+    pub retry_after_ms: u64,
+}
 
 /// A join's place in the room's stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,34 +86,49 @@ pub struct Publication<'a> {
 
 impl Home {
     /// No rooms; `seed` feeds the epochs.
-    pub fn new(hash: HashSeed, seed: u64) -> Self {
-        Self { rooms: map_with_seed(hash), due: BTreeMap::new(), prng: Prng::new(seed) }
+    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64) -> Self {
+        Self {
+            rooms: map_with_seed(hash),
+            creates: Creates::new(limits.creates_per_peer_per_min, hash),
+            ephemeral: Ephemeral::new(limits.ephemeral_ttl_ms),
+            due: BTreeMap::new(),
+            prng: Prng::new(seed),
+        }
     }
 
     /// Gives a publication its place. `None` when nobody is in the room.
-    pub fn publish(&mut self, key: &RoomKey) -> Option<Publication<'_>> {
+    pub fn publish(&mut self, key: &RoomKey, now: Now) -> Option<Publication<'_>> {
         let room = self.rooms.get_mut(key)?;
         room.accepted += 1;
+        room.touch(&mut self.ephemeral, now);
         Some(Publication { epoch: room.epoch, number: room.accepted, interests: room.interests.as_slice() })
     }
 
     /// A connection joins, or joins again. What others are to be told comes behind its answer.
-    pub fn join(&mut self, key: &RoomKey, joiner: Joiner, now: Now) -> (Joining, Option<Announcement>) {
-        if !self.rooms.contains_key(key) {
-            let room = Room {
-                epoch: self.prng.next_u64(),
-                accepted: 0,
-                interests: Interests::default(),
-                presence: Presence::default(),
-            };
-            self.rooms.insert(key.clone(), room);
+    ///
+    /// # Errors
+    /// When the room would have to be created, and too many were from the same address.
+    pub fn join(
+        &mut self,
+        key: &RoomKey,
+        joiner: Joiner,
+        now: Now,
+    ) -> Result<(Joining, Option<Announcement>), TooMany> {
+        match self.rooms.get_mut(key) {
+            None => self.create(key, &joiner, now)?,
+            Some(room) if joiner.is_relay => room.touch(&mut self.ephemeral, now),
+            Some(room) => {
+                if let Some(place) = room.ephemeral.take() {
+                    self.ephemeral.remove(place);
+                }
+            }
         }
         let joined = self.change(key, |room| {
             let announcement = room.presence.join(joiner, &mut room.interests, now);
             // No history yet, so nothing has an offset.
             (Joining { epoch: room.epoch, offset: 0 }, announcement)
         });
-        joined.expect("inserted above when absent")
+        Ok(joined.expect("created above when absent"))
     }
 
     /// A connection leaves, or has ended; nothing happens if it is not in the room.
@@ -117,9 +156,20 @@ impl Home {
         }
     }
 
-    /// When [`Home::tell_due`] has something to tell, in monotonic milliseconds.
-    pub fn due_ms(&self) -> Option<u64> {
-        self.due.first_key_value().map(|((due_ms, _), _)| *due_ms)
+    /// The shards that have members of a room; none for a room that is not there.
+    pub fn interests(&self, key: &RoomKey) -> &[Interest] {
+        self.rooms.get(key).map(|room| room.interests.as_slice()).unwrap_or_default()
+    }
+
+    /// Ends an ephemeral room for which the time is over: it is forgotten, and the shards that have members are to be
+    /// told. To be asked until it has none.
+    pub fn expire(&mut self, now: Now) -> Option<(RoomKey, Vec<Interest>)> {
+        let key = self.ephemeral.take_due(now.mono_ms())?;
+        let room = self.rooms.remove(&key).expect("a room that ends gives its place up");
+        if let Some(due) = room.due() {
+            self.due.remove(&due);
+        }
+        Some((key, room.interests.into_vec()))
     }
 
     /// What has gathered in the next room that is due, if there is one: nothing if all of it has come to nothing.
@@ -131,6 +181,12 @@ impl Home {
         Some((key, told))
     }
 
+    /// When [`Home::expire`] or [`Home::tell_due`] may next have something, in monotonic milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        let told_ms = self.due.first_key_value().map(|((due_ms, _), _)| *due_ms);
+        [self.ephemeral.due_ms(), told_ms].into_iter().flatten().min()
+    }
+
     /// How many rooms there are.
     pub fn len(&self) -> usize {
         self.rooms.len()
@@ -139,6 +195,20 @@ impl Home {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
+    }
+
+    fn create(&mut self, key: &RoomKey, joiner: &Joiner, now: Now) -> Result<(), TooMany> {
+        let admitted = self.creates.admit(joiner.peer, now.mono_us);
+        admitted.map_err(|retry_after_ms| TooMany { retry_after_ms })?;
+        let room = Room {
+            epoch: self.prng.next_u64(),
+            accepted: 0,
+            interests: Interests::default(),
+            presence: Presence::default(),
+            ephemeral: joiner.is_relay.then(|| self.ephemeral.add(key, now.mono_ms())),
+        };
+        self.rooms.insert(key.clone(), room);
+        Ok(())
     }
 
     /// Changes a room, keeps `due` in step with it, and forgets it if nothing is left of it.
@@ -157,6 +227,9 @@ impl Home {
         }
         if room.interests.is_empty() {
             debug_assert_eq!(after, None, "nobody listens");
+            if let Some(place) = room.ephemeral.take() {
+                self.ephemeral.remove(place);
+            }
             self.rooms.remove(key);
         }
         Some(changed)
@@ -164,6 +237,13 @@ impl Home {
 }
 
 impl Room {
+    /// Something has come into it.
+    fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
+        if let Some(place) = self.ephemeral {
+            ephemeral.touch(place, now.mono_ms());
+        }
+    }
+
     fn due(&self) -> Option<Due> {
         self.presence.due_ms().map(|due_ms| (due_ms, self.epoch))
     }
@@ -171,10 +251,20 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::base::{RoomName, ShardId, TenantName};
+    use std::net::{IpAddr, Ipv4Addr};
 
-    const NOW: Now = Now { mono_us: 0, unix_ms: 0 };
+    use super::*;
+    use crate::{
+        base::{RoomName, ShardId, TenantName},
+        model::Availability,
+    };
+
+    const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
+
+    fn home() -> Home {
+        let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 60_000 };
+        Home::new(limits, HashSeed::new(1), 7)
+    }
 
     fn key(room: &str) -> RoomKey {
         RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse(room).unwrap() }
@@ -188,55 +278,114 @@ mod tests {
         ConnId { shard: ShardId(shard), slot, generation: 0 }
     }
 
-    fn join(home: &mut Home, room: &str, conn: ConnId) -> Joining {
-        let joiner = Joiner {
+    fn joiner(conn: ConnId, is_relay: bool) -> Joiner {
+        Joiner {
             conn,
             user: ada(),
-            status: crate::model::Availability::Online,
+            status: Availability::Online,
             metadata: None,
             listens: false,
-        };
-        home.join(&key(room), joiner, NOW).0
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
+            is_relay,
+        }
     }
 
-    fn shards(home: &mut Home, room: &str) -> Vec<u16> {
-        let publication = home.publish(&key(room));
-        publication.map_or(Vec::new(), |it| it.interests.iter().map(|interest| interest.shard.0).collect())
+    fn join(home: &mut Home, room: &str, conn: ConnId) -> Joining {
+        home.join(&key(room), joiner(conn, false), NOW).unwrap().0
+    }
+
+    fn leave(home: &mut Home, room: &str, conn: ConnId) {
+        assert_eq!(home.leave(&key(room), conn, &ada(), NOW), None, "nobody listens");
+    }
+
+    fn later(ms: u64) -> Now {
+        Now { mono_us: NOW.mono_us + ms * 1_000, ..NOW }
+    }
+
+    fn shards(interests: &[Interest]) -> Vec<u16> {
+        interests.iter().map(|interest| interest.shard.0).collect()
     }
 
     #[test]
     fn publications_are_numbered_and_go_to_the_shards_with_members() {
-        let mut home = Home::new(HashSeed::new(1), 7);
-        assert!(home.publish(&key("a")).is_none(), "nobody is there");
+        let mut home = home();
+        assert!(home.publish(&key("a"), NOW).is_none(), "nobody is there");
         let (first, second) = (join(&mut home, "a", conn(0, 1)), join(&mut home, "a", conn(1, 1)));
         assert_eq!(first, second);
         for number in 1..=3 {
-            assert_eq!(home.publish(&key("a")).unwrap().number, number);
+            let publication = home.publish(&key("a"), NOW).unwrap();
+            assert_eq!((publication.number, shards(publication.interests)), (number, vec![0, 1]));
         }
-        assert_eq!(shards(&mut home, "a"), [0, 1]);
     }
 
     #[test]
     fn a_shard_is_interested_while_it_has_a_member() {
-        let mut home = Home::new(HashSeed::new(1), 7);
+        let mut home = home();
         let (one, two, other) = (conn(0, 1), conn(0, 2), conn(1, 1));
         for conn in [one, two, two, other] {
             join(&mut home, "a", conn);
         }
         for (leaves, expected) in [(two, &[0, 1][..]), (two, &[0, 1]), (one, &[1]), (one, &[1]), (other, &[])]
         {
-            assert_eq!(home.leave(&key("a"), leaves, &ada(), NOW), None, "nobody listens");
-            assert_eq!(shards(&mut home, "a"), expected);
+            leave(&mut home, "a", leaves);
+            assert_eq!(shards(home.interests(&key("a"))), expected);
         }
         assert!(home.is_empty());
-        assert_eq!(home.leave(&key("a"), one, &ada(), NOW), None);
+        leave(&mut home, "a", one);
     }
 
     #[test]
     fn a_room_that_vanished_comes_back_in_a_new_epoch() {
-        let mut home = Home::new(HashSeed::new(1), 7);
+        let mut home = home();
         let before = join(&mut home, "a", conn(0, 1));
-        home.leave(&key("a"), conn(0, 1), &ada(), NOW);
+        leave(&mut home, "a", conn(0, 1));
         assert_ne!(join(&mut home, "a", conn(0, 1)).epoch, before.epoch);
+    }
+
+    #[test]
+    fn a_room_joined_over_relay_only_ends_for_want_of_traffic() {
+        let mut home = home();
+        for room in ["quiet", "busy", "left", "mixed"] {
+            home.join(&key(room), joiner(conn(0, 1), true), NOW).unwrap();
+        }
+        home.join(&key("quiet"), joiner(conn(1, 1), true), later(10_000)).unwrap();
+        home.publish(&key("busy"), later(69_000)).unwrap();
+        leave(&mut home, "left", conn(0, 1));
+        join(&mut home, "mixed", conn(1, 1));
+        assert!(home.expire(later(69_000)).is_none());
+        assert!(home.due_ms().is_some_and(|due_ms| due_ms <= later(70_000).mono_ms()));
+        let (ended, interests) = home.expire(later(71_000)).unwrap();
+        assert_eq!((ended, shards(&interests)), (key("quiet"), vec![0, 1]));
+        assert!(home.expire(later(71_000)).is_none());
+        // What crosses the end finds nothing, or a new room.
+        leave(&mut home, "quiet", conn(1, 1));
+        assert!(home.publish(&key("quiet"), later(71_000)).is_none());
+        assert_eq!(home.expire(later(130_000)).map(|(ended, _)| ended), Some(key("busy")));
+        assert_eq!((home.len(), home.due_ms()), (1, None), "a room that JSON has joined is like any other");
+    }
+
+    /// With changes that wait to be told: nobody is there to be told of them.
+    #[test]
+    fn a_room_that_ends_is_not_due_any_more() {
+        let mut home = home();
+        for slot in 0..1_000 {
+            let joiner = Joiner { listens: true, ..joiner(conn(0, slot), true) };
+            let user = UserName::parse(&format!("user-{slot}")).unwrap();
+            home.join(&key("a"), Joiner { user, ..joiner }, NOW).unwrap();
+        }
+        assert!(home.due_ms().is_some_and(|due_ms| due_ms < NOW.mono_ms() + 1_000), "changes wait");
+        assert_eq!(home.expire(later(61_000)).map(|(ended, _)| ended), Some(key("a")));
+        assert_eq!((home.due_ms(), home.tell_due(later(62_000))), (None, None));
+    }
+
+    #[test]
+    fn only_joins_that_create_a_room_are_limited() {
+        let limits = HomeLimits { creates_per_peer_per_min: 2, ephemeral_ttl_ms: 0 };
+        let mut home = Home::new(limits, HashSeed::new(1), 7);
+        let mut join = |room, now| home.join(&key(room), joiner(conn(0, 1), false), now).map(|_| ());
+        assert_eq!([join("a", NOW), join("b", NOW), join("a", NOW)], [Ok(()); 3]);
+        assert_eq!(join("c", NOW), Err(TooMany { retry_after_ms: 30_000 }));
+        assert_eq!([join("b", NOW), join("c", later(30_000))], [Ok(()); 2]);
+        assert_eq!(home.len(), 3);
     }
 }

@@ -51,6 +51,11 @@ impl Interests {
         self.0.is_empty()
     }
 
+    /// The shards with members, when the room has ended.
+    pub(super) fn into_vec(self) -> Vec<Interest> {
+        self.0
+    }
+
     /// The shards with members.
     pub(super) fn as_slice(&self) -> &[Interest] {
         &self.0

@@ -1,9 +1,17 @@
 //! Rooms: [`Home`] orders those whose home this shard is and knows their members, [`Roster`] knows those on this shard.
-//! Knows no frames and no sockets.
+//! Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here, [`Owed`]
+//! those that are to be answered here. Knows no frames and no sockets.
 
+mod creates;
+mod directory;
+mod ephemeral;
 mod home;
 mod interests;
 mod memberships;
+mod owed;
+mod pending;
+#[cfg(test)]
+mod pending_tests;
 mod presence;
 #[cfg(test)]
 mod presence_tests;
@@ -12,8 +20,11 @@ mod roster;
 #[cfg(test)]
 mod roster_tests;
 
-pub use home::{Home, Joining, Publication};
+pub use directory::Directory;
+pub use home::{Home, HomeLimits, Joining, Publication, TooMany};
 pub use interests::Interest;
 pub use memberships::LocalRoomId;
+pub use owed::Owed;
+pub use pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};
 pub use presence::{Announcement, Joiner, Showing};
 pub use roster::{Gone, Roster};

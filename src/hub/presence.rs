@@ -17,7 +17,7 @@ use super::{
     present::{Member, Present},
 };
 use crate::{
-    base::{ConnId, Now, ShardId, Sorted, UserName, sorted::Place},
+    base::{ConnId, Now, PeerBlock, ShardId, Sorted, UserName, sorted::Place},
     model::{Availability, Json, PresenceChange, PresenceInfo, PresencePage},
 };
 
@@ -42,6 +42,10 @@ pub struct Joiner {
     pub metadata: Option<Json>,
     /// Whether this connection gets presence events.
     pub listens: bool,
+    /// To whom a room is counted that this creates.
+    pub peer: PeerBlock,
+    /// Over relay: a room that only such have joined is ephemeral.
+    pub is_relay: bool,
 }
 
 /// How a member shows himself from now on; what is left out stays as it is.
@@ -115,7 +119,7 @@ impl Presence {
         interests: &mut Interests,
         now: Now,
     ) -> Option<Announcement> {
-        let Joiner { conn, user, status, metadata, listens } = joiner;
+        let Joiner { conn, user, status, metadata, listens, .. } = joiner;
         let member = Member::new(conn, status, listens);
         let shift = match self.find(&user) {
             Ok(place) => {

@@ -1,7 +1,10 @@
 //! A room's presence by table: what is told, when and to whom; its pace under churn, its pages, and what it weighs.
 //! Then under chance, against a listener who pieces together what he is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
 
 use proptest::prelude::*;
 
@@ -32,6 +35,11 @@ fn conn(shard: u16, slot: u32) -> ConnId {
 
 fn status(status: Availability) -> Showing {
     Showing { status: Some(status), metadata: None }
+}
+
+fn joiner(conn: ConnId, name: &str, status: Availability, metadata: Option<Json>, listens: bool) -> Joiner {
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST).into();
+    Joiner { conn, user: user(name), status, metadata, listens, peer, is_relay: false }
 }
 
 fn names(infos: &[PresenceInfo]) -> Vec<&str> {
@@ -79,7 +87,7 @@ impl Room {
         listens: bool,
     ) -> Option<Announcement> {
         let metadata = metadata.map(json);
-        let joiner = Joiner { conn, user: user(name), status: Availability::Online, metadata, listens };
+        let joiner = joiner(conn, name, Availability::Online, metadata, listens);
         self.presence.join(joiner, &mut self.interests, self.now)
     }
 
@@ -384,7 +392,7 @@ proptest! {
             let (presence, interests, now) = (&mut room.presence, &mut room.interests, room.now);
             let told = match prng.below(8) {
                 0..=2 => {
-                    let joiner = Joiner { conn, user: user(&name), status: shown, metadata, listens: false };
+                    let joiner = joiner(conn, &name, shown, metadata, false);
                     presence.join(joiner, interests, now)
                 }
                 3 | 4 => presence.leave(conn, &user(&name), interests, now),

@@ -9,7 +9,7 @@
 
 use super::memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED};
 use crate::base::{
-    ConnId, RoomKey,
+    ConnId, RoomId, RoomKey,
     hash::{HashSeed, Map, map_with_seed},
 };
 
@@ -23,6 +23,7 @@ struct Member {
 #[derive(Debug)]
 struct Room {
     key: RoomKey,
+    id: RoomId,
     members: Vec<Member>,
     /// Memberships that have not joined.
     joining: u32,
@@ -106,6 +107,19 @@ impl Roster {
         self.joined += 1;
     }
 
+    /// The home refused a join of `conn`. The room, if nobody is left in it.
+    pub fn refused(&mut self, conn: ConnId, key: &RoomKey) -> Option<LocalRoomId> {
+        let place = self.place(conn, *self.by_key.get(key)?)?;
+        let membership = self.memberships.at_mut(place);
+        membership.pending = membership.pending.saturating_sub(1);
+        if membership.pending > 0 || membership.index != NOT_JOINED {
+            return None;
+        }
+        let room = membership.room;
+        self.forget_membership(conn, place);
+        self.forget_if_empty(room)
+    }
+
     /// `conn` is no longer in the room, unless a later join of it is under way. The room, if nobody is left in it.
     pub fn left(&mut self, conn: ConnId, key: &RoomKey) -> Option<LocalRoomId> {
         let place = self.place(conn, *self.by_key.get(key)?)?;
@@ -116,6 +130,24 @@ impl Roster {
         }
         self.forget_membership(conn, place);
         self.forget_if_empty(membership.room)
+    }
+
+    /// The room has ended at its home: nobody is a member any more, but joins that are under way go on. `ended` is told
+    /// those who wanted to be in it. The room, if nobody is left in it.
+    pub fn end(&mut self, room: LocalRoomId, mut ended: impl FnMut(ConnId)) -> Option<LocalRoomId> {
+        while let Some(&Member { conn, place }) =
+            self.rooms.get(room.index()).and_then(Option::as_ref)?.members.last()
+        {
+            self.leave_members(conn, place);
+            let membership = *self.memberships.at(place);
+            if membership.wanted {
+                ended(conn);
+            }
+            if membership.pending == 0 {
+                self.forget_membership(conn, place);
+            }
+        }
+        self.forget_if_empty(room)
     }
 
     /// `conn` is gone: it leaves every room, those among them whose joins were not answered. A room of its at a time,
@@ -149,6 +181,12 @@ impl Roster {
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
     pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
         self.named(conn, room).map(|(_, key)| key)
+    }
+
+    /// The same, by the room's id. Of two rooms with one id it is the one that the connection has asked to join last.
+    pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<&RoomKey> {
+        let rooms = self.wanted(conn).map(|(_, membership)| self.room(membership.room));
+        rooms.into_iter().find(|room| room.id == id).map(|room| &room.key)
     }
 
     /// The keys of the rooms that `conn` has joined and has not asked to leave.
@@ -187,7 +225,7 @@ impl Roster {
     }
 
     fn new_room(&mut self, key: &RoomKey) -> LocalRoomId {
-        let room = Room { key: key.clone(), members: Vec::new(), joining: 0 };
+        let room = Room { key: key.clone(), id: key.id(), members: Vec::new(), joining: 0 };
         let id = match self.free.pop() {
             Some(slot) => {
                 self.rooms[slot as usize] = Some(room);

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::{Gone, Home, Joiner, LocalRoomId, Roster};
+use super::{Gone, Home, HomeLimits, Joiner, LocalRoomId, Roster};
 use crate::{
-    base::{ConnId, Now, RoomKey, RoomName, ShardId, TenantName, UserName, hash::HashSeed, prng::Prng},
+    base::{
+        ConnId, Now, PeerBlock, RoomKey, RoomName, ShardId, TenantName, UserName, hash::HashSeed, prng::Prng,
+    },
     model::Availability,
 };
 
@@ -111,6 +113,33 @@ fn the_limit_counts_what_is_wanted() {
     assert_eq!(roster.sizes().count(), 3);
 }
 
+#[test]
+fn a_refused_join_leaves_nothing() {
+    let mut roster = roster();
+    let (ada, bob) = (conn(4, 0), conn(5, 0));
+    roster.ask(ada, &key("a"), true, 8);
+    assert_eq!(roster.refused(ada, &key("a")), Some(ONLY));
+    assert_eq!(roster.refused(ada, &key("a")), None);
+    assert_eq!((roster.find(ada, "a"), roster.sizes().count()), (None, 0));
+    // A later join of the same connection, and those of others, go on.
+    assert!([ada, ada, bob].into_iter().all(|conn| roster.ask(conn, &key("a"), true, 8)));
+    assert_eq!((roster.refused(ada, &key("a")), roster.refused(bob, &key("a"))), (None, None));
+    roster.joined(ada, &key("a"));
+    assert_eq!((members(&roster, "a"), roster.find(bob, "a")), ([ada].into(), None));
+}
+
+#[test]
+fn rooms_are_found_by_id_among_those_of_a_connection() {
+    let mut roster = roster();
+    let (ada, bob) = (conn(4, 0), conn(5, 0));
+    roster.ask(ada, &key("a"), true, 8);
+    roster.ask(bob, &key("b"), true, 8);
+    assert_eq!(roster.find_id(ada, key("a").id()), Some(&key("a")));
+    assert_eq!(roster.find_id(ada, key("b").id()), None);
+    roster.ask_leave(ada, "a");
+    assert_eq!(roster.find_id(ada, key("a").id()), None);
+}
+
 /// What the roster should know, in plain collections, with the home that answers it.
 struct Model {
     roster: Roster,
@@ -122,6 +151,7 @@ struct Model {
     /// To the home and back, each in order.
     asks: VecDeque<Question>,
     tells: VecDeque<Question>,
+    now: Now,
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +159,11 @@ enum Question {
     Join(ConnId, usize),
     Leave(ConnId, usize),
     Gone(ConnId, RoomKey),
+    /// Of the home alone.
+    End(usize),
 }
+
+const TTL_MS: u64 = 60_000;
 
 const ROOMS: [&str; 3] = ["a", "b", "c"];
 
@@ -137,12 +171,17 @@ impl Model {
     fn new() -> Self {
         Self {
             roster: roster(),
-            home: Home::new(HashSeed::new(6), 1),
+            home: Home::new(
+                HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: TTL_MS },
+                HashSeed::new(6),
+                1,
+            ),
             alive: BTreeMap::new(),
             wanted: BTreeSet::new(),
             joined: BTreeSet::new(),
             asks: VecDeque::new(),
             tells: VecDeque::new(),
+            now: Now { mono_us: 1, unix_ms: 1 },
         }
     }
 
@@ -150,7 +189,7 @@ impl Model {
         let slot = prng.below(4) as u32;
         let generation = *self.alive.entry(slot).or_insert(0);
         let (conn, room) = (conn(slot, generation), prng.below(3) as usize);
-        match prng.below(10) {
+        match prng.below(21) / 2 {
             0..=2 => {
                 assert!(self.roster.ask(conn, &key(ROOMS[room]), true, usize::MAX));
                 self.wanted.insert((conn, room));
@@ -170,6 +209,7 @@ impl Model {
                 self.alive.insert(slot, generation + 1);
             }
             6 | 7 => self.ask_home(),
+            10 => self.end_rooms(),
             _ => self.take_answer(),
         }
     }
@@ -182,27 +222,63 @@ impl Model {
 
     fn ask_home(&mut self) {
         let Some(question) = self.asks.pop_front() else { return };
-        let (user, now) = (UserName::parse("ada").unwrap(), Now { mono_us: 0, unix_ms: 0 });
+        let user = UserName::parse("ada").unwrap();
         match &question {
             Question::Join(conn, room) => {
-                let (conn, status) = (*conn, Availability::Online);
-                let joiner = Joiner { conn, user, status, metadata: None, listens: true };
-                self.home.join(&key(ROOMS[*room]), joiner, now);
+                let (conn, status, metadata) = (*conn, Availability::Online, None);
+                let peer = PeerBlock::from(std::net::IpAddr::from([127, 0, 0, 1]));
+                let joiner = Joiner { conn, user, status, metadata, listens: true, peer, is_relay: true };
+                self.home.join(&key(ROOMS[*room]), joiner, self.now).unwrap();
                 self.tells.push_back(question);
             }
             Question::Leave(conn, room) => {
-                self.home.leave(&key(ROOMS[*room]), *conn, &user, now);
+                self.home.leave(&key(ROOMS[*room]), *conn, &user, self.now);
                 self.tells.push_back(question);
             }
             Question::Gone(conn, key) => {
-                self.home.leave(key, *conn, &user, now);
+                self.home.leave(key, *conn, &user, self.now);
             }
+            Question::End(_) => {}
         }
+    }
+
+    /// Nothing has come into the rooms for long.
+    fn end_rooms(&mut self) {
+        self.now.mono_us += 2 * TTL_MS * 1_000;
+        while let Some((ended, _)) = self.home.expire(self.now) {
+            let room = ROOMS.iter().position(|room| *room == ended.room.as_str()).unwrap();
+            self.tells.push_back(Question::End(room));
+        }
+    }
+
+    /// Everybody is out but those who are on their way in.
+    fn ended(&mut self, room: usize) {
+        let under_way = self.asks.iter().chain(&self.tells);
+        let joining: BTreeSet<ConnId> = under_way
+            .filter_map(|question| match question {
+                Question::Join(conn, other) if *other == room => Some(*conn),
+                Question::Join(..) | Question::Leave(..) | Question::Gone(..) | Question::End(_) => None,
+            })
+            .collect();
+        let is_out = |(conn, other): &(ConnId, usize)| *other == room && self.joined.contains(&(*conn, room));
+        let expected: BTreeSet<ConnId> =
+            self.wanted.iter().filter(|it| is_out(it)).map(|(conn, _)| *conn).collect();
+        self.wanted.retain(|it| !is_out(it) || joining.contains(&it.0));
+        self.joined.retain(|(_, other)| *other != room);
+        let Some(local) = self.roster.local(&key(ROOMS[room])) else { return };
+        let mut told = BTreeSet::new();
+        // The home has forgotten the room: nobody is to tell it.
+        self.roster.end(local, |conn| assert!(told.insert(conn)));
+        assert_eq!(told, expected);
     }
 
     fn take_answer(&mut self) {
         let Some(answer) = self.tells.pop_front() else { return };
         let is_alive = |conn: ConnId| self.alive[&conn.slot] == conn.generation;
+        if let Question::End(room) = answer {
+            self.ended(room);
+            return;
+        }
         match answer {
             Question::Join(conn, room) if is_alive(conn) => {
                 self.roster.joined(conn, &key(ROOMS[room]));
@@ -212,7 +288,7 @@ impl Model {
                 self.joined.remove(&(conn, room));
                 self.roster.left(conn, &key(ROOMS[room]));
             }
-            Question::Join(..) | Question::Leave(..) | Question::Gone(..) => {}
+            Question::Join(..) | Question::Leave(..) | Question::Gone(..) | Question::End(_) => {}
         }
     }
 

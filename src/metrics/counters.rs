@@ -21,6 +21,11 @@ impl<L: Label> CounterVec<L> {
     pub fn get(&self, label: L) -> u64 {
         self.0.as_ref()[label.index()]
     }
+
+    /// All values together.
+    pub fn total(&self) -> u64 {
+        self.0.as_ref().iter().sum()
+    }
 }
 
 impl<L: Label> Default for CounterVec<L> {
@@ -47,6 +52,11 @@ impl<A: Label, B: Label> CounterGrid<A, B> {
     /// What was counted.
     pub fn get(&self, a: A, b: B) -> u64 {
         self.0.as_ref()[a.index()].as_ref()[b.index()]
+    }
+
+    /// All pairs together.
+    pub fn total(&self) -> u64 {
+        self.0.as_ref().iter().flat_map(|row| row.as_ref()).sum()
     }
 }
 

@@ -57,6 +57,8 @@ labels!(
     Protocol {
         /// JSON v1 over WebSocket.
         Json = "json",
+        /// Relay v1 over WebSocket, its control messages among it.
+        Relay = "relay",
         /// The conformance endpoint.
         Echo = "echo",
         /// Not upgraded, or not yet.
@@ -130,6 +132,8 @@ labels!(
         PresenceStatus = "presence:status",
         PresenceHeartbeat = "presence:heartbeat",
         QueryPresence = "query:presence",
+        Request = "request",
+        Response = "response",
         /// No message of the protocol.
         Unknown = "unknown",
         Text = "text",
@@ -153,6 +157,8 @@ impl Received {
             | Self::PresenceStatus
             | Self::PresenceHeartbeat
             | Self::QueryPresence
+            | Self::Request
+            | Self::Response
             | Self::Unknown => Protocol::Json,
         }
     }
@@ -169,6 +175,7 @@ labels!(
         PresenceJoin = "presence:join",
         PresenceLeave = "presence:leave",
         PresenceUpdate = "presence:update",
+        Request = "request",
         TokenExpiring = "token:expiring",
         SystemRestart = "system:restart",
         SystemError = "system:error",
@@ -191,6 +198,7 @@ impl Sent {
             | Self::PresenceJoin
             | Self::PresenceLeave
             | Self::PresenceUpdate
+            | Self::Request
             | Self::TokenExpiring
             | Self::SystemRestart
             | Self::SystemError
@@ -205,12 +213,14 @@ labels!(
         Unauthenticated = "unauthenticated",
         Forbidden = "forbidden",
         NotFound = "not_found",
+        NoTarget = "no_target",
         Conflict = "conflict",
         TooLarge = "too_large",
         RateLimited = "rate_limited",
         BadRequest = "bad_request",
         UnknownType = "unknown_type",
         Unavailable = "unavailable",
+        Timeout = "timeout",
         Internal = "internal",
         /// Malformed HTTP.
         Http = "http",
@@ -224,12 +234,38 @@ labels!(
 );
 
 labels!(
-    /// Why a frame was given up before it had reached its socket.
+    /// Why a frame was given up before it had reached its socket, or an answer before it had reached who asked.
     Dropped {
         /// The connection's outbox was full.
         OutboxFull = "outbox_full",
         /// The connection ended with it in its outbox.
         ConnectionClosed = "connection_closed",
+        /// The request had its answer before, or was given up.
+        LateResponse = "late_response",
+        /// There was no such request.
+        UnknownResponse = "unknown_response",
+        /// Another connection was asked.
+        ForeignResponse = "foreign_response",
+    }
+);
+
+labels!(
+    /// Which limit a client has passed.
+    RateLimit {
+        /// Rooms created from one address in a minute.
+        RoomCreates = "room_creates_per_ip",
+    }
+);
+
+labels!(
+    /// How good a connection is, by its round trips and lost pings.
+    QualityClass {
+        Excellent = "excellent",
+        Good = "good",
+        Fair = "fair",
+        Poor = "poor",
+        /// No ping has come to anything yet.
+        Unknown = "unknown",
     }
 );
 
@@ -268,6 +304,8 @@ mod tests {
         check::<Sent>();
         check::<ErrorType>();
         check::<Dropped>();
+        check::<RateLimit>();
         check::<AuthCache>();
+        check::<QualityClass>();
     }
 }

@@ -39,6 +39,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     merge.connections();
     merge.messages();
     merge.rooms_and_queues();
+    merge.requests();
     merge.shards();
     merge.node(node);
     merge.families
@@ -82,11 +83,26 @@ impl Merge<'_> {
         self.gauge("websocket_active_rooms", "Rooms with members.", |it| &it.rooms);
         self.gauge("websocket_room_subscriptions", "Memberships in rooms.", |it| &it.room_subscriptions);
         self.counter_vec("websocket_errors_total", "Faults and protocol errors.", "type", |it| &it.errors);
-        self.counter_vec("websocket_dropped_total", "Frames given up.", "reason", |it| &it.dropped);
+        self.counter_vec("websocket_dropped_total", "Frames and answers given up.", "reason", |it| {
+            &it.dropped
+        });
+        let help = "Refused for being asked too often.";
+        self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
+    }
+
+    fn requests(&mut self) {
+        let help = "Requests that wait for their answer.";
+        self.gauge("websocket_pending_requests", help, |it| &it.pending_requests);
+        let help = "Requests that had no answer in time.";
+        self.counter("websocket_request_timeouts_total", help, |it| &it.request_timeouts);
+        let help = "From a request to its answer, in ms.";
+        self.histogram("websocket_request_duration_ms", help, |it| &it.request_duration);
+        let help = "Requests found waiting although they were over: more than 0 is an error of the gateway.";
+        self.counter("websocket_stray_requests_total", help, |it| &it.stray_requests);
     }
 
     fn shards(&mut self) {
@@ -104,6 +120,8 @@ impl Merge<'_> {
         });
         let help = "Round trips of WebSocket ping and pong, in ms.";
         self.histogram("websocket_connection_rtt_ms", help, |it| &it.rtt);
+        let help = "Connections by round trips and lost pings.";
+        self.gauge_vec("websocket_connection_quality", help, "quality", |it| &it.quality);
     }
 
     fn node(&mut self, node: &NodeStats<'_>) {
@@ -163,12 +181,26 @@ impl Merge<'_> {
     }
 
     fn counter_vec<L: Label>(&mut self, name: &str, help: &str, label: &str, pick: Pick<CounterVec<L>>) {
+        let series = self.by_label(label, pick, counter);
+        self.family(MetricType::COUNTER, name, help, series);
+    }
+
+    fn gauge_vec<L: Label>(&mut self, name: &str, help: &str, label: &str, pick: Pick<CounterVec<L>>) {
+        let series = self.by_label(label, pick, gauge);
+        self.family(MetricType::GAUGE, name, help, series);
+    }
+
+    fn by_label<L: Label>(
+        &self,
+        label: &str,
+        pick: Pick<CounterVec<L>>,
+        metric: fn(f64) -> Metric,
+    ) -> Vec<Metric> {
         let series = L::ALL.iter().map(|&value| {
             let total: u64 = self.shards.iter().map(|it| pick(it).get(value)).sum();
-            labelled(counter(total as f64), &[(label, value.as_str())])
+            labelled(metric(total as f64), &[(label, value.as_str())])
         });
-        let series = series.collect();
-        self.family(MetricType::COUNTER, name, help, series);
+        series.collect()
     }
 
     /// A type has a series from the start with the protocol that it belongs to, and with others once it was counted.

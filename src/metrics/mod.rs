@@ -12,16 +12,19 @@ pub mod merge;
 mod openmetrics;
 pub mod render;
 pub mod shard;
+pub mod traffic;
 
 pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
-    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, Received, Reject, Sent, Status,
+    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
+    Sent, Status,
 };
 pub use merge::{NodeStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;
+pub use traffic::{Flows, Lately, Traffic};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,9 @@ use super::{
     active::ActiveConnections,
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{AuthCache, Disconnect, Dropped, ErrorType, Protocol, Received, Reject, Sent},
+    labels::{
+        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+    },
 };
 use crate::base::ShardId;
 
@@ -41,10 +43,21 @@ pub struct ShardMetrics {
     /// Gauge: memberships of this shard's connections.
     pub room_subscriptions: u64,
 
+    /// Gauge: requests that were asked on this shard and wait for their answer.
+    pub pending_requests: u64,
+    /// Requests that had no answer in time.
+    pub request_timeouts: u64,
+    /// From a request to its answer.
+    pub request_duration: Histogram,
+    /// Requests that the sweep found although they were over; 0 unless the code is wrong.
+    pub stray_requests: u64,
+
     /// Faults told to clients, and breaches of HTTP and WebSocket.
     pub errors: CounterVec<ErrorType>,
     /// Frames given up.
     pub dropped: CounterVec<Dropped>,
+    /// What was refused for being asked too often.
+    pub rate_limited: CounterVec<RateLimit>,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
@@ -58,6 +71,8 @@ pub struct ShardMetrics {
     pub mailbox_full: u64,
     /// Round trips of WebSocket ping and pong.
     pub rtt: Histogram,
+    /// Gauge: connections with an identity.
+    pub quality: CounterVec<QualityClass>,
 }
 
 impl ShardMetrics {
@@ -77,14 +92,20 @@ impl ShardMetrics {
             message_latency: Histogram::default(),
             rooms: 0,
             room_subscriptions: 0,
+            pending_requests: 0,
+            request_timeouts: 0,
+            request_duration: Histogram::default(),
+            stray_requests: 0,
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
+            rate_limited: CounterVec::default(),
             outbound_queue_bytes: 0,
             slow_consumers: 0,
             loop_lag: Histogram::default(),
             mailbox_depth: 0,
             mailbox_full: 0,
             rtt: Histogram::default(),
+            quality: CounterVec::default(),
         }
     }
 }

@@ -3,8 +3,12 @@
 
 use std::num::NonZeroU32;
 
-use super::{json::Json, presence::Availability};
-use crate::base::{RoomRef, TenantName, Token, UserName};
+use super::{
+    json::{Json, Payload},
+    presence::Availability,
+    request::{Request, Response},
+};
+use crate::base::{RoomId, RoomRef, TenantName, Token, UserName};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,6 +52,7 @@ pub enum Command<'a> {
         channel: RoomRef<'a>,
     },
     Send(Send<'a>),
+    Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
     /// How the client shows himself in the rooms of this connection.
@@ -68,6 +73,8 @@ pub enum Command<'a> {
         /// The most users of the page.
         limit: Option<NonZeroU32>,
     },
+    Request(Box<Request>),
+    Response(Response),
 }
 
 /// Who the client says it is; also replaces the token of an open connection.
@@ -117,4 +124,12 @@ pub struct Send<'a> {
     pub message_id: Option<MessageId>,
     /// Deliver it to the sending connection too.
     pub echo: bool,
+}
+
+/// Publish opaque bytes to a room.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Relay {
+    /// One of those that the connection has joined.
+    pub room: RoomId,
+    pub payload: Payload,
 }

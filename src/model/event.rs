@@ -7,8 +7,9 @@ use super::{
     fault::Fault,
     json::{Json, Payload},
     presence::{PresenceChange, PresencePage},
+    request::{Answer, Requested},
 };
-use crate::base::{RoomId, RoomKey, RoomName, TenantName, UserName};
+use crate::base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName};
 
 /// Everything a client can be told.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +33,11 @@ pub enum Event {
     Presence {
         room: RoomName,
         change: Arc<PresenceChange>,
+    },
+    /// Somebody wants an answer, under this correlation id.
+    Request {
+        correlation_id: String,
+        request: Box<Requested>,
     },
     /// The token ends soon. Milliseconds.
     TokenExpiring {
@@ -66,6 +72,10 @@ pub enum Reply {
     /// Taken, and nothing to say about it.
     Noted,
     Presence(Box<PresencePage>),
+    /// What the one who was asked says, which need not be success.
+    Answered(Answer),
+    /// The answer went to who waits for it.
+    Responded,
 }
 
 /// The connection has an identity, or a new token for it.
@@ -112,6 +122,8 @@ pub struct Message {
     /// Members are told the room's name.
     pub key: RoomKey,
     pub from: UserName,
+    /// The connection that it is from.
+    pub sender: SenderId,
     pub payload: Payload,
     /// Unix milliseconds when the home shard accepted it.
     pub timestamp: u64,

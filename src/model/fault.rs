@@ -8,12 +8,14 @@ pub enum FaultCode {
     Unauthenticated,
     Forbidden,
     NotFound,
+    NoTarget,
     Conflict,
     TooLarge,
     RateLimited,
     BadRequest,
     UnknownType,
     Unavailable,
+    Timeout,
     Internal,
 }
 
@@ -24,12 +26,14 @@ impl FaultCode {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::NoTarget => "no_target",
             Self::Conflict => "conflict",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
             Self::BadRequest => "bad_request",
             Self::UnknownType => "unknown_type",
             Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
             Self::Internal => "internal",
         }
     }
@@ -40,12 +44,13 @@ impl FaultCode {
             Self::BadRequest | Self::UnknownType => 400,
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::NoTarget => 404,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
+            Self::Timeout => 504,
         }
     }
 }

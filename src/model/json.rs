@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// The bytes of one valid JSON value, carried and never re-serialised.
 ///
 /// Invariant: valid UTF-8 and valid JSON; only a dialect's decoder makes one from what it has checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Json(Bytes);
 
 impl Json {
@@ -23,6 +23,13 @@ impl Json {
     }
 }
 
+/// Its length: what it says is nobody's business.
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.0.len())
+    }
+}
+
 /// What a message carries.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Payload {
@@ -32,12 +39,17 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// The text of the JSON value, or the bytes as they came.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Json(json) => json.as_bytes(),
+            Self::Opaque(bytes) => bytes,
+        }
+    }
+
     /// How long it is, in bytes.
     pub fn len(&self) -> usize {
-        match self {
-            Self::Json(json) => json.as_bytes().len(),
-            Self::Opaque(bytes) => bytes.len(),
-        }
+        self.as_bytes().len()
     }
 
     /// Whether it has no bytes, as a ciphertext may.
@@ -49,10 +61,9 @@ impl Payload {
 /// Its kind and length: what it says is nobody's business.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self {
-            Self::Json(_) => "Json",
-            Self::Opaque(_) => "Opaque",
-        };
-        write!(f, "{kind}({} bytes)", self.len())
+        match self {
+            Self::Json(json) => json.fmt(f),
+            Self::Opaque(bytes) => write!(f, "Opaque({} bytes)", bytes.len()),
+        }
     }
 }

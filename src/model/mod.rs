@@ -6,9 +6,11 @@ pub mod event;
 pub mod fault;
 pub mod json;
 pub mod presence;
+pub mod request;
 
-pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Send};
+pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Relay, Send};
 pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
 pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};
+pub use request::{Answer, Method, Request, Requested, Response, Target};

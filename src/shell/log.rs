@@ -213,6 +213,12 @@ impl NoticeLog {
                     info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
                 }
             }
+            Notice::StrayRequests { count } => {
+                warn!(
+                    shard,
+                    count, "requests were still waiting that are over: this is a bug, please report it"
+                );
+            }
         }
     }
 

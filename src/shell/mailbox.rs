@@ -168,9 +168,10 @@ impl<T> Lane<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Want;
 
     fn survey(survey: u64) -> Parcel {
-        Parcel::Ask(Ask::Survey { survey, top: false })
+        Parcel::Ask(Ask::Survey { survey, want: Want::Counts })
     }
 
     fn taken(mailbox: &Mailbox) -> Vec<u64> {

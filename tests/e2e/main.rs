@@ -42,6 +42,8 @@ mod first_run;
 mod heartbeat;
 mod hostile;
 mod presence;
+mod relay;
+mod requests;
 mod rooms;
 mod slow_consumer;
 mod support;

@@ -9,6 +9,7 @@ on_both_drivers!(
     probes,
     metrics_in_three_formats,
     stats,
+    traffic_and_quality,
     paths_and_methods,
     keep_alive,
     pipelining,
@@ -55,7 +56,7 @@ fn probes(driver: Driver) {
 }
 
 /// Every family of the operator's documentation that has a source by now.
-const FAMILIES: [&str; 27] = [
+const FAMILIES: [&str; 28] = [
     "websocket_active_connections",
     "websocket_connections_total",
     "websocket_disconnections_total",
@@ -75,6 +76,7 @@ const FAMILIES: [&str; 27] = [
     "websocket_mailbox_depth",
     "websocket_mailbox_full_total",
     "websocket_connection_rtt_ms",
+    "websocket_connection_quality",
     "websocket_memory_usage_bytes",
     "websocket_uptime_seconds",
     "websocket_build_info",
@@ -177,6 +179,42 @@ fn stats(driver: Driver) {
     assert_eq!(stats["rooms"]["subscriptions"], 2, "{stats}");
     assert_eq!(stats["rooms"]["largest"][0]["room"], "lobby", "{stats}");
     assert_eq!(stats["topTalkers"].as_array().map(Vec::len), Some(2), "{stats}");
+}
+
+fn traffic_and_quality(driver: Driver) {
+    let gateway = Start::on(driver).set("heartbeat.interval_ms", 100).shards(2).start();
+    let mut ada = gateway.socket("ada", "acme");
+    let _bob = gateway.socket("bob", "globex");
+    ada.join("lobby");
+    ada.send(r#"{"type":"nothing"}"#);
+    ada.expect("system:error");
+
+    for path in ["/api/metrics/websocket", "/api/v1/connections/health", "/printing/desktop-health"] {
+        gateway.get(path).is_error(401, "unauthenticated");
+        gateway.get_as(&token::token("ada", "acme"), path).is_error(403, "forbidden");
+    }
+    let traffic = gateway.get_as(&token::admin(), "/api/metrics/websocket").json();
+    let expected = serde_json::json!({"total": 2, "per_tenant": {"acme": 1, "globex": 1}});
+    assert_eq!(traffic["connections"], expected, "{traffic}");
+    assert_eq!(traffic["messages"]["received"]["total_today"], 2, "{traffic}");
+    assert_eq!(traffic["errors"]["total_today"], 1, "{traffic}");
+    assert!(traffic["dropped"]["per_second"].is_number(), "{traffic}");
+
+    // The first pings leave within 100 ms; who reads answers them, and the answers are on this machine's loopback.
+    let page = until("a round trip", || {
+        ada.call(r#""type":"query:rooms""#);
+        let page = gateway.get_as(&token::admin(), "/api/v1/connections/health?user=ada").json();
+        page["clients"][0]["averageLatencyMs"].is_number().then_some(page)
+    });
+    assert_eq!(page["totalClients"], 1, "{page}");
+    let ada = &page["clients"][0];
+    assert_eq!((&ada["tenantId"], &ada["userId"]), (&"acme".into(), &"ada".into()), "{page}");
+    assert!(
+        ada["p95"].as_f64() > Some(0.0) && ada["connectedAt"].as_u64() > Some(1_700_000_000_000),
+        "{page}"
+    );
+    let none = gateway.get_as(&token::admin(), "/printing/desktop-health?tenant=initech").json();
+    assert_eq!((&none["totalClients"], &none["clients"]), (&0.into(), &serde_json::json!([])), "{none}");
 }
 
 fn paths_and_methods(driver: Driver) {

@@ -10,6 +10,11 @@ fn publish(bencher: Bencher<'_, '_>, members: usize) {
     measure_throughput(bencher, ItemsCount::new(members), engine::publish(members));
 }
 
+#[divan::bench(args = [10, 200, 1_000])]
+fn relay(bencher: Bencher<'_, '_>, members: usize) {
+    measure_throughput(bencher, ItemsCount::new(members), engine::relay(members));
+}
+
 #[divan::bench(args = [200, 1_000])]
 fn publish_16(bencher: Bencher<'_, '_>, members: usize) {
     measure_throughput(bencher, ItemsCount::new(16 * members), engine::publish_16(members));

@@ -8,12 +8,15 @@ use std::{borrow::Cow, fmt::Display, num::NonZeroU32};
 
 use bytes::Bytes;
 
-use super::scan::{self, Kind, Value};
+use super::{
+    requests,
+    scan::{self, Kind, Value},
+};
 use crate::{
-    base::{RoomRef, TenantName, Token, UserName},
+    base::{RequestId, RoomRef, TenantName, Token, UserName},
     model::{
-        Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, Join, Json, MessageId,
-        Send,
+        Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, Join, Json,
+        MessageId, Method, Request, Response, Send,
     },
 };
 
@@ -65,10 +68,15 @@ enum Field {
     Status,
     After,
     Limit,
+    To,
+    Method,
+    TimeoutMs,
+    CorrelationId,
+    Error,
 }
 
 impl Field {
-    const COUNT: usize = Self::Limit as usize + 1;
+    const COUNT: usize = Self::Error as usize + 1;
 
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -88,6 +96,11 @@ impl Field {
             "status" => Self::Status,
             "after" => Self::After,
             "limit" => Self::Limit,
+            "to" => Self::To,
+            "method" => Self::Method,
+            "timeoutMs" => Self::TimeoutMs,
+            "correlationId" => Self::CorrelationId,
+            "error" => Self::Error,
             _ => return None,
         })
     }
@@ -110,6 +123,11 @@ impl Field {
             Self::Status => "status",
             Self::After => "after",
             Self::Limit => "limit",
+            Self::To => "to",
+            Self::Method => "method",
+            Self::TimeoutMs => "timeoutMs",
+            Self::CorrelationId => "correlationId",
+            Self::Error => "error",
         }
     }
 
@@ -193,10 +211,13 @@ impl<'a> Fields<'a> {
             "presence:status" => self.presence_status()?,
             "presence:heartbeat" => Command::PresenceHeartbeat { status: self.availability()? },
             "query:presence" => self.query_presence()?,
+            "request" => Command::Request(Box::new(self.request()?)),
+            "response" => Command::Response(self.response()?),
             "authenticate" => Command::Authenticate(self.authenticate()?),
             _ => {
                 let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
-                               unsubscribe, query:rooms, presence:status, presence:heartbeat, query:presence";
+                               unsubscribe, query:rooms, presence:status, presence:heartbeat, query:presence, \
+                               request, response";
                 return Err(Fault::new(FaultCode::UnknownType, message));
             }
         })
@@ -245,7 +266,7 @@ impl<'a> Fields<'a> {
 
     fn send(&self) -> Result<Send<'a>, Fault> {
         let room = self.room(Field::Room)?;
-        let payload = self.get(Field::Payload).ok_or_else(|| Field::Payload.bad("expected a value"))?;
+        let payload = self.payload()?;
         let message_id =
             match self.optional_string(Field::MessageId)? {
                 Some(text) => Some(MessageId::parse(&text).ok_or_else(|| {
@@ -255,7 +276,46 @@ impl<'a> Fields<'a> {
             };
         let persistent = self.bool(Field::Persistent)?.unwrap_or(false);
         let echo = self.bool(Field::Echo)?.unwrap_or(false);
-        Ok(Send { room, payload: json(payload), persistent, message_id, echo })
+        Ok(Send { room, payload, persistent, message_id, echo })
+    }
+
+    fn request(&self) -> Result<Request, Fault> {
+        let to = self.get(Field::To).and_then(requests::target);
+        let method = self.string(Field::Method)?;
+        Ok(Request {
+            to: to.ok_or_else(|| {
+                Field::To.bad("expected {user} or {connection}, a name or a connection's id")
+            })?,
+            method: Method::parse(&method)
+                .ok_or_else(|| Field::Method.bad("expected 1 to 128 bytes without control characters"))?,
+            payload: self.payload()?,
+            timeout_ms: self.whole(Field::TimeoutMs)?,
+        })
+    }
+
+    fn response(&self) -> Result<Response, Fault> {
+        let request = RequestId::from_public(&self.string(Field::CorrelationId)?);
+        let answer = match (self.get(Field::Payload), self.get(Field::Error)) {
+            (Some(payload), None) => Answer::Payload(json(payload)),
+            (None, Some(error)) if requests::is_error(error) => Answer::Error(json(error)),
+            (None, Some(_)) => {
+                return Err(Field::Error.bad("expected {code, message}: strings, the code of 1 to 64 bytes"));
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(bad_request("expected either `payload` or `error`"));
+            }
+        };
+        Ok(Response { request, answer })
+    }
+
+    fn payload(&self) -> Result<Json, Fault> {
+        self.get(Field::Payload).map(json).ok_or_else(|| Field::Payload.bad("expected a value"))
+    }
+
+    fn whole(&self, field: Field) -> Result<Option<u64>, Fault> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        let whole = if value.kind == Kind::Number { value.raw.parse().ok() } else { None };
+        whole.map(Some).ok_or_else(|| field.bad("expected a whole number"))
     }
 
     fn room(&self, field: Field) -> Result<RoomRef<'a>, Fault> {

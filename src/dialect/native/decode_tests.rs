@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Refusal, decode, encode};
 use crate::{
-    base::{RoomKey, RoomName, RoomRef, TenantName, UserName},
+    base::{RoomKey, RoomName, RoomRef, SenderId, TenantName, UserName},
     model::{
         Authenticate, Availability, Call, Command, CorrelationId, Event, FaultCode, Join, Json, Message,
         MessageId, MessageName, Payload, Send,
@@ -330,6 +330,7 @@ proptest! {
                 room: RoomName::parse(&name).unwrap(),
             },
             from: UserName::parse(&name).unwrap(),
+            sender: SenderId::BACKEND,
             payload: Payload::Json(send.payload),
             timestamp: u64::MAX,
             offset: None,

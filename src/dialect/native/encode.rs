@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::text::{put_hex, put_hex_half, put_number, put_string};
 use crate::base::RoomName;
 use crate::model::{
-    Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload, PresenceChange,
-    PresenceInfo, Reply,
+    Answer, Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload,
+    PresenceChange, PresenceInfo, Reply, Requested,
 };
 
 /// Appends the event as one JSON object without space.
@@ -17,7 +17,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
             put(out, r#"{"type":"ack","id":"#);
             put(out, id.as_json());
             match result {
-                Ok(reply) => success(out, reply),
+                Ok(reply) => self::reply(out, reply),
                 Err(fault) => failure(out, fault),
             }
         }
@@ -36,6 +36,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         }
         Event::Message(message) => self::message(out, message),
         Event::Presence { room, change } => presence_change(out, room, change),
+        Event::Request { correlation_id, request } => self::request(out, correlation_id, request),
         Event::TokenExpiring { expires_in_ms } => {
             put(out, r#"{"type":"token:expiring","expiresIn":"#);
             put_number(out, *expires_in_ms);
@@ -62,7 +63,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
 /// The one that is written per publication: room for all of it at once.
 fn message(out: &mut Vec<u8>, message: &Message) {
     const AROUND: usize = 128;
-    let Message { id, key, from, payload, timestamp, offset } = message;
+    let Message { id, key, from, sender: _, payload, timestamp, offset } = message;
     let names = key.room.as_str().len() + from.as_str().len();
     out.reserve(AROUND + names + payload.len());
     put(out, r#"{"type":"room:message","id":"#);
@@ -78,7 +79,7 @@ fn message(out: &mut Vec<u8>, message: &Message) {
         }
         Payload::Opaque(bytes) => {
             put(out, r#","binary":""#);
-            put(out, &STANDARD.encode(bytes));
+            put_base64(out, bytes);
             out.push(b'"');
         }
     }
@@ -88,6 +89,13 @@ fn message(out: &mut Vec<u8>, message: &Message) {
         put(out, r#","offset":"#);
         put_number(out, offset.get());
     }
+}
+
+fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert!(written.is_ok_and(|written| start + written == out.len()), "four digits for three bytes");
 }
 
 fn put_name(out: &mut Vec<u8>, name: &MessageName) {
@@ -103,12 +111,14 @@ fn put_name(out: &mut Vec<u8>, name: &MessageName) {
     }
 }
 
-fn success(out: &mut Vec<u8>, reply: &Reply) {
-    put(out, r#","success":true"#);
+fn reply(out: &mut Vec<u8>, reply: &Reply) {
+    // It succeeded in asking; what was asked for may have failed.
+    let has_failed = matches!(reply, Reply::Answered(Answer::Error(_)));
+    put(out, if has_failed { r#","success":false"# } else { r#","success":true"# });
     match reply {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
         Reply::Joined(joined) => self::joined(out, joined),
-        Reply::Left | Reply::Noted => {}
+        Reply::Left | Reply::Noted | Reply::Responded => {}
         Reply::Sent { message_id, offset } => {
             put(out, r#","messageId":"#);
             put_name(out, message_id);
@@ -135,7 +145,31 @@ fn success(out: &mut Vec<u8>, reply: &Reply) {
                 put_string(out, next.as_str());
             }
         }
+        Reply::Answered(Answer::Payload(payload)) => {
+            put(out, r#","payload":"#);
+            put_json(out, payload);
+        }
+        Reply::Answered(Answer::Error(error)) => {
+            put(out, r#","error":"#);
+            put_json(out, error);
+        }
     }
+}
+
+fn request(out: &mut Vec<u8>, correlation_id: &str, request: &Requested) {
+    let Requested { from, method, payload, deadline } = request;
+    put(out, r#"{"type":"request","correlationId":"#);
+    put_string(out, correlation_id);
+    if let Some(from) = from {
+        put(out, r#","from":"#);
+        put_string(out, from.as_str());
+    }
+    put(out, r#","method":"#);
+    put_string(out, method.as_str());
+    put(out, r#","payload":"#);
+    put_json(out, payload);
+    put(out, r#","deadline":"#);
+    put_number(out, *deadline);
 }
 
 fn presence_change(out: &mut Vec<u8>, room: &RoomName, change: &PresenceChange) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::encode;
 use crate::{
-    base::{RoomId, RoomKey, RoomName, TenantName, UserName},
+    base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
         Authenticated, Availability, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json,
         Message, MessageId, MessageName, Payload, PresenceChange, PresenceInfo, PresencePage, Reply,
@@ -90,6 +90,7 @@ fn every_event() {
                 id: name("m\"1"),
                 key: key("lobby"),
                 from: user("ada \"the first\""),
+                sender: SenderId::BACKEND,
                 payload: Payload::Json(json("[1,  \"\\u00e9\"]")),
                 timestamp: 1_795_000_000_123,
                 offset: None,
@@ -101,6 +102,7 @@ fn every_event() {
                 id: MessageName::Numbered { epoch: 0x00ab_cdef_0123_4567, number: 12 },
                 key: key("lobby"),
                 from: user("ada"),
+                sender: SenderId::BACKEND,
                 payload: Payload::Opaque(Bytes::from_static(&[0, 255, 1, 254])),
                 timestamp: 7,
                 offset: NonZeroU64::new(3),
@@ -188,12 +190,14 @@ fn every_fault_has_its_code_and_status() {
         (FaultCode::Unauthenticated, "unauthenticated", 401),
         (FaultCode::Forbidden, "forbidden", 403),
         (FaultCode::NotFound, "not_found", 404),
+        (FaultCode::NoTarget, "no_target", 404),
         (FaultCode::Conflict, "conflict", 409),
         (FaultCode::TooLarge, "too_large", 413),
         (FaultCode::RateLimited, "rate_limited", 429),
         (FaultCode::BadRequest, "bad_request", 400),
         (FaultCode::UnknownType, "unknown_type", 400),
         (FaultCode::Unavailable, "unavailable", 503),
+        (FaultCode::Timeout, "timeout", 504),
         (FaultCode::Internal, "internal", 500),
     ];
     for (code, text, status) in rows {

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod requests;
 mod scan;
 mod text;
 
@@ -13,6 +14,8 @@ mod text;
 mod decode_tests;
 #[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod requests_tests;
 #[cfg(test)]
 mod scan_tests;
 

@@ -376,6 +376,8 @@ impl Node {
             assert!(engine.home.is_empty(), "{shard:?}: {:?}", engine.home);
             assert_eq!(engine.roster.sizes().count(), 0, "{shard:?}");
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
+            assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
+            assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");

@@ -58,6 +58,10 @@ pub(super) fn ask(node: &mut Node, id: ConnId, request: &[u8]) -> Answer {
     answers.remove(0)
 }
 
+/// What only those with the ability `ringway:admin` see.
+const ADMIN_PAGES: &[&str] =
+    &["/stats", "/api/metrics/websocket", "/api/v1/connections/health", "/printing/desktop-health"];
+
 #[test]
 fn every_route_and_alias() {
     let admin = bearer(&admin_token());
@@ -67,8 +71,8 @@ fn every_route_and_alias() {
         (&["/health/live", "/live", "/livez"], "", 200, "application/json"),
         (&["/metrics"], "", 200, "text/plain; version=0.0.4; charset=utf-8"),
         (&["/metrics"], "Accept: application/json\r\n", 200, "application/json"),
-        (&["/stats"], "", 401, "application/json"),
-        (&["/stats"], &admin, 200, "application/json"),
+        (ADMIN_PAGES, "", 401, "application/json"),
+        (ADMIN_PAGES, &admin, 200, "application/json"),
         (&["/ws", "/echo"], "", 426, "application/json"),
     ];
     for shards in [1, 4] {

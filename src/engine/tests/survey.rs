@@ -7,7 +7,7 @@ use super::{
     harness::{Node, Side, admin_token},
     http::{answers, ask, bearer, request},
 };
-use crate::engine::{Ask, Input, NodeFacts, Parcel, ShardFacts};
+use crate::engine::{Ask, Input, NodeFacts, Parcel, ShardFacts, Want};
 
 fn facts(shards: usize) -> NodeFacts {
     NodeFacts {
@@ -173,8 +173,7 @@ fn stats_name_tenants_rooms_and_talkers() {
     assert_eq!(
         stats["connections"],
         json!({
-            "total": 4, "byTenant": {"acme": 2, "other": 1}, "byProtocol": {"json": 3, "echo": 0, "http": 1},
-            "byShard": [2, 1, 1],
+            "total": 4, "byTenant": {"acme": 2, "other": 1}, "byProtocol": {"json": 3, "relay": 0, "echo": 0, "http": 1}, "byShard": [2, 1, 1],
         })
     );
     assert_eq!(
@@ -197,14 +196,15 @@ fn stats_name_tenants_rooms_and_talkers() {
 /// Probes and scrapes come often, and naming rooms and talkers means looking at every one of them.
 #[test]
 fn only_stats_makes_the_shards_look_for_the_top() {
-    for (path, wanted) in [("/health", false), ("/metrics", false), ("/stats", true)] {
+    for (path, wanted) in
+        [("/health", false), ("/metrics", false), ("/api/metrics/websocket", false), ("/stats", true)]
+    {
         let mut node = Node::new(2);
         node.deaf = vec![1];
         let id = node.accept(0);
         node.receive(id, &request(path, &bearer(&admin_token())));
         let asks = &node.lanes[&(0, 1, false)];
-        let is_asked =
-            |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { top, .. }) if *top == wanted);
+        let is_asked = |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { want, .. }) if matches!(want, Want::Top) == wanted);
         assert!(asks.len() == 1 && is_asked(&asks[0]), "{path}: {asks:?}");
     }
 }

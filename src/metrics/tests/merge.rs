@@ -8,8 +8,8 @@ use super::strict_parser::{Dialect, Samples, parse};
 use crate::{
     base::{ShardId, TenantName},
     metrics::{
-        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, Received, Reject, Sent,
-        ShardMetrics, Status, active::TENANTS_MAX, merge,
+        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, RateLimit,
+        Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
     },
 };
 
@@ -43,14 +43,20 @@ fn shard(number: u16) -> ShardMetrics {
     it.message_latency.observe_us(400 * n);
     it.rooms = 2 * n;
     it.room_subscriptions = 4 * n;
+    it.pending_requests = 6 * n;
+    it.request_timeouts = n;
+    it.request_duration.observe_us(3_000 * n);
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
+    it.rate_limited.add(RateLimit::RoomCreates, n);
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
     it.loop_lag.observe_us(60 * n);
     it.mailbox_depth = 8 * n;
     it.mailbox_full = n;
     it.rtt.observe_us(20_000_000);
+    it.quality.add(QualityClass::Excellent, 2 * n);
+    it.quality.inc(QualityClass::Poor);
     it
 }
 
