@@ -57,6 +57,9 @@ count! { auth,
 
 count! { hub,
     publish_in_500_rooms: shards_2();
+    publish_persistent_in_500_rooms: shards_2();
+    publish_named_in_500_rooms: shards_2();
+    missed: messages_100(100);
     join_and_vacate: shards_1();
 }
 
@@ -70,6 +73,7 @@ count! { engine,
     relay: members_10(10), members_1000(1_000);
     echo: bytes_128(128);
     reconnect: hs256();
+    recover: messages_100(100);
     fan_out: members_1000(1_000);
 }
 

@@ -148,6 +148,24 @@ pub fn reconnect() -> Work {
     })
 }
 
+/// A member that joins its room again, and gets the `count` messages that it says it has missed.
+pub fn recover(count: usize) -> Work {
+    let mut shard = Shard::new();
+    let sender = shard.member();
+    let send = native::send(SEND_BYTES).replacen('{', r#"{"persistent":true,"#, 1);
+    shard.receive(sender, &mut masked(Opcode::Text, send.as_bytes()).repeat(count));
+    shard.turn();
+    let epoch = shard.epoch(sender);
+    let join = format!(r#"{{"type":"room:join","room":"lobby","since":{{"offset":0,"epoch":"{epoch}"}}}}"#);
+    let wire = masked(Opcode::Text, join.as_bytes());
+    let mut read = wire.clone();
+    ready(move || {
+        read.copy_from_slice(black_box(&wire));
+        shard.receive(sender, &mut read);
+        assert!(shard.turn().bytes > count * SEND_BYTES / 2);
+    })
+}
+
 /// An engine, and a shell without a machine.
 struct Shard {
     engine: Engine,
@@ -247,6 +265,20 @@ impl Shard {
             let is_work = matches!(output, Output::Parcel { .. } | Output::Close { .. });
             assert!(!is_work, "nobody is on another shard, and nobody is closed");
         }
+    }
+
+    /// The epoch of the room of [`native::send`], as a member that joins it again is told.
+    fn epoch(&mut self, member: ConnId) -> String {
+        self.receive(member, &mut masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby"}"#));
+        let mut heard = Vec::new();
+        self.engine.take_writes(self.now, |_, slices: &[IoSlice<'_>]| {
+            slices.iter().for_each(|slice| heard.extend_from_slice(slice));
+            Wrote::Bytes(slices.iter().map(|slice| slice.len()).sum())
+        });
+        self.engine.written(self.now);
+        let heard = String::from_utf8_lossy(&heard);
+        let (_, epoch) = heard.split_once(r#""epoch":""#).expect("the ack says it");
+        epoch[..16].to_owned()
     }
 
     fn pass_1_ms(&mut self) {

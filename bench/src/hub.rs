@@ -1,46 +1,90 @@
-//! A home shard: the order of a room's publications, and who is in it.
+//! A home shard: the order of a room's publications, what is kept of them, and who is there.
 
 use std::{
     hint::black_box,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use ringway::{
-    base::{ConnId, HashSeed, Now, RoomKey, RoomName, ShardId, TenantName, UserName},
-    hub::{Home, HomeLimits, Joiner},
-    model::Availability,
+    base::{ConnId, HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
+    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
+    model::{Availability, MessageId, Payload, Position},
 };
 
-use crate::{Work, ready};
+use crate::{Work, native, ready};
 
 const ROOMS: usize = 500;
 const USERS: u32 = 10_000;
 const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
+/// What a room of these benchmarks keeps: so little that every publication also gives one up.
+const KEPT: u32 = 4;
 
 /// One publication in each of 500 rooms, in which two shards have members.
 pub fn publish_in_500_rooms() -> Work {
-    let mut home = home();
+    publications(false, false)
+}
+
+/// The same, kept, and each in the place of another.
+pub fn publish_persistent_in_500_rooms() -> Work {
+    publications(true, false)
+}
+
+/// The same, each also a repeat's first.
+pub fn publish_named_in_500_rooms() -> Work {
+    publications(true, true)
+}
+
+fn publications(persistent: bool, is_named: bool) -> Work {
+    let mut home = home(KEPT);
+    let (from, payload) = sender();
     let keys: Vec<RoomKey> = (0..ROOMS).map(key).collect();
     for key in &keys {
         join(&mut home, key, joiner(0, 0, false));
         join(&mut home, key, joiner(1, 1, false));
     }
+    let mut number = 0_u32;
     ready(move || {
         for key in &keys {
-            let publication = home.publish(black_box(key), NOW).expect("somebody is there");
-            black_box((publication.number, publication.interests));
+            number += 1;
+            // As long in every run.
+            let message_id = is_named.then(|| MessageId::parse(&format!("{number:016}"))).flatten();
+            let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
+            let draft = Draft { key, from, sender: SenderId::BACKEND, payload, message_id, persistent };
+            let published = home.publish(black_box(draft), NOW);
+            let is_accepted =
+                matches!(&published, Ok(Published::Accepted { interests, .. }) if interests.len() == 2);
+            assert!(is_accepted, "somebody is there, and it is new");
+            black_box(&published);
         }
+    })
+}
+
+/// What a member that comes back has missed: the last `count` messages of its room.
+pub fn missed(count: u32) -> Work {
+    let mut home = home(count);
+    let (from, payload) = sender();
+    let key = key(0);
+    let epoch = join(&mut home, &key, joiner(0, 0, false)).position.epoch;
+    for _ in 0..count {
+        let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
+        let draft =
+            Draft { key, from, sender: SenderId::BACKEND, payload, message_id: None, persistent: true };
+        assert!(home.publish(draft, NOW).is_ok(), "the room keeps messages");
+    }
+    ready(move || {
+        let missed = home.missed(black_box(&key), Position { offset: 0, epoch }, NOW);
+        assert_eq!(missed.map(|missed| missed.len()), Some(count as usize));
     })
 }
 
 /// A room's first member comes and goes, among 500 other rooms.
 pub fn join_and_vacate() -> Work {
-    let mut home = home();
+    let mut home = home(KEPT);
     (0..ROOMS).for_each(|room| {
         join(&mut home, &key(room), joiner(0, 0, false));
     });
-    let key = key(ROOMS);
-    let only = joiner(0, 0, true);
+    let (key, only) = (key(ROOMS), joiner(0, 0, true));
     ready(move || {
         join(&mut home, black_box(&key), only.clone());
         black_box(home.leave(&key, only.conn, &only.user, NOW));
@@ -49,7 +93,7 @@ pub fn join_and_vacate() -> Work {
 
 /// One of the 10,000 users of a room goes and comes back, and the others are to be told.
 pub fn come_back_among_10k() -> Work {
-    let mut home = home();
+    let mut home = home(KEPT);
     let key = key(0);
     let joiners: Vec<Joiner> = (0..USERS).map(|user| joiner(0, user, true)).collect();
     for joiner in &joiners {
@@ -63,9 +107,25 @@ pub fn come_back_among_10k() -> Work {
     })
 }
 
-fn key(room: usize) -> RoomKey {
-    let room = RoomName::parse(&format!("room-{room}")).expect("short and plain");
-    RoomKey { tenant: TenantName::default_tenant(), room }
+fn home(messages: u32) -> Home {
+    let keep = Keep { messages, seconds: 3600 };
+    let history = HistoryConfig {
+        keep,
+        rooms: Vec::new(),
+        repeats: keep,
+        bytes_max: 1 << 30,
+        page_messages_max: 1000,
+        page_bytes_max: 1 << 20,
+    };
+    // Without limits, as outside production.
+    let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 3_600_000 };
+    Home::new(limits, HashSeed::new(1), 7, Arc::new(history))
+}
+
+fn join(home: &mut Home, key: &RoomKey, joiner: Joiner) -> Joining {
+    let (joining, announcement) = home.join(key, joiner, NOW).expect("creating rooms is not limited");
+    black_box(announcement);
+    joining
 }
 
 fn joiner(shard: u16, user: u32, listens: bool) -> Joiner {
@@ -75,15 +135,18 @@ fn joiner(shard: u16, user: u32, listens: bool) -> Joiner {
         status: Availability::Online,
         metadata: None,
         listens,
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
+        peer: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
         is_relay: false,
     }
 }
 
-fn home() -> Home {
-    Home::new(HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 0 }, HashSeed::new(1), 7)
+/// Who publishes, and 128 bytes of what.
+fn sender() -> (UserName, Payload) {
+    let message = native::message(128);
+    (message.from, message.payload)
 }
 
-fn join(home: &mut Home, key: &RoomKey, joiner: Joiner) {
-    black_box(home.join(key, joiner, NOW)).expect("no limit of new rooms");
+fn key(room: usize) -> RoomKey {
+    let room = RoomName::parse(&format!("room-{room}")).expect("short and plain");
+    RoomKey { tenant: TenantName::default_tenant(), room }
 }

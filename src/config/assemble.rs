@@ -10,7 +10,7 @@ use crate::{
     conn::QualityLimits,
     engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
     http,
-    hub::PendingLimits,
+    hub::{HistoryConfig, Keep, PendingLimits},
     shell::driver::Driver,
     ws,
 };
@@ -135,6 +135,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
             metadata_bytes_max: settings.presence.metadata_bytes_max,
         },
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
+        history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
 }
 
@@ -154,6 +155,25 @@ fn none_if_zero(limit: u32) -> usize {
 
 fn connections_max(configured: u32, fds_max: u64) -> usize {
     if configured > 0 { configured as usize } else { (fds_max * FDS_PERCENT / 100) as usize }
+}
+
+/// A node's memory, shared out to its shards. Whoever asks for the past gets no more at a time than half of what may wait
+/// for it.
+fn history(history: &settings::History, outbox_bytes: usize, shards: u16) -> HistoryConfig {
+    let messages = |own: Option<u32>| if history.enabled { own.unwrap_or(history.messages) } else { 0 };
+    let keep = |own: Option<u32>, ttl_s: Option<u32>| Keep {
+        messages: messages(own),
+        seconds: ttl_s.unwrap_or(history.ttl_s),
+    };
+    let rooms = history.rooms.iter().map(|room| (room.pattern.clone(), keep(room.messages, room.ttl_s)));
+    HistoryConfig {
+        keep: keep(None, None),
+        rooms: rooms.collect(),
+        repeats: Keep { messages: history.repeat_messages, seconds: history.repeat_s },
+        bytes_max: history.memory_bytes / u64::from(shards.max(1)),
+        page_messages_max: history.page_messages,
+        page_bytes_max: outbox_bytes / 2,
+    }
 }
 
 /// The node's bound, shared out to its shards.

@@ -80,6 +80,15 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         );
         refuse("requests.timeout_max_ms", Some(requests.timeout_max_ms.to_string()), reason);
     }
+    let needed = u64::from(settings.server.shards.max(1)) * (limits.message_bytes as u64 + 4096);
+    if settings.history.memory_bytes < needed {
+        let reason = format!(
+            "must be at least {needed}: limits.message_bytes ({}) and a little more for each shard, else the largest \
+             message cannot be kept",
+            limits.message_bytes
+        );
+        refuse("history.memory_bytes", Some(settings.history.memory_bytes.to_string()), reason);
+    }
     let drain = &settings.drain;
     if drain.announce_s >= drain.timeout_s {
         let reason = format!("must be less than drain.timeout_s ({} s), which includes it", drain.timeout_s);

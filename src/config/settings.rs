@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     auth::Algorithm,
+    base::RoomPattern,
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -29,6 +30,7 @@ pub struct Settings {
     pub relay: Relay,
     pub channels: Channels,
     pub presence: Presence,
+    pub history: History,
     pub token: Token,
     pub drain: Drain,
 }
@@ -181,6 +183,32 @@ pub struct Presence {
     pub metadata_bytes_max: usize,
 }
 
+/// What rooms keep of their persistent messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct History {
+    pub enabled: bool,
+    /// How many a room keeps; 0: none.
+    pub messages: u32,
+    pub ttl_s: u32,
+    /// Rooms that keep more or less; the first pattern that matches counts.
+    pub rooms: Vec<RoomHistory>,
+    /// Of the whole node.
+    pub memory_bytes: u64,
+    /// How many messages `room:history` answers at most.
+    pub page_messages: u32,
+    /// How many messages a room knows again by their `messageId`; 0: none.
+    pub repeat_messages: u32,
+    pub repeat_s: u32,
+}
+
+/// What the rooms of a pattern keep, where it differs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomHistory {
+    pub pattern: RoomPattern,
+    pub messages: Option<u32>,
+    pub ttl_s: Option<u32>,
+}
+
 /// Tokens of open connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
@@ -273,7 +301,17 @@ impl Settings {
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             relay: Relay { room_ttl_s: 3600 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
-            presence: Presence { enabled: true, page_max: 1000, metadata_bytes_max: 1024 },
+            presence: Presence { enabled: true, page_max: 500, metadata_bytes_max: 1024 },
+            history: History {
+                enabled: true,
+                messages: 100,
+                ttl_s: 3600,
+                rooms: Vec::new(),
+                memory_bytes: 256 * 1024 * 1024,
+                page_messages: 1000,
+                repeat_messages: 1000,
+                repeat_s: 120,
+            },
             token: Token { expiring_notice_s: 60 },
             drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },
         }

@@ -4,6 +4,7 @@
 
 use super::{
     kind::{Address, Choice, Kind, MaybeSecret, MaybeText, Number, OnOff, Text, Texts},
+    kind_history::{MESSAGES, RoomHistories, TTL_S},
     kind_keys::Keys,
     settings::SECRET_ALGORITHMS,
 };
@@ -47,6 +48,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("relay", "The binary protocol for opaque bytes (`ringway.relay.v1`)."),
     ("channels", "Short names for rooms."),
     ("presence", "Who is in a room, and how. What a room tells its members is paced by their number."),
+    (
+        "history",
+        "What rooms keep of messages that are sent with `persistent`, in memory, for clients that come back.",
+    ),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
     ("drain", "How it leaves on SIGTERM: not ready first, then closing with 1012 at a pace."),
 ];
@@ -348,14 +353,60 @@ pub(super) static SETTINGS: &[Setting] = &[
     ),
     setting(
         "presence.page_max",
-        &Number { unit: "", range: 1..=100_000, at: |s| &mut s.presence.page_max },
+        &Number { unit: "", range: 1..=10_000, at: |s| &mut s.presence.page_max },
         "How many users one answer to `query:presence` may name; without a limit of its own it gets 100. An answer of \
-         over 64 KiB of names and metadata ends early, and says where the next begins.",
+         over about 64 KiB ends early. Each says where the next begins.",
     ),
     setting(
         "presence.metadata_bytes_max",
         &Number { unit: "bytes", range: 0..=64 << 10, at: |s| &mut s.presence.metadata_bytes_max },
         "The largest `metadata` of `room:join` and `presence:status`. It is kept for as long as the user is there.",
+    ),
+    setting(
+        "history.enabled",
+        &OnOff(|s| &mut s.history.enabled),
+        "Whether anything is kept. Without history, `persistent` is refused.",
+    )
+    .plain(&["PERSISTENCE_ENABLED"]),
+    setting(
+        "history.messages",
+        &Number { unit: "", range: MESSAGES, at: |s| &mut s.history.messages },
+        "How many messages a room keeps. 0 is none.",
+    ),
+    setting(
+        "history.ttl_s",
+        &Number { unit: "seconds", range: TTL_S, at: |s| &mut s.history.ttl_s },
+        "For how long it keeps them. A room that nobody is in lasts as long as its last message.",
+    )
+    .plain(&["PERSISTENCE_TTL"]),
+    setting(
+        "history.rooms",
+        &RoomHistories(|s| &mut s.history.rooms),
+        "Rooms that keep more, or less; the first pattern that matches counts. `*` is any text without `.`, `:` and `/`, \
+         `**` any text.",
+    )
+    .example("[{ pattern = \"orders.**\", messages = 1000, ttl_s = 86400 }]"),
+    setting(
+        "history.memory_bytes",
+        &Number { unit: "bytes", range: 1 << 20..=1 << 40, at: |s| &mut s.history.memory_bytes },
+        "What all rooms together may keep, shared out to the shards. Beyond it the room goes first that was used longest \
+         ago and has no members, then the oldest messages of others.",
+    ),
+    setting(
+        "history.page_messages",
+        &Number { unit: "", range: 1..=10_000, at: |s| &mut s.history.page_messages },
+        "How many messages `room:history` answers at most. Half of limits.outbox_bytes bounds it, too.",
+    ),
+    setting(
+        "history.repeat_messages",
+        &Number { unit: "", range: 0..=100_000, at: |s| &mut s.history.repeat_messages },
+        "How many messages a room knows again by their `messageId`: one that is sent again is acked again and not \
+         delivered again. 0 is none.",
+    ),
+    setting(
+        "history.repeat_s",
+        &Number { unit: "seconds", range: 1..=86_400, at: |s| &mut s.history.repeat_s },
+        "For how long it knows them.",
     ),
     setting(
         "token.expiring_notice_s",

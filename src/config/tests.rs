@@ -296,6 +296,14 @@ fn rules_say_why() {
             "flag --set: requests.timeout_max_ms = 1000: must be at least requests.timeout_ms (15000 ms)",
         ),
         (
+            &[
+                ("history.memory_bytes", "1048576"),
+                ("limits.message_bytes", "1048576"),
+                ("limits.outbox_bytes", "1048576"),
+            ],
+            "flag --set: history.memory_bytes = 1048576: must be at least 1052672: limits.message_bytes (1048576)",
+        ),
+        (
             &[("drain.announce_s", "30")],
             "flag --set: drain.announce_s = 30: must be less than drain.timeout_s (30 s)",
         ),
@@ -308,6 +316,45 @@ fn rules_say_why() {
     let both =
         World { set: &[("auth.jwt_secret", "a"), ("drain.timeout_s", "0")], ..World::default() }.errors();
     assert_eq!(both.len(), 2, "{both:?}");
+}
+
+#[test]
+fn rooms_with_a_history_of_their_own() {
+    let files = [(
+        "ringway.toml",
+        "[history]\nmessages = 5\n\n[[history.rooms]]\npattern = \"orders.**\"\nmessages = 1000\n\n\
+         [[history.rooms]]\npattern = \"*\"\nttl_s = 7\nmessages = 0\n",
+    )];
+    let environment = [("PERSISTENCE_TTL", "60"), ("PERSISTENCE_ENABLED", "true")];
+    let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
+    let history = &loaded.settings.history;
+    let rooms: Vec<_> =
+        history.rooms.iter().map(|room| (room.pattern.as_str(), room.messages, room.ttl_s)).collect();
+    assert_eq!(rooms, [("orders.**", Some(1000), None), ("*", Some(0), Some(7))]);
+    assert_eq!((history.enabled, history.messages, history.ttl_s), (true, 5, 60));
+    let shown = "rooms = [{ pattern = \"orders.**\", messages = 1000 }, { pattern = \"*\", messages = 0, ttl_s = 7 }]";
+    assert!(effective(&loaded).contains(shown), "{}", effective(&loaded));
+
+    let errors = file_errors(
+        "[history]
+rooms = [
+    { messages = 1 },
+    { pattern = \"a***\", messages = 10001, ttl_s = 0 },
+    { pattern = \"a\", size = 1 },
+    \"a\",
+]
+",
+    );
+    let expected = [
+        "ringway.toml:3: history.rooms[0].pattern: is missing",
+        "ringway.toml:4: history.rooms[1].messages = 10001: must be a whole number from 0 to 10000",
+        "ringway.toml:4: history.rooms[1].pattern = \"a***\": must be a pattern of room names, like `orders.*` or \
+         `orders.**`",
+        "ringway.toml:4: history.rooms[1].ttl_s = 0: must be a whole number from 1 to 2592000",
+        "ringway.toml:5: history.rooms[2].size: is no setting",
+        "ringway.toml:6: history.rooms[3] = \"a\": must be a table `{ pattern, messages, ttl_s }`",
+    ];
+    assert_eq!(errors, expected);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None, presence: true };
+                let join = Join { room: RoomRef::of(&room), metadata: None, presence: true, since: None };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
@@ -43,6 +43,7 @@ impl Engine {
             Command::QueryPresence { room, after, limit } => {
                 self.query_presence(id, call.id.clone(), &room, after, limit)
             }
+            Command::History(history) => self.ask_history(id, call.id.clone(), &history),
             Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
             Command::Response(response) => self.client_response(id, call.id.clone(), response),
         };
@@ -72,7 +73,8 @@ impl Engine {
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        self.ask_home(&key.clone(), Ask::Join { key, joiner: Box::new(joiner), call });
+        let (joiner, since) = (Box::new(joiner), join.since);
+        self.ask_home(&key.clone(), Ask::Join { key, joiner, call, since });
         Ok(())
     }
 
@@ -95,10 +97,6 @@ impl Engine {
         now: Now,
     ) -> Result<(), Fault> {
         let from = self.session(id)?.user.clone();
-        if send.persistent {
-            let text = "this gateway keeps no history: send without `persistent`";
-            return Err(Fault::new(FaultCode::Unavailable, text));
-        }
         let key = self
             .roster
             .find(id, send.room.as_str())
@@ -110,6 +108,7 @@ impl Engine {
             from,
             payload: Payload::Json(send.payload),
             message_id: send.message_id,
+            persistent: send.persistent,
             echo: send.echo,
             received_us: now.mono_us,
         };
@@ -171,6 +170,7 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::PresenceStatus { .. } => Received::PresenceStatus,
         Command::PresenceHeartbeat { .. } => Received::PresenceHeartbeat,
         Command::QueryPresence { .. } => Received::QueryPresence,
+        Command::History(_) => Received::RoomHistory,
         Command::Request(_) => Received::Request,
         Command::Response(_) => Received::Response,
     }

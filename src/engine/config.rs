@@ -7,7 +7,7 @@ use crate::{
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
-    hub::PendingLimits,
+    hub::{HistoryConfig, PendingLimits},
     ws,
 };
 
@@ -55,6 +55,8 @@ pub struct Config {
     pub drain: DrainConfig,
     pub presence: PresenceConfig,
     pub channels: Arc<ChannelTemplates>,
+    /// What one shard's rooms keep.
+    pub history: Arc<HistoryConfig>,
 }
 
 impl Config {
@@ -108,6 +110,7 @@ impl Config {
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
             channels: Arc::new(ChannelTemplates::default()),
+            history: Arc::new(HistoryConfig::for_tests()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod config;
 mod dev;
 mod drain;
 mod fan_out;
+mod history;
 mod http;
 mod output;
 mod parcel;
@@ -35,11 +36,11 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
-pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Sought, Tell};
+pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -131,7 +132,7 @@ impl Engine {
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
             inflater: Inflater::new(),
-            home: Home::new(limits, hash, prng.next_u64()),
+            home: Home::new(limits, hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
             directory: Directory::new(hash),
             timers: timers::wheel(),

@@ -13,7 +13,8 @@ use crate::{
     base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::{Joiner, Showing},
     model::{
-        Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, PresenceChange, Reply, Requested,
+        Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, PresenceChange, Reply,
+        Requested,
     },
 };
 
@@ -61,6 +62,8 @@ pub enum Ask {
         key: RoomKey,
         joiner: Box<Joiner>,
         call: Option<CorrelationId>,
+        /// What the client has of the room.
+        since: Option<Position>,
     },
     Leave {
         key: RoomKey,
@@ -89,6 +92,13 @@ pub enum Ask {
         limit: usize,
     },
     Publish(Box<Publish>),
+    /// Messages that the room keeps: the first behind `since`, or the last ones.
+    History {
+        key: RoomKey,
+        caller: Caller,
+        since: Option<Position>,
+        limit: Option<u32>,
+    },
     /// Whom a request can be put to.
     Locate {
         request: RequestId,
@@ -133,6 +143,8 @@ pub struct Publish {
     pub from: UserName,
     pub payload: Payload,
     pub message_id: Option<MessageId>,
+    /// To be kept in the room's history.
+    pub persistent: bool,
     pub echo: bool,
     /// When its frame was received: monotonic microseconds.
     pub received_us: u64,
@@ -159,6 +171,17 @@ pub struct Letter {
     pub request: Requested,
 }
 
+/// What a join brings of what the client has missed.
+#[derive(Debug)]
+pub enum Recovery {
+    /// It did not ask.
+    NotAsked,
+    /// All of it, in order.
+    Missed(Vec<Arc<Message>>),
+    /// That it would be all cannot be shown.
+    Impossible,
+}
+
 /// From a room's home shard, in the room's order.
 #[derive(Debug)]
 pub enum Tell {
@@ -167,8 +190,8 @@ pub enum Tell {
         conn: ConnId,
         call: Option<CorrelationId>,
         metadata: Option<Json>,
-        epoch: u64,
-        offset: u64,
+        position: Position,
+        recovery: Recovery,
     },
     /// The join came to nothing.
     Refused {

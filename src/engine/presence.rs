@@ -3,7 +3,7 @@
 //! A connection has one status, which it takes into every room that it joins; metadata is said per room, or to all the
 //! rooms of the moment. The homes keep both, and decide what is told when.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use super::{Ask, Caller, Engine, Parcel, Tell, writes::sent_type};
 use crate::{
@@ -66,7 +66,7 @@ impl Engine {
         call: Option<CorrelationId>,
         room: &RoomRef<'_>,
         after: Option<UserName>,
-        limit: Option<NonZeroU32>,
+        limit: Option<u32>,
     ) -> Result<(), Fault> {
         self.session(id)?;
         self.presence_is_on()?;
@@ -76,7 +76,7 @@ impl Engine {
             })?;
         let caller = Caller::Client { conn: id, call };
         if caller.wants_success() {
-            let limit = limit.map_or(PAGE, |limit| limit.get() as usize).min(self.config.presence.page_max);
+            let limit = limit.map_or(PAGE, |limit| limit as usize).min(self.config.presence.page_max);
             self.ask_home(&key.clone(), Ask::Presence { key, caller, after, limit });
         }
         Ok(())

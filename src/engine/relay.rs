@@ -51,6 +51,7 @@ impl Engine {
             from,
             payload,
             message_id: None,
+            persistent: false,
             echo: false,
             received_us: now.mono_us,
         };

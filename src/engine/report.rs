@@ -66,7 +66,12 @@ impl Engine {
     /// Counts what is there now; the counters of what has happened are kept as it happens.
     pub(super) fn report(&mut self, want: &Want, now: Now) -> Report {
         self.count_connections();
-        self.metrics.rooms = self.home.len() as u64;
+        self.metrics.rooms = self.home.occupied() as u64;
+        let history = self.home.history_counts();
+        self.metrics.history_messages = history.messages;
+        self.metrics.history_bytes = history.bytes;
+        self.metrics.history_evicted = history.evicted;
+        self.metrics.history_repeated = history.repeated;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();

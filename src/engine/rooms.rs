@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, parcel::home_of};
+use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, history::not_kept_fault, parcel::home_of};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
-    hub::{Gone, Joining},
-    model::{Event, Fault, FaultCode, Joined, Message, MessageName, Reply},
+    hub::{Draft, Gone, Joining, Published},
+    model::{Event, Fault, Joined, MessageName, Reply},
 };
 
 impl Engine {
@@ -35,12 +35,12 @@ impl Engine {
     /// As a home shard.
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { key, joiner, call } => {
+            Ask::Join { key, joiner, call, since } => {
                 let (conn, metadata) = (joiner.conn, joiner.metadata.clone());
                 let (tell, announcement) = match self.home.join(&key, *joiner, now) {
-                    Ok((Joining { epoch, offset }, announcement)) => {
-                        let key = key.clone();
-                        (Tell::Joined { key, conn, call, metadata, epoch, offset }, announcement)
+                    Ok((Joining { position }, announcement)) => {
+                        let (key, recovery) = (key.clone(), self.recovery(&key, since, now));
+                        (Tell::Joined { key, conn, call, metadata, position, recovery }, announcement)
                     }
                     Err(too_many) => {
                         let (key, fault) = (key.clone(), self.too_many(too_many));
@@ -68,6 +68,7 @@ impl Engine {
                 self.send_answer(caller, Ok(Reply::Presence(Box::new(page))));
             }
             Ask::Publish(publish) => self.publish(*publish, now),
+            Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
             Ask::Locate { request, sought } => self.locate(request, sought),
             Ask::Located { request, found } => self.located(request, found, now),
             Ask::Request { request, to, letter } => self.requested(request, to, *letter, now),
@@ -94,30 +95,31 @@ impl Engine {
 
     /// Gives a publication its place in the room's order and sends it to every shard with members.
     fn publish(&mut self, publish: Publish, now: Now) {
-        let Publish { key, caller, from, payload, message_id, echo, received_us } = publish;
-        let Some(place) = self.home.publish(&key, now) else {
-            // The sender was a member when it sent; the room has vanished with its last member since.
-            let fault = Fault::new(FaultCode::NotFound, "the room has no members any more");
-            self.send_answer(caller, Err(fault));
-            return;
-        };
-        let id = match message_id {
-            Some(id) => MessageName::Given(id),
-            None => MessageName::Numbered { epoch: place.epoch, number: place.number },
-        };
+        let Publish { key, caller, from, payload, message_id, persistent, echo, received_us } = publish;
         let sender = caller.sender(self.config.node);
-        let message = Message { id, key, from, sender, payload, timestamp: now.unix_ms, offset: None };
+        let draft = Draft { key, from, sender, payload, message_id, persistent };
+        let (message, interests) = match self.home.publish(draft, now) {
+            Ok(Published::Accepted { message, interests }) => (message, interests),
+            Ok(Published::Repeat { id, offset }) => {
+                let message_id = MessageName::Given(id);
+                self.send_answer(caller, Ok(Reply::Sent { message_id, offset }));
+                return;
+            }
+            Err(not_kept) => {
+                self.send_answer(caller, Err(not_kept_fault(not_kept)));
+                return;
+            }
+        };
         let except = (!echo).then_some(caller.conn());
         // Behind the publication, in the same lane.
         let acked = caller.wants_success().then(|| (message.id.clone(), message.offset));
-        let message = Arc::new(message);
-        for interest in place.interests {
+        for interest in interests {
             if interest.shard != self.shard {
                 let tell = Tell::Published { message: Arc::clone(&message), except, received_us };
                 self.outputs.push_back(Output::Parcel { to: interest.shard, parcel: Parcel::Tell(tell) });
             }
         }
-        if place.interests.iter().any(|interest| interest.shard == self.shard) {
+        if interests.iter().any(|interest| interest.shard == self.shard) {
             self.tell_own(Tell::Published { message, except, received_us }, now);
         }
         if let Some((message_id, offset)) = acked {
@@ -155,7 +157,7 @@ impl Engine {
     /// As a shard with members.
     fn told(&mut self, tell: Tell, now: Now) {
         match tell {
-            Tell::Joined { key, conn, call, metadata, epoch, offset } => {
+            Tell::Joined { key, conn, call, metadata, position, recovery } => {
                 // Who ended left all rooms then, and the home heard of it behind the join.
                 if !self.is_open(conn) {
                     return;
@@ -165,14 +167,17 @@ impl Engine {
                     self.release_room(room, now);
                 }
                 self.roster.joined(conn, &key);
+                let missed = self.recovered(conn, recovery);
                 let room = key.room.clone();
                 if let Some(id) = call {
                     let room_id = key.id();
-                    let joined = Joined { room: room.clone(), room_id, offset, epoch, recovered: false };
+                    let joined =
+                        Joined { room: room.clone(), room_id, position, recovered: missed.is_some() };
                     let reply = Reply::Joined(Box::new(joined));
                     self.tell(conn, &Event::Ack { id, result: Ok(reply) }, now);
                 }
                 self.tell(conn, &Event::RoomJoined { room, metadata }, now);
+                self.replay(conn, &missed.unwrap_or_default(), now);
             }
             Tell::Refused { key, conn, call, fault } => {
                 // Who ended left all rooms then, those that it was joining among them.
@@ -208,7 +213,10 @@ impl Engine {
                 }
             }
             Tell::Presence { key, change, except } => self.presence_changed(key, change, except, now),
-            Tell::Answer { caller, result } => self.answer(caller, result, now),
+            Tell::Answer { caller, result } => {
+                let result = self.within_outbox(&caller, result);
+                self.answer(caller, result, now);
+            }
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
     }

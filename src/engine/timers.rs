@@ -30,6 +30,7 @@ impl Engine {
         let parts = [
             self.timers.next_due_ms(),
             self.home.due_ms(),
+            self.home.sweep_due_ms(),
             self.surveys.due_ms(),
             self.requests.due_ms(),
             self.drain_due_ms(),
@@ -65,6 +66,7 @@ impl Engine {
         self.expire_surveys(now);
         self.expire_requests(now);
         self.drain_step(now);
+        self.home.sweep(now);
         self.take_own_parcels(now);
     }
 

@@ -3,16 +3,19 @@
 //! A home knows every member of its rooms, since whatever way a membership begins or ends, its shard says so: a publication
 //! goes once to each shard that has members, in the room's one order, and the room's presence is what its members are.
 //! What is asked comes in the order in which each shard asked it, so that a connection's end is behind its joins.
+//! Publications and what is kept of them stand in `publish.rs`.
 //!
 //! A room that has been joined over relay only is *ephemeral*: it also ends when nothing has come into it for a while.
 //!
-//! Invariants: a room is kept exactly as long as it has a member; it stands in `due` exactly while it has changes to tell.
+//! Invariants: a room is kept exactly as long as it has a member or a log; an ephemeral one has no log; it stands in `due`
+//! exactly while it has changes to tell.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     creates::Creates,
     ephemeral::{Ephemeral, Place},
+    history::{History, HistoryConfig, RoomHistory},
     interests::{Interest, Interests},
     presence::{Announcement, Joiner, Presence, Showing},
 };
@@ -22,7 +25,7 @@ use crate::{
         hash::{HashSeed, Map, map_with_seed},
         prng::Prng,
     },
-    model::PresencePage,
+    model::{Position, PresencePage},
 };
 
 /// What a home allows.
@@ -37,26 +40,28 @@ pub struct HomeLimits {
 /// The rooms of one home shard.
 #[derive(Debug)]
 pub struct Home {
-    rooms: Map<RoomKey, Room>,
+    pub(super) rooms: Map<RoomKey, Room>,
+    pub(super) history: History,
     creates: Creates,
-    ephemeral: Ephemeral,
+    pub(super) ephemeral: Ephemeral,
     /// Rooms with changes that have gathered: by when they may be told.
     due: BTreeMap<Due, RoomKey>,
-    prng: Prng,
+    pub(super) prng: Prng,
 }
 
 #[derive(Debug)]
-struct Room {
-    epoch: u64,
+pub(super) struct Room {
+    pub(super) epoch: u64,
     /// Publications accepted in this epoch.
-    accepted: u64,
-    interests: Interests,
+    pub(super) accepted: u64,
+    pub(super) history: RoomHistory,
+    pub(super) interests: Interests,
     presence: Presence,
     /// Where its deadline is, if it was joined over relay only.
-    ephemeral: Option<Place>,
+    pub(super) ephemeral: Option<Place>,
 }
 
-const _: () = assert!(size_of::<Room>() <= 96, "there are many, and most are small");
+const _: () = assert!(size_of::<Room>() <= 112, "there are many, and most are small");
 
 /// When a room is due, in monotonic milliseconds; its epoch tells rooms apart.
 type Due = (u64, u64);
@@ -71,37 +76,20 @@ pub struct TooMany {
 /// A join's place in the room's stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Joining {
-    pub epoch: u64,
-    pub offset: u64,
-}
-
-/// An accepted publication: what identifies it, and which shards get it.
-#[derive(Debug)]
-pub struct Publication<'a> {
-    pub epoch: u64,
-    /// From 1, without holes, in the order in which the room accepted.
-    pub number: u64,
-    pub interests: &'a [Interest],
+    pub position: Position,
 }
 
 impl Home {
     /// No rooms; `seed` feeds the epochs.
-    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64) -> Self {
+    pub fn new(limits: HomeLimits, hash: HashSeed, seed: u64, history: Arc<HistoryConfig>) -> Self {
         Self {
             rooms: map_with_seed(hash),
+            history: History::new(history, hash),
             creates: Creates::new(limits.creates_per_peer_per_min, hash),
             ephemeral: Ephemeral::new(limits.ephemeral_ttl_ms),
             due: BTreeMap::new(),
             prng: Prng::new(seed),
         }
-    }
-
-    /// Gives a publication its place. `None` when nobody is in the room.
-    pub fn publish(&mut self, key: &RoomKey, now: Now) -> Option<Publication<'_>> {
-        let room = self.rooms.get_mut(key)?;
-        room.accepted += 1;
-        room.touch(&mut self.ephemeral, now);
-        Some(Publication { epoch: room.epoch, number: room.accepted, interests: room.interests.as_slice() })
     }
 
     /// A connection joins, or joins again. What others are to be told comes behind its answer.
@@ -125,8 +113,7 @@ impl Home {
         }
         let joined = self.change(key, |room| {
             let announcement = room.presence.join(joiner, &mut room.interests, now);
-            // No history yet, so nothing has an offset.
-            (Joining { epoch: room.epoch, offset: 0 }, announcement)
+            (Joining { position: room.position() }, announcement)
         });
         Ok(joined.expect("created above when absent"))
     }
@@ -187,12 +174,12 @@ impl Home {
         [self.ephemeral.due_ms(), told_ms].into_iter().flatten().min()
     }
 
-    /// How many rooms there are.
-    pub fn len(&self) -> usize {
-        self.rooms.len()
+    /// How many rooms have members.
+    pub fn occupied(&self) -> usize {
+        self.rooms.len() - self.history.idle()
     }
 
-    /// Whether there are none.
+    /// Whether there is no room at all, not even one that is only remembered.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
@@ -200,14 +187,8 @@ impl Home {
     fn create(&mut self, key: &RoomKey, joiner: &Joiner, now: Now) -> Result<(), TooMany> {
         let admitted = self.creates.admit(joiner.peer, now.mono_us);
         admitted.map_err(|retry_after_ms| TooMany { retry_after_ms })?;
-        let room = Room {
-            epoch: self.prng.next_u64(),
-            accepted: 0,
-            interests: Interests::default(),
-            presence: Presence::default(),
-            ephemeral: joiner.is_relay.then(|| self.ephemeral.add(key, now.mono_ms())),
-        };
-        self.rooms.insert(key.clone(), room);
+        let ephemeral = joiner.is_relay.then(|| self.ephemeral.add(key, now.mono_ms()));
+        self.rooms.insert(key.clone(), Room { ephemeral, ..Room::new(self.prng.next_u64()) });
         Ok(())
     }
 
@@ -225,20 +206,34 @@ impl Home {
                 self.due.insert(due, key.clone());
             }
         }
-        if room.interests.is_empty() {
-            debug_assert_eq!(after, None, "nobody listens");
-            if let Some(place) = room.ephemeral.take() {
-                self.ephemeral.remove(place);
+        let has_members = !room.interests.is_empty();
+        debug_assert!(has_members || after.is_none(), "nobody listens");
+        match room.history.log {
+            Some(log) => self.history.set_idle(log, !has_members),
+            None if has_members => {}
+            None => {
+                if let Some(place) = room.ephemeral.take() {
+                    self.ephemeral.remove(place);
+                }
+                self.rooms.remove(key);
             }
-            self.rooms.remove(key);
         }
         Some(changed)
     }
 }
 
 impl Room {
+    pub(super) fn new(epoch: u64) -> Self {
+        let (history, interests) = (RoomHistory::default(), Interests::default());
+        Self { epoch, accepted: 0, history, interests, presence: Presence::default(), ephemeral: None }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position { offset: self.history.last, epoch: self.epoch }
+    }
+
     /// Something has come into it.
-    fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
+    pub(super) fn touch(&self, ephemeral: &mut Ephemeral, now: Now) {
         if let Some(place) = self.ephemeral {
             ephemeral.touch(place, now.mono_ms());
         }
@@ -253,17 +248,25 @@ impl Room {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::{
-        base::{RoomName, ShardId, TenantName},
-        model::Availability,
+        base::{RoomName, SenderId, ShardId, TenantName},
+        hub::Draft,
+        model::{Availability, Payload},
     };
 
     const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 
     fn home() -> Home {
         let limits = HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: 60_000 };
-        Home::new(limits, HashSeed::new(1), 7)
+        Home::new(limits, HashSeed::new(1), 7, Arc::new(HistoryConfig::for_tests()))
+    }
+
+    fn draft(room: &str) -> Draft {
+        let (sender, payload) = (SenderId::BACKEND, Payload::Opaque(Bytes::new()));
+        Draft { key: key(room), from: ada(), sender, payload, message_id: None, persistent: false }
     }
 
     fn key(room: &str) -> RoomKey {
@@ -307,18 +310,6 @@ mod tests {
     }
 
     #[test]
-    fn publications_are_numbered_and_go_to_the_shards_with_members() {
-        let mut home = home();
-        assert!(home.publish(&key("a"), NOW).is_none(), "nobody is there");
-        let (first, second) = (join(&mut home, "a", conn(0, 1)), join(&mut home, "a", conn(1, 1)));
-        assert_eq!(first, second);
-        for number in 1..=3 {
-            let publication = home.publish(&key("a"), NOW).unwrap();
-            assert_eq!((publication.number, shards(publication.interests)), (number, vec![0, 1]));
-        }
-    }
-
-    #[test]
     fn a_shard_is_interested_while_it_has_a_member() {
         let mut home = home();
         let (one, two, other) = (conn(0, 1), conn(0, 2), conn(1, 1));
@@ -339,7 +330,7 @@ mod tests {
         let mut home = home();
         let before = join(&mut home, "a", conn(0, 1));
         leave(&mut home, "a", conn(0, 1));
-        assert_ne!(join(&mut home, "a", conn(0, 1)).epoch, before.epoch);
+        assert_ne!(join(&mut home, "a", conn(0, 1)).position.epoch, before.position.epoch);
     }
 
     #[test]
@@ -349,7 +340,7 @@ mod tests {
             home.join(&key(room), joiner(conn(0, 1), true), NOW).unwrap();
         }
         home.join(&key("quiet"), joiner(conn(1, 1), true), later(10_000)).unwrap();
-        home.publish(&key("busy"), later(69_000)).unwrap();
+        home.publish(draft("busy"), later(69_000)).unwrap();
         leave(&mut home, "left", conn(0, 1));
         join(&mut home, "mixed", conn(1, 1));
         assert!(home.expire(later(69_000)).is_none());
@@ -359,9 +350,13 @@ mod tests {
         assert!(home.expire(later(71_000)).is_none());
         // What crosses the end finds nothing, or a new room.
         leave(&mut home, "quiet", conn(1, 1));
-        assert!(home.publish(&key("quiet"), later(71_000)).is_none());
+        assert!(home.interests(&key("quiet")).is_empty());
         assert_eq!(home.expire(later(130_000)).map(|(ended, _)| ended), Some(key("busy")));
-        assert_eq!((home.len(), home.due_ms()), (1, None), "a room that JSON has joined is like any other");
+        assert_eq!(
+            (home.occupied(), home.due_ms()),
+            (1, None),
+            "a room that JSON has joined is like any other"
+        );
     }
 
     /// With changes that wait to be told: nobody is there to be told of them.
@@ -381,11 +376,11 @@ mod tests {
     #[test]
     fn only_joins_that_create_a_room_are_limited() {
         let limits = HomeLimits { creates_per_peer_per_min: 2, ephemeral_ttl_ms: 0 };
-        let mut home = Home::new(limits, HashSeed::new(1), 7);
+        let mut home = Home::new(limits, HashSeed::new(1), 7, Arc::new(HistoryConfig::for_tests()));
         let mut join = |room, now| home.join(&key(room), joiner(conn(0, 1), false), now).map(|_| ());
         assert_eq!([join("a", NOW), join("b", NOW), join("a", NOW)], [Ok(()); 3]);
         assert_eq!(join("c", NOW), Err(TooMany { retry_after_ms: 30_000 }));
         assert_eq!([join("b", NOW), join("c", later(30_000))], [Ok(()); 2]);
-        assert_eq!(home.len(), 3);
+        assert_eq!(home.occupied(), 3);
     }
 }

@@ -1,10 +1,13 @@
-//! Rooms: [`Home`] orders those whose home this shard is and knows their members, [`Roster`] knows those on this shard.
-//! Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here, [`Owed`]
-//! those that are to be answered here. Knows no frames and no sockets.
+//! Rooms: [`Home`] orders those whose home this shard is, knows their members and keeps their history, [`Roster`] knows
+//! the members on this shard. Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that
+//! were asked here, [`Owed`] those that are to be answered here. Knows no frames and no sockets.
 
 mod creates;
 mod directory;
 mod ephemeral;
+mod history;
+#[cfg(test)]
+mod history_tests;
 mod home;
 mod interests;
 mod memberships;
@@ -16,15 +19,21 @@ mod presence;
 #[cfg(test)]
 mod presence_tests;
 mod present;
+mod publish;
+mod repeats;
+mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
 
 pub use directory::Directory;
-pub use home::{Home, HomeLimits, Joining, Publication, TooMany};
+pub use history::{HistoryConfig, HistoryCounts, NotKept};
+pub use home::{Home, HomeLimits, Joining, TooMany};
 pub use interests::Interest;
 pub use memberships::LocalRoomId;
 pub use owed::Owed;
 pub use pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};
 pub use presence::{Announcement, Joiner, Showing};
+pub use publish::{Draft, Published};
+pub use room_log::Keep;
 pub use roster::{Gone, Roster};

@@ -28,9 +28,11 @@ const FRAME_US: u64 = 1_000_000 / FRAMES_PER_SECOND;
 /// How much of its pace a quiet room has saved up.
 const BURST_US: u64 = 100_000;
 
-/// The most users, and about the most bytes of names and metadata, in one frame.
+/// The most users, and about the most bytes, in one frame; a page has the same bytes.
 const INFOS_MAX: usize = 128;
 const BYTES_MAX: usize = 64 * 1024;
+/// Of a user beside his name and metadata.
+const INFO_BYTES: usize = 112;
 
 /// Who comes, and how.
 #[derive(Clone, Debug)]
@@ -397,9 +399,11 @@ fn together(mut changes: Vec<Change>) -> Option<PresenceChange> {
     })
 }
 
-/// What grows with what clients say.
+/// About as much as a client gets.
 fn info_bytes(info: &PresenceInfo) -> usize {
-    info.user.as_str().len() + info.metadata.as_ref().map_or(0, |metadata| metadata.as_bytes().len())
+    INFO_BYTES
+        + info.user.as_str().len()
+        + info.metadata.as_ref().map_or(0, |metadata| metadata.as_bytes().len())
 }
 
 #[cfg(test)]

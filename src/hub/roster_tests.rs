@@ -1,10 +1,13 @@
 //! The roster by table, and against a plain model under random joins, leaves, ends and reused slots.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 
-use super::{Gone, Home, HomeLimits, Joiner, LocalRoomId, Roster};
+use super::{Gone, HistoryConfig, Home, HomeLimits, Joiner, LocalRoomId, Roster};
 use crate::{
     base::{
         ConnId, Now, PeerBlock, RoomKey, RoomName, ShardId, TenantName, UserName, hash::HashSeed, prng::Prng,
@@ -175,6 +178,7 @@ impl Model {
                 HomeLimits { creates_per_peer_per_min: 0, ephemeral_ttl_ms: TTL_MS },
                 HashSeed::new(6),
                 1,
+                Arc::new(HistoryConfig::for_tests()),
             ),
             alive: BTreeMap::new(),
             wanted: BTreeSet::new(),

@@ -132,6 +132,7 @@ labels!(
         PresenceStatus = "presence:status",
         PresenceHeartbeat = "presence:heartbeat",
         QueryPresence = "query:presence",
+        RoomHistory = "room:history",
         Request = "request",
         Response = "response",
         /// No message of the protocol.
@@ -157,6 +158,7 @@ impl Received {
             | Self::PresenceStatus
             | Self::PresenceHeartbeat
             | Self::QueryPresence
+            | Self::RoomHistory
             | Self::Request
             | Self::Response
             | Self::Unknown => Protocol::Json,

@@ -39,6 +39,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     merge.connections();
     merge.messages();
     merge.rooms_and_queues();
+    merge.history();
     merge.requests();
     merge.shards();
     merge.node(node);
@@ -92,6 +93,19 @@ impl Merge<'_> {
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
+    }
+
+    fn history(&mut self) {
+        let help = "Joins that brought all that the client had missed.";
+        self.counter("websocket_history_recovered_total", help, |it| &it.history_recovered);
+        let help = "Joins that could not bring all that the client had missed, and so brought nothing of it.";
+        self.counter("websocket_history_unrecoverable_total", help, |it| &it.history_unrecoverable);
+        self.gauge("websocket_history_messages", "Messages kept.", |it| &it.history_messages);
+        self.gauge("websocket_history_bytes", "Bytes of what is kept.", |it| &it.history_bytes);
+        let help = "Messages given up before their time, for want of memory.";
+        self.counter("websocket_history_evicted_total", help, |it| &it.history_evicted);
+        let help = "Sends that came again with a messageId and were not delivered again.";
+        self.counter("websocket_history_repeated_total", help, |it| &it.history_repeated);
     }
 
     fn requests(&mut self) {

@@ -43,6 +43,18 @@ pub struct ShardMetrics {
     /// Gauge: memberships of this shard's connections.
     pub room_subscriptions: u64,
 
+    /// Joins that brought all that the client had missed.
+    pub history_recovered: u64,
+    /// Joins that could not.
+    pub history_unrecoverable: u64,
+    /// Gauge: messages in the logs of this shard's rooms.
+    pub history_messages: u64,
+    /// Gauge: bytes of these logs.
+    pub history_bytes: u64,
+    /// Messages given up for others, before their time.
+    pub history_evicted: u64,
+    /// Sends that were acked as repeats.
+    pub history_repeated: u64,
     /// Gauge: requests that were asked on this shard and wait for their answer.
     pub pending_requests: u64,
     /// Requests that had no answer in time.
@@ -92,6 +104,12 @@ impl ShardMetrics {
             message_latency: Histogram::default(),
             rooms: 0,
             room_subscriptions: 0,
+            history_recovered: 0,
+            history_unrecoverable: 0,
+            history_messages: 0,
+            history_bytes: 0,
+            history_evicted: 0,
+            history_repeated: 0,
             pending_requests: 0,
             request_timeouts: 0,
             request_duration: Histogram::default(),

@@ -1,9 +1,10 @@
 //! What clients ask, in whichever dialect they ask it. A room's name borrows from the message where its
 //! spelling allows, so that to name a room already joined allocates nothing.
 
-use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::{
+    event::Position,
     json::{Json, Payload},
     presence::Availability,
     request::{Request, Response},
@@ -71,8 +72,9 @@ pub enum Command<'a> {
         /// The last user of the page before.
         after: Option<UserName>,
         /// The most users of the page.
-        limit: Option<NonZeroU32>,
+        limit: Option<u32>,
     },
+    History(History<'a>),
     Request(Box<Request>),
     Response(Response),
 }
@@ -92,11 +94,13 @@ pub struct Join<'a> {
     pub metadata: Option<Json>,
     /// Whether presence events are wanted.
     pub presence: bool,
+    /// What the client has of the room: what came after it is wanted.
+    pub since: Option<Position>,
 }
 
 /// A publication's idempotency key, 1 to 128 bytes of UTF-8 without control characters.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MessageId(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MessageId(Arc<str>);
 
 impl MessageId {
     /// The longest key, in bytes.
@@ -105,7 +109,7 @@ impl MessageId {
     /// `None` when `text` is empty, too long or holds control characters.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX && !text.chars().any(char::is_control);
-        fits.then(|| Self(Box::from(text)))
+        fits.then(|| Self(Arc::from(text)))
     }
 
     /// The key as text (not JSON-escaped).
@@ -124,6 +128,16 @@ pub struct Send<'a> {
     pub message_id: Option<MessageId>,
     /// Deliver it to the sending connection too.
     pub echo: bool,
+}
+
+/// Read messages that a room keeps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct History<'a> {
+    pub room: RoomRef<'a>,
+    /// The first messages behind this; without it, the last ones.
+    pub since: Option<Position>,
+    /// How many at most; without it, as many as fit on a page.
+    pub limit: Option<u32>,
 }
 
 /// Publish opaque bytes to a room.

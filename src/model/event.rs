@@ -72,6 +72,7 @@ pub enum Reply {
     /// Taken, and nothing to say about it.
     Noted,
     Presence(Box<PresencePage>),
+    History(Box<HistoryPage>),
     /// What the one who was asked says, which need not be success.
     Answered(Answer),
     /// The answer went to who waits for it.
@@ -109,10 +110,26 @@ pub struct Established {
 pub struct Joined {
     pub room: RoomName,
     pub room_id: RoomId,
-    /// The room's position at the join.
-    pub offset: u64,
-    pub epoch: u64,
+    /// Where the room stood at the join.
+    pub position: Position,
+    /// What the client had missed follows, all of it.
     pub recovered: bool,
+}
+
+/// A place in a room's history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Of the last message that counts; 0 before the first.
+    pub offset: u64,
+    /// The lifetime of the room in which offsets mean something.
+    pub epoch: u64,
+}
+
+/// Messages of a room's history, in their order, and where the room stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HistoryPage {
+    pub messages: Vec<Arc<Message>>,
+    pub position: Position,
 }
 
 /// A publication as members get it.
@@ -129,6 +146,18 @@ pub struct Message {
     pub timestamp: u64,
     /// Its place in the room's history, if it is kept there.
     pub offset: Option<NonZeroU64>,
+}
+
+impl Message {
+    /// About how many bytes it takes as text, names and what stands around them included.
+    pub fn text_bytes(&self) -> usize {
+        const AROUND: usize = 192;
+        let payload = match &self.payload {
+            Payload::Json(json) => json.as_bytes().len(),
+            Payload::Opaque(bytes) => bytes.len().div_ceil(3) * 4,
+        };
+        AROUND + self.key.room.as_str().len() + self.from.as_str().len() + payload
+    }
 }
 
 /// What a message is called; made without allocating where the sender gave no name.

@@ -8,8 +8,10 @@ pub mod json;
 pub mod presence;
 pub mod request;
 
-pub use command::{Authenticate, Call, Command, CorrelationId, Join, MessageId, Relay, Send};
-pub use event::{Authenticated, Established, Event, Joined, Message, MessageName, Reply};
+pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Relay, Send};
+pub use event::{
+    Authenticated, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Reply,
+};
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
 pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};

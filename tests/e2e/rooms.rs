@@ -46,7 +46,7 @@ fn commands_and_events(driver: Driver) {
     assert_eq!(bob.ping(), "pong", "and not the message");
 
     let rows = [
-        (r#""type":"room:send","room":"lobby","payload":1,"persistent":true"#, "unavailable", 503),
+        (r#""type":"room:history","room":"elsewhere""#, "forbidden", 403),
         (r#""type":"room:fly","room":"lobby""#, "unknown_type", 400),
         (r#""type":"room:send","room":"lobby""#, "bad_request", 400),
         (r#""type":"room:send","room":"elsewhere","payload":1"#, "forbidden", 403),

@@ -34,3 +34,8 @@ fn echo(bencher: Bencher<'_, '_>, length: usize) {
 fn reconnect(bencher: Bencher<'_, '_>) {
     measure(bencher, engine::reconnect());
 }
+
+#[divan::bench(args = [100])]
+fn recover(bencher: Bencher<'_, '_>, count: usize) {
+    measure_throughput(bencher, ItemsCount::new(count), engine::recover(count));
+}

@@ -11,6 +11,21 @@ fn publish_in_500_rooms(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn publish_persistent_in_500_rooms(bencher: Bencher<'_, '_>) {
+    measure_throughput(bencher, ItemsCount::new(500_usize), hub::publish_persistent_in_500_rooms());
+}
+
+#[divan::bench]
+fn publish_named_in_500_rooms(bencher: Bencher<'_, '_>) {
+    measure_throughput(bencher, ItemsCount::new(500_usize), hub::publish_named_in_500_rooms());
+}
+
+#[divan::bench(args = [100])]
+fn missed(bencher: Bencher<'_, '_>, count: u32) {
+    measure_throughput(bencher, ItemsCount::new(count), hub::missed(count));
+}
+
+#[divan::bench]
 fn join_and_vacate(bencher: Bencher<'_, '_>) {
     measure(bencher, hub::join_and_vacate());
 }

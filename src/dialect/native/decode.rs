@@ -4,7 +4,7 @@
 //! two readers of one message must see one command. Up to 64 fields that no type uses are ignored, whatever
 //! they hold; `null` is a value like any other and does not stand for a field left out.
 
-use std::{borrow::Cow, fmt::Display, num::NonZeroU32};
+use std::{borrow::Cow, fmt::Display};
 
 use bytes::Bytes;
 
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     base::{RequestId, RoomRef, TenantName, Token, UserName},
     model::{
-        Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, Join, Json,
-        MessageId, Method, Request, Response, Send,
+        Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, History, Join,
+        Json, MessageId, Method, Position, Request, Response, Send,
     },
 };
 
@@ -211,13 +211,14 @@ impl<'a> Fields<'a> {
             "presence:status" => self.presence_status()?,
             "presence:heartbeat" => Command::PresenceHeartbeat { status: self.availability()? },
             "query:presence" => self.query_presence()?,
+            "room:history" => Command::History(self.history()?),
             "request" => Command::Request(Box::new(self.request()?)),
             "response" => Command::Response(self.response()?),
             "authenticate" => Command::Authenticate(self.authenticate()?),
             _ => {
                 let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
                                unsubscribe, query:rooms, presence:status, presence:heartbeat, query:presence, \
-                               request, response";
+                               room:history, request, response";
                 return Err(Fault::new(FaultCode::UnknownType, message));
             }
         })
@@ -230,12 +231,9 @@ impl<'a> Fields<'a> {
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {
-        // Where to recover from; there is no history yet.
-        if self.get(Field::Since).is_some_and(|value| !is_position(value)) {
-            return Err(Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits"));
-        }
         let presence = self.bool(Field::Presence)?.unwrap_or(true);
-        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), presence })
+        let (metadata, since) = (self.get(Field::Metadata).map(json), self.since()?);
+        Ok(Join { room: self.room(Field::Room)?, metadata, presence, since })
     }
 
     fn presence_status(&self) -> Result<Command<'a>, Fault> {
@@ -258,10 +256,21 @@ impl<'a> Fields<'a> {
         Availability::parse(&text).map(Some).ok_or_else(|| Field::Status.bad(STATUSES))
     }
 
-    fn limit(&self) -> Result<Option<NonZeroU32>, Fault> {
+    fn history(&self) -> Result<History<'a>, Fault> {
+        let (since, limit) = (self.since()?, self.limit()?);
+        Ok(History { room: self.room(Field::Room)?, since, limit })
+    }
+
+    fn limit(&self) -> Result<Option<u32>, Fault> {
         let Some(value) = self.get(Field::Limit) else { return Ok(None) };
-        let limit = if value.kind == Kind::Number { value.raw.parse().ok() } else { None };
-        limit.map(Some).ok_or_else(|| Field::Limit.bad("expected an integer from 1 to 2^32 - 1"))
+        let limit = value.raw.parse().ok().filter(|limit| *limit > 0 && value.kind == Kind::Number);
+        limit.map(Some).ok_or_else(|| Field::Limit.bad("expected 1 to 2^32 - 1"))
+    }
+
+    fn since(&self) -> Result<Option<Position>, Fault> {
+        let Some(value) = self.get(Field::Since) else { return Ok(None) };
+        let bad = || Field::Since.bad("expected {offset, epoch}: an integer and 16 hexadecimal digits");
+        position(value).map(Some).ok_or_else(bad)
     }
 
     fn send(&self) -> Result<Send<'a>, Fault> {
@@ -350,17 +359,18 @@ fn json(value: Value<'_>) -> Json {
     Json::from_checked(Bytes::copy_from_slice(value.raw.as_bytes()))
 }
 
-/// Whether a value is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
-fn is_position(value: Value<'_>) -> bool {
+/// A value that is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
+fn position(value: Value<'_>) -> Option<Position> {
     let (mut offsets, mut epochs) = (Vec::new(), Vec::new());
     let read = scan::members(value.raw, |name, value| match name.text().as_deref() {
         Some("offset") => offsets.push(value),
         Some("epoch") => epochs.push(value),
         _ => {}
     });
-    let (Ok(()), [offset], [epoch]) = (read, &*offsets, &*epochs) else { return false };
-    let is_epoch = |text: &str| text.len() == EPOCH_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
-    offset.kind == Kind::Number
-        && offset.raw.parse::<u64>().is_ok()
-        && epoch.text().is_some_and(|text| is_epoch(&text))
+    let (Ok(()), [offset], [epoch]) = (read, &*offsets, &*epochs) else { return None };
+    let offset = (offset.kind == Kind::Number).then(|| offset.raw.parse().ok()).flatten()?;
+    let digits = epoch.text()?;
+    let is_epoch = digits.len() == EPOCH_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let epoch = is_epoch.then(|| u64::from_str_radix(&digits, 16).ok()).flatten()?;
+    Some(Position { offset, epoch })
 }

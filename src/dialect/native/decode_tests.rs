@@ -1,6 +1,6 @@
 //! Every command both ways round: as the table of the protocol says it, and as it must not be.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -8,8 +8,8 @@ use super::{Refusal, decode, encode};
 use crate::{
     base::{RoomKey, RoomName, RoomRef, SenderId, TenantName, UserName},
     model::{
-        Authenticate, Availability, Call, Command, CorrelationId, Event, FaultCode, Join, Json, Message,
-        MessageId, MessageName, Payload, Send,
+        Authenticate, Availability, Call, Command, CorrelationId, Event, FaultCode, History, Join, Json,
+        Message, MessageId, MessageName, Payload, Position, Send,
     },
 };
 
@@ -47,7 +47,7 @@ fn every_command() {
         (r#"{"type":"room:leave","room":"lobby"}"#, Command::Leave { room: room("lobby") }),
         (
             r#"{"type":"room:join","room":"lobby"}"#,
-            Command::Join(Join { room: room("lobby"), metadata: None, presence: true }),
+            Command::Join(Join { room: room("lobby"), metadata: None, presence: true, since: None }),
         ),
         (
             r#"{"type":"room:join","room":"lobby","presence":false,"metadata":{ "a" : 1 },"since":{"epoch":"00000000000000aF","offset":7,"more":[]}}"#,
@@ -55,6 +55,7 @@ fn every_command() {
                 room: room("lobby"),
                 metadata: Some(json(r#"{ "a" : 1 }"#)),
                 presence: false,
+                since: Some(Position { offset: 7, epoch: 0xaf }),
             }),
         ),
         (
@@ -79,8 +80,20 @@ fn every_command() {
             Command::QueryPresence {
                 room: room("lobby"),
                 after: Some(UserName::parse("ada").unwrap()),
-                limit: NonZeroU32::new(20),
+                limit: Some(20),
             },
+        ),
+        (
+            r#"{"type":"room:history","room":"lobby"}"#,
+            Command::History(History { room: room("lobby"), since: None, limit: None }),
+        ),
+        (
+            r#"{"type":"room:history","room":"lobby","limit":4294967295,"since":{"offset":18446744073709551615,"epoch":"ffffffffffffffff"}}"#,
+            Command::History(History {
+                room: room("lobby"),
+                since: Some(Position { offset: u64::MAX, epoch: u64::MAX }),
+                limit: Some(u32::MAX),
+            }),
         ),
         (r#"{"type":"room:send","room":"lobby","payload":1}"#, Command::Send(plain_send("lobby", "1"))),
         (r#"{"type":"room:send","room":"lobby","payload":null}"#, Command::Send(plain_send("lobby", "null"))),
@@ -143,7 +156,7 @@ fn refusals_name_the_field_and_what_it_should_be() {
         format!(r#""type":"room:send","room":"a","payload":1,"messageId":"{}""#, &long[..129]);
     let since = "since: expected {offset, epoch}: an integer and 16 hexadecimal digits";
     let status = "status: expected online, away, busy or offline";
-    let limit = "limit: expected an integer from 1 to 2^32 - 1";
+    let limit = "limit: expected 1 to 2^32 - 1";
     let message_id = "messageId: expected 1 to 128 bytes without control characters";
     let rows = [
         (r#""a":1"#, "type: expected a string"),
@@ -180,6 +193,13 @@ fn refusals_name_the_field_and_what_it_should_be() {
         (r#""type":"query:presence","room":"a","limit":0"#, limit),
         (r#""type":"query:presence","room":"a","limit":"9""#, limit),
         (r#""type":"query:presence","room":"a","limit":4294967296"#, limit),
+        (r#""type":"room:join","room":"a","since":{"offset":1,"epoch":"+123456789abcdef"}"#, since),
+        (r#""type":"room:history""#, "room: expected a string"),
+        (r#""type":"room:history","room":"a","since":[]"#, since),
+        (r#""type":"room:history","room":"a","limit":0"#, limit),
+        (r#""type":"room:history","room":"a","limit":4294967296"#, limit),
+        (r#""type":"room:history","room":"a","limit":"1""#, limit),
+        (r#""type":"room:history","room":"a","limit":1.0"#, limit),
         (r#""type":"room:leave""#, "room: expected a string"),
         (&long_room, "room: a name may have 256 bytes at most"),
         (r#""type":"room:send","payload":1"#, "room: expected a string"),

@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::text::{put_hex, put_hex_half, put_number, put_string};
 use crate::base::RoomName;
 use crate::model::{
-    Answer, Authenticated, Established, Event, Fault, Joined, Json, Message, MessageName, Payload,
-    PresenceChange, PresenceInfo, Reply, Requested,
+    Answer, Authenticated, Established, Event, Fault, HistoryPage, Joined, Json, Message, MessageName,
+    Payload, Position, PresenceChange, PresenceInfo, Reply, Requested,
 };
 
 /// Appends the event as one JSON object without space.
@@ -34,7 +34,10 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
             put(out, r#"{"type":"room:left","room":"#);
             put_string(out, room.as_str());
         }
-        Event::Message(message) => self::message(out, message),
+        Event::Message(message) => {
+            put(out, r#"{"type":"room:message","id":"#);
+            self::message(out, message);
+        }
         Event::Presence { room, change } => presence_change(out, room, change),
         Event::Request { correlation_id, request } => self::request(out, correlation_id, request),
         Event::TokenExpiring { expires_in_ms } => {
@@ -60,13 +63,12 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// The one that is written per publication: room for all of it at once.
+/// What is written per publication, from its name on: room for all of it at once.
 fn message(out: &mut Vec<u8>, message: &Message) {
     const AROUND: usize = 128;
     let Message { id, key, from, sender: _, payload, timestamp, offset } = message;
     let names = key.room.as_str().len() + from.as_str().len();
     out.reserve(AROUND + names + payload.len());
-    put(out, r#"{"type":"room:message","id":"#);
     put_name(out, id);
     put(out, r#","room":"#);
     put_string(out, key.room.as_str());
@@ -145,6 +147,7 @@ fn reply(out: &mut Vec<u8>, reply: &Reply) {
                 put_string(out, next.as_str());
             }
         }
+        Reply::History(page) => self::history(out, page),
         Reply::Answered(Answer::Payload(payload)) => {
             put(out, r#","payload":"#);
             put_json(out, payload);
@@ -267,16 +270,34 @@ fn authenticated(out: &mut Vec<u8>, authenticated: &Authenticated) {
 }
 
 fn joined(out: &mut Vec<u8>, joined: &Joined) {
-    let Joined { room, room_id, offset, epoch, recovered } = joined;
+    let Joined { room, room_id, position, recovered } = joined;
     put(out, r#","room":"#);
     put_string(out, room.as_str());
     put(out, r#","roomId":""#);
     put_number(out, room_id.0);
-    put(out, r#"","offset":"#);
-    put_number(out, *offset);
-    put(out, r#","epoch":"#);
-    put_hex(out, *epoch);
+    out.push(b'"');
+    self::position(out, *position);
     put(out, if *recovered { r#","recovered":true"# } else { r#","recovered":false"# });
+}
+
+/// Messages as `room:message` has them, without the type.
+fn history(out: &mut Vec<u8>, page: &HistoryPage) {
+    put(out, r#","messages":["#);
+    for (index, message) in page.messages.iter().enumerate() {
+        put(out, if index > 0 { r#",{"id":"# } else { r#"{"id":"# });
+        self::message(out, message);
+        out.push(b'}');
+    }
+    out.push(b']');
+    position(out, page.position);
+}
+
+fn position(out: &mut Vec<u8>, position: Position) {
+    let Position { offset, epoch } = position;
+    put(out, r#","offset":"#);
+    put_number(out, offset);
+    put(out, r#","epoch":"#);
+    put_hex(out, epoch);
 }
 
 fn established(out: &mut Vec<u8>, established: &Established) {

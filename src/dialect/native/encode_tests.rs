@@ -8,8 +8,9 @@ use super::encode;
 use crate::{
     base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
-        Authenticated, Availability, CorrelationId, Established, Event, Fault, FaultCode, Joined, Json,
-        Message, MessageId, MessageName, Payload, PresenceChange, PresenceInfo, PresencePage, Reply,
+        Authenticated, Availability, CorrelationId, Established, Event, Fault, FaultCode, HistoryPage,
+        Joined, Json, Message, MessageId, MessageName, Payload, Position, PresenceChange, PresenceInfo,
+        PresencePage, Reply,
     },
 };
 
@@ -145,10 +146,23 @@ fn every_ack() {
         Reply::Joined(Box::new(Joined {
             room: room("lobby"),
             room_id: RoomId(room_id),
-            offset: 7,
-            epoch,
+            position: Position { offset: 7, epoch },
             recovered,
         }))
+    };
+    let page = |messages| {
+        Reply::History(Box::new(HistoryPage { messages, position: Position { offset: 9, epoch: 10 } }))
+    };
+    let kept = |offset| {
+        Arc::new(Message {
+            id: MessageName::Numbered { epoch: 10, number: offset },
+            key: RoomKey { tenant: tenant("acme"), room: room("lobby") },
+            from: user("ada"),
+            sender: SenderId::BACKEND,
+            payload: Payload::Json(json("{ }")),
+            timestamp: 1,
+            offset: NonZeroU64::new(offset),
+        })
     };
     check([
         (
@@ -175,6 +189,14 @@ fn every_ack() {
         (
             ack("5", Reply::Sent { message_id: name("m"), offset: NonZeroU64::new(u64::MAX) }),
             r#"{"type":"ack","id":5,"success":true,"messageId":"m","offset":18446744073709551615}"#,
+        ),
+        (
+            ack("8", page(vec![])),
+            r#"{"type":"ack","id":8,"success":true,"messages":[],"offset":9,"epoch":"000000000000000a"}"#,
+        ),
+        (
+            ack("9", page(vec![kept(8), kept(9)])),
+            r#"{"type":"ack","id":9,"success":true,"messages":[{"id":"00000000-8","room":"lobby","from":"ada","payload":{ },"timestamp":1,"offset":8},{"id":"00000000-9","room":"lobby","from":"ada","payload":{ },"timestamp":1,"offset":9}],"offset":9,"epoch":"000000000000000a"}"#,
         ),
         (ack("6", Reply::Rooms { rooms: vec![] }), r#"{"type":"ack","id":6,"success":true,"rooms":[]}"#),
         (

@@ -106,7 +106,7 @@ fn what_is_refused_and_how() {
     client.join(&mut node, "lobby");
     let rows = [
         (r#"{"type":"room:send","id":1,"room":"other","payload":1}"#, "forbidden"),
-        (r#"{"type":"room:send","id":1,"room":"lobby","payload":1,"persistent":true}"#, "unavailable"),
+        (r#"{"type":"room:history","id":1,"room":"other"}"#, "forbidden"),
         (r#"{"type":"room:send","id":1,"room":"lobby"}"#, "bad_request"),
         (r#"{"type":"room:leave","id":1,"room":"other"}"#, "not_found"),
         (r#"{"type":"room:join","id":1,"room":""}"#, "bad_request"),

@@ -43,6 +43,12 @@ fn shard(number: u16) -> ShardMetrics {
     it.message_latency.observe_us(400 * n);
     it.rooms = 2 * n;
     it.room_subscriptions = 4 * n;
+    it.history_recovered = 3 * n;
+    it.history_unrecoverable = n;
+    it.history_messages = 20 * n;
+    it.history_bytes = 5_000 * n;
+    it.history_evicted = 6 * n;
+    it.history_repeated = 2 * n;
     it.pending_requests = 6 * n;
     it.request_timeouts = n;
     it.request_duration.observe_us(3_000 * n);
