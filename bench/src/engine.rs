@@ -215,7 +215,8 @@ impl Shard {
     fn member_with(&mut self, headers: &str) -> ConnId {
         let token = format!("Authorization: Bearer {}\r\n{headers}", self.token);
         let conn = self.open("/ws", &token);
-        let mut join = masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby"}"#);
+        let mut join =
+            masked(Opcode::Text, br#"{"type":"room:join","id":1,"room":"lobby","presence":false}"#);
         self.receive(conn, &mut join);
         assert!(self.turn().bytes > 0, "joining is answered");
         conn

@@ -1,4 +1,4 @@
-//! A home shard: the order of a room's publications, and what is kept of them.
+//! A home shard: the order of a room's publications, what is kept of them, and who is there.
 
 use std::{
     hint::black_box,
@@ -7,14 +7,15 @@ use std::{
 };
 
 use ringway::{
-    base::{HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
+    base::{ConnId, HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
     hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
-    model::{MessageId, Payload, Position},
+    model::{Availability, MessageId, Payload, Position},
 };
 
 use crate::{Work, native, ready};
 
 const ROOMS: usize = 500;
+const USERS: u32 = 10_000;
 const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 /// What a room of these benchmarks keeps: so little that every publication also gives one up.
 const KEPT: u32 = 4;
@@ -39,8 +40,8 @@ fn publications(persistent: bool, is_named: bool) -> Work {
     let (from, payload) = sender();
     let keys: Vec<RoomKey> = (0..ROOMS).map(key).collect();
     for key in &keys {
-        join(&mut home, key, ShardId(0));
-        join(&mut home, key, ShardId(1));
+        join(&mut home, key, joiner(0, 0, false));
+        join(&mut home, key, joiner(1, 1, false));
     }
     let mut number = 0_u32;
     ready(move || {
@@ -64,7 +65,7 @@ pub fn missed(count: u32) -> Work {
     let mut home = home(count);
     let (from, payload) = sender();
     let key = key(0);
-    let epoch = join(&mut home, &key, ShardId(0)).position.epoch;
+    let epoch = join(&mut home, &key, joiner(0, 0, false)).position.epoch;
     for _ in 0..count {
         let (key, from, payload) = (key.clone(), from.clone(), payload.clone());
         let draft =
@@ -81,12 +82,28 @@ pub fn missed(count: u32) -> Work {
 pub fn join_and_vacate() -> Work {
     let mut home = home(KEPT);
     (0..ROOMS).for_each(|room| {
-        join(&mut home, &key(room), ShardId(0));
+        join(&mut home, &key(room), joiner(0, 0, false));
     });
-    let key = key(ROOMS);
+    let (key, only) = (key(ROOMS), joiner(0, 0, true));
     ready(move || {
-        let joining = join(&mut home, black_box(&key), ShardId(0));
-        home.vacate(&key, ShardId(0), joining.joins);
+        join(&mut home, black_box(&key), only.clone());
+        black_box(home.leave(&key, only.conn, &only.user, NOW));
+    })
+}
+
+/// One of the 10,000 users of a room goes and comes back, and the others are to be told.
+pub fn come_back_among_10k() -> Work {
+    let mut home = home(KEPT);
+    let key = key(0);
+    let joiners: Vec<Joiner> = (0..USERS).map(|user| joiner(0, user, true)).collect();
+    for joiner in &joiners {
+        join(&mut home, &key, joiner.clone());
+    }
+    let mut next = joiners.into_iter().cycle();
+    ready(move || {
+        let joiner = next.next().expect("round and round");
+        black_box(home.leave(&key, joiner.conn, &joiner.user, NOW));
+        join(&mut home, black_box(&key), joiner);
     })
 }
 
@@ -105,9 +122,22 @@ fn home(messages: u32) -> Home {
     Home::new(limits, HashSeed::new(1), 7, Arc::new(history))
 }
 
-fn join(home: &mut Home, key: &RoomKey, shard: ShardId) -> Joining {
-    let joiner = Joiner { peer: IpAddr::from(Ipv4Addr::LOCALHOST).into(), is_relay: false };
-    home.join(key, shard, joiner, NOW).expect("creating rooms is not limited")
+fn join(home: &mut Home, key: &RoomKey, joiner: Joiner) -> Joining {
+    let (joining, announcement) = home.join(key, joiner, NOW).expect("creating rooms is not limited");
+    black_box(announcement);
+    joining
+}
+
+fn joiner(shard: u16, user: u32, listens: bool) -> Joiner {
+    Joiner {
+        conn: ConnId { shard: ShardId(shard), slot: user, generation: 0 },
+        user: UserName::parse(&format!("user-{user}")).expect("short and plain"),
+        status: Availability::Online,
+        metadata: None,
+        listens,
+        peer: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
+        is_relay: false,
+    }
 }
 
 /// Who publishes, and 128 bytes of what.

@@ -31,6 +31,7 @@ pub struct Settings {
     pub ws: Ws,
     pub relay: Relay,
     pub channels: Channels,
+    pub presence: Presence,
     pub history: History,
     pub token: Token,
     pub drain: Drain,
@@ -203,6 +204,16 @@ pub struct Channels {
     pub templates: Vec<String>,
 }
 
+/// Who is told who is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presence {
+    pub enabled: bool,
+    /// Users of one answer.
+    pub page_max: u32,
+    /// Of one user in one room.
+    pub metadata_bytes_max: usize,
+}
+
 /// What rooms keep of their persistent messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct History {
@@ -327,6 +338,7 @@ impl Settings {
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             relay: Relay { room_ttl_s: 3600 },
             channels: Channels { templates: TEMPLATES.map(str::to_owned).into() },
+            presence: Presence { enabled: true, page_max: 500, metadata_bytes_max: 1024 },
             history: History {
                 enabled: true,
                 messages: 100,

@@ -49,6 +49,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("ws", "WebSocket options."),
     ("relay", "The binary protocol for opaque bytes (`ringway.relay.v1`)."),
     ("channels", "Short names for rooms."),
+    ("presence", "Who is in a room, and how. What a room tells its members is paced by their number."),
     (
         "history",
         "What rooms keep of messages that are sent with `persistent`, in memory, for clients that come back.",
@@ -363,6 +364,22 @@ pub(super) static SETTINGS: &[Setting] = &[
         "channels.templates",
         &Texts { name_of: template_name, allowed: TEMPLATES, at: |s| &mut s.channels.templates },
         "What `subscribe` makes of a short name: `dashboard` becomes `dashboard.{user_id}` of whoever asks.",
+    ),
+    setting(
+        "presence.enabled",
+        &OnOff(|s| &mut s.presence.enabled),
+        "Whether clients are told who else is in their rooms.",
+    ),
+    setting(
+        "presence.page_max",
+        &Number { unit: "", range: 1..=10_000, at: |s| &mut s.presence.page_max },
+        "How many users one answer to `query:presence` may name; without a limit of its own it gets 100. An answer of \
+         over about 64 KiB ends early. Each says where the next begins.",
+    ),
+    setting(
+        "presence.metadata_bytes_max",
+        &Number { unit: "bytes", range: 0..=64 << 10, at: |s| &mut s.presence.metadata_bytes_max },
+        "The largest `metadata` of `room:join` and `presence:status`. It is kept for as long as the user is there.",
     ),
     setting(
         "history.enabled",

@@ -4,9 +4,10 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{ConnId, TenantName, TokenId, UserName},
+    base::{ConnId, Now, TenantName, TokenId, UserName},
     http::HeadScanner,
     metrics::{Disconnect, Protocol},
+    model::Availability,
     ws::{Decoder, deflate::Agreed},
 };
 
@@ -224,9 +225,60 @@ pub struct Session {
     pub expiry_announced: bool,
     /// Of the token, so that its connections can be ended.
     pub token: TokenId,
+    /// How the client shows himself in the rooms of this connection.
+    pub status: Availability,
+    /// Until when what he says of himself has used up its pace: ticks of [`SHOWING_MS`], modulo 2^16. Invariant: not ahead
+    /// of the clock by more than [`SHOWING_TICKS`] twice, and never so far behind it that it seems to be.
+    shown_until: u16,
 }
 
+/// To show oneself costs a tick for each hundred rooms, and some ticks may be used ahead, and are the most that it costs: a
+/// client who shows himself makes a parcel for each of his rooms.
+const SHOWING_MS: u64 = 100;
+const SHOWING_ROOMS: usize = 100;
+const SHOWING_TICKS: u16 = 20;
+
 impl Session {
+    /// A session that begins with a token of `user`, which has no end and no id; see the fields.
+    pub fn new(user: UserName, tenant: TenantName, now: Now) -> Self {
+        Self {
+            user,
+            tenant,
+            expires_at_s: None,
+            established_s: now.unix_s() as u32,
+            expiry_announced: false,
+            token: TokenId::NONE,
+            status: Availability::default(),
+            shown_until: showing_tick(now.mono_ms()),
+        }
+    }
+
+    /// With what stays of the connection's last session under a new token.
+    pub fn after(self, last: &Self) -> Self {
+        let Self { established_s, status, shown_until, .. } = *last;
+        Self { established_s, status, shown_until, ..self }
+    }
+
+    /// Lets the client show himself in so many rooms, or says in how many milliseconds he may.
+    pub fn take_showing(&mut self, mono_ms: u64, rooms: usize) -> Result<(), u64> {
+        self.keep_time(mono_ms);
+        let ahead = self.shown_until.wrapping_sub(showing_tick(mono_ms));
+        if ahead > SHOWING_TICKS {
+            return Err(u64::from(ahead - SHOWING_TICKS) * SHOWING_MS);
+        }
+        let ticks = rooms.div_ceil(SHOWING_ROOMS).clamp(1, usize::from(SHOWING_TICKS));
+        self.shown_until = self.shown_until.wrapping_add(ticks as u16);
+        Ok(())
+    }
+
+    /// Keeps the pace of what the client says of himself near the clock; once an hour is enough.
+    pub fn keep_time(&mut self, mono_ms: u64) {
+        let now = showing_tick(mono_ms);
+        if self.shown_until.wrapping_sub(now) > 2 * SHOWING_TICKS {
+            self.shown_until = now;
+        }
+    }
+
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
     pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
         self.end_ms().is_some_and(|end_ms| unix_ms >= end_ms.saturating_add(leeway_ms))
@@ -255,6 +307,10 @@ impl Session {
     }
 }
 
+fn showing_tick(mono_ms: u64) -> u16 {
+    (mono_ms / SHOWING_MS) as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,14 +320,8 @@ mod tests {
 
     fn session(expires_at_s: Option<u32>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
-        Session {
-            user,
-            tenant,
-            expires_at_s: expires_at_s.and_then(NonZeroU32::new),
-            established_s: 0,
-            expiry_announced: false,
-            token: TokenId::NONE,
-        }
+        let now = Now { mono_us: 7_000_000, unix_ms: 0 };
+        Session { expires_at_s: expires_at_s.and_then(NonZeroU32::new), ..Session::new(user, tenant, now) }
     }
 
     #[test]
@@ -284,6 +334,41 @@ mod tests {
         assert_eq!(session.next_check_ms(950_000, NOTICE_MS, LEEWAY_MS), Some(55_000));
         assert!(!session.is_over(1_004_999, LEEWAY_MS) && session.is_over(1_005_000, LEEWAY_MS));
         assert_eq!(session.next_check_ms(2_000_000, NOTICE_MS, LEEWAY_MS), Some(0));
+    }
+
+    #[test]
+    fn a_client_shows_himself_at_a_pace_by_his_rooms() {
+        let rows = [
+            (0, 21, 100),
+            (1, 21, 100),
+            (100, 21, 100),
+            (101, 11, 200),
+            (1_000, 3, 1_000),
+            (usize::MAX, 2, 2_000),
+        ];
+        for (rooms, at_once, wait_ms) in rows {
+            let mut session = session(None);
+            for _ in 0..at_once {
+                assert_eq!(session.take_showing(7_000, rooms), Ok(()), "{rooms}");
+            }
+            assert_eq!(session.take_showing(7_000, rooms), Err(wait_ms), "{rooms}");
+            assert_eq!(session.take_showing(7_000 + wait_ms, rooms), Ok(()), "{rooms}");
+        }
+    }
+
+    #[test]
+    fn the_pace_goes_on_however_long_nothing_was_said() {
+        const HOUR_MS: u64 = 3_600_000;
+        for hours in 0..40 {
+            let mut session = session(None);
+            for hour in 0..hours {
+                session.keep_time(7_000 + hour * HOUR_MS);
+            }
+            for shift_ms in [0, 1_000, HOUR_MS - 100] {
+                let mut session = session.clone();
+                assert_eq!(session.take_showing(7_000 + hours * HOUR_MS + shift_ms, 1_000_000), Ok(()));
+            }
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Engine {
             Command::Join(join) => self.join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None, since: None };
+                let join = Join { room: RoomRef::of(&room), metadata: None, presence: true, since: None };
                 self.join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
@@ -34,6 +34,15 @@ impl Engine {
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Relay(relay) => self.relay(id, relay, now),
             Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::PresenceStatus { status, metadata } => {
+                self.presence_status(id, call.id.clone(), status, metadata, now)
+            }
+            Command::PresenceHeartbeat { status } => {
+                self.presence_heartbeat(id, call.id.clone(), status, now)
+            }
+            Command::QueryPresence { room, after, limit } => {
+                self.query_presence(id, call.id.clone(), &room, after, limit)
+            }
             Command::History(history) => self.ask_history(id, call.id.clone(), &history),
             Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
             Command::Response(response) => self.client_response(id, call.id.clone(), response),
@@ -61,14 +70,16 @@ impl Engine {
     ) -> Result<(), Fault> {
         let session = self.session(id)?;
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
-        let joiner = self.joiner(id, &key)?;
-        if !self.roster.ask(id, &key, self.config.rooms_per_connection_max) {
+        let listens = join.presence && self.config.presence.enabled;
+        self.check_metadata(join.metadata.as_ref())?;
+        let joiner = self.joiner(id, &key, join.metadata, listens)?;
+        if !self.roster.ask(id, &key, listens, self.config.rooms_per_connection_max) {
             let text =
                 format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
-        let Join { metadata, since, .. } = join;
-        self.ask_home(&key.clone(), Ask::Join { key, conn: id, call, metadata, joiner, since });
+        let (joiner, since) = (Box::new(joiner), join.since);
+        self.ask_home(&key.clone(), Ask::Join { key, joiner, call, since });
         Ok(())
     }
 
@@ -78,13 +89,13 @@ impl Engine {
         call: Option<CorrelationId>,
         room: &RoomRef<'_>,
     ) -> Result<(), Fault> {
-        self.session(id)?;
+        let user = self.session(id)?.user.clone();
         let key = self
             .roster
             .ask_leave(id, room.as_str())
             .cloned()
             .ok_or_else(|| Fault::new(FaultCode::NotFound, "this connection is not in that room"))?;
-        self.ask_home(&key.clone(), Ask::Leave { key, conn: id, call });
+        self.ask_home(&key.clone(), Ask::Leave { key, conn: id, user, call });
         Ok(())
     }
 
@@ -166,6 +177,9 @@ fn received_type(command: &Command<'_>) -> Received {
         Command::Unsubscribe { .. } => Received::Unsubscribe,
         Command::Send(_) | Command::Relay(_) => Received::RoomSend,
         Command::Rooms => Received::QueryRooms,
+        Command::PresenceStatus { .. } => Received::PresenceStatus,
+        Command::PresenceHeartbeat { .. } => Received::PresenceHeartbeat,
+        Command::QueryPresence { .. } => Received::QueryPresence,
         Command::History(_) => Received::RoomHistory,
         Command::Request(_) => Received::Request,
         Command::Response(_) => Received::Response,

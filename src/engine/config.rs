@@ -62,6 +62,7 @@ pub struct Config {
     pub deflate_bytes_min: usize,
     pub requests: RequestsConfig,
     pub drain: DrainConfig,
+    pub presence: PresenceConfig,
     pub channels: Arc<ChannelTemplates>,
     /// What one shard's rooms keep.
     pub history: Arc<HistoryConfig>,
@@ -121,6 +122,7 @@ impl Config {
                 pending_max: PendingLimits { per_connection: 128, total: 1000 },
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
+            presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
             channels: Arc::new(ChannelTemplates::default()),
             history: Arc::new(HistoryConfig::for_tests()),
         }
@@ -146,6 +148,17 @@ pub struct DrainConfig {
     pub timeout_ms: u64,
     /// Connections closed per second and shard, raised when the time would not suffice.
     pub per_second: u64,
+}
+
+/// Who is told who is there.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceConfig {
+    /// Otherwise nobody can ask, and nobody gets events.
+    pub enabled: bool,
+    /// The most users of one answer.
+    pub page_max: usize,
+    /// The most bytes of a user's metadata in one room.
+    pub metadata_bytes_max: usize,
 }
 
 /// Short channel names and what they stand for, such as `dashboard` → `dashboard.{user_id}`.

@@ -210,6 +210,7 @@ impl Engine {
             Route::Publish
             | Route::Request
             | Route::Rooms
+            | Route::RoomPresence
             | Route::RoomHistory
             | Route::UserRooms
             | Route::Connections

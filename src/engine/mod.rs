@@ -20,6 +20,7 @@ mod history;
 mod http;
 mod output;
 mod parcel;
+mod presence;
 mod quality;
 mod relay;
 mod report;
@@ -38,7 +39,7 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
-pub use config::{ChannelTemplates, Config, DrainConfig, RequestsConfig};
+pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
 pub use quality::ConnectionsQuery;

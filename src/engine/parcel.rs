@@ -1,8 +1,9 @@
 //! What one shard sends another.
 //!
 //! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard, or to one that has a part in a request, and makes it
-//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on tells. What tells make a shard send is
-//! bounded and gets used up: a `Vacate` for each membership that ends, a word for each request of a connection that ends, and what the requests ask that were read behind
+//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on
+//! tells. What tells make a shard send is bounded and gets used up: a `Gone` for each membership that ends, a word for each
+//! request of a connection that ends, and what the requests ask that were read behind
 //! a page, when a report completes it. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
@@ -14,8 +15,11 @@ use super::{
 };
 use crate::{
     base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
-    hub::Joiner,
-    model::{Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, Reply, Requested},
+    hub::{Joiner, Showing},
+    model::{
+        Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, PresenceChange, Reply,
+        Requested,
+    },
 };
 
 /// Who asked, and where the answer goes.
@@ -65,22 +69,36 @@ pub enum Parcel {
 pub enum Ask {
     Join {
         key: RoomKey,
-        conn: ConnId,
+        joiner: Box<Joiner>,
         call: Option<CorrelationId>,
-        metadata: Option<Json>,
-        joiner: Joiner,
         /// What the client has of the room.
         since: Option<Position>,
     },
     Leave {
         key: RoomKey,
         conn: ConnId,
+        user: UserName,
         call: Option<CorrelationId>,
     },
-    /// No member is left on the sending shard, which has seen `joins` answers.
-    Vacate {
+    /// A connection that is in the room, or has asked to join, is no more. Nobody is answered.
+    Gone {
         key: RoomKey,
-        joins: u32,
+        conn: ConnId,
+        user: UserName,
+    },
+    /// How a member shows himself. Nobody is answered.
+    Show {
+        key: RoomKey,
+        conn: ConnId,
+        user: UserName,
+        showing: Showing,
+    },
+    /// A page of who is there.
+    Presence {
+        key: RoomKey,
+        caller: Caller,
+        after: Option<UserName>,
+        limit: usize,
     },
     Publish(Box<Publish>),
     /// Messages that the room keeps: the first behind `since`, or the last ones.
@@ -188,7 +206,6 @@ pub enum Tell {
         metadata: Option<Json>,
         position: Position,
         recovery: Recovery,
-        joins: u32,
     },
     /// The join came to nothing.
     Refused {
@@ -211,6 +228,13 @@ pub enum Tell {
         /// The sender's connection, which asked for no echo.
         except: Option<ConnId>,
         received_us: u64,
+    },
+    /// Who has come, gone or changed.
+    Presence {
+        key: RoomKey,
+        change: Arc<PresenceChange>,
+        /// The connection that has made the change.
+        except: Option<ConnId>,
     },
     /// What became of what somebody asked.
     Answer {

@@ -10,7 +10,7 @@ use crate::{
     dialect,
     hub::{Joiner, TooMany},
     metrics::{Disconnect, Protocol, RateLimit, Received},
-    model::{Call, Command, Event, Fault, FaultCode, Relay},
+    model::{Call, Command, Event, Fault, FaultCode, Json, Relay},
     ws::close,
 };
 
@@ -67,11 +67,18 @@ impl Engine {
         }
     }
 
-    /// What the home of a room is to know of a connection that joins it.
+    /// What the home of a room is to know of a connection that joins it, with what the client says of himself there.
     ///
     /// # Errors
     /// Over relay, when the connection is in another room of the same id: they could not be told apart.
-    pub(super) fn joiner(&self, id: ConnId, key: &RoomKey) -> Result<Joiner, Fault> {
+    pub(super) fn joiner(
+        &self,
+        id: ConnId,
+        key: &RoomKey,
+        metadata: Option<Json>,
+        listens: bool,
+    ) -> Result<Joiner, Fault> {
+        let session = self.session(id)?;
         let Some(conn) = self.conns.get(id.slot, id.generation) else {
             return Err(Fault::new(FaultCode::Unavailable, "the connection is closing"));
         };
@@ -80,7 +87,8 @@ impl Engine {
             let text = "another room of this connection has the same roomId: use another connection";
             return Err(Fault::new(FaultCode::Conflict, text));
         }
-        Ok(Joiner { peer: conn.peer.into(), is_relay })
+        let (user, status, peer) = (session.user.clone(), session.status, conn.peer.into());
+        Ok(Joiner { conn: id, user, status, metadata, listens, peer, is_relay })
     }
 
     /// As a home shard: a join that would have created a room.
@@ -107,9 +115,9 @@ impl Engine {
         // What was ordered before the end is for those who were members then.
         self.release_room(room, now);
         let mut members = Vec::new();
-        // The home has forgotten the room, and need not be told that it was vacated.
-        if self.roster.end(room, |conn| members.push(conn)).is_some() {
-            self.held.drop_room(room);
+        // The home has forgotten the room, and need not be told that they are out.
+        if let Some(emptied) = self.roster.end(room, |conn| members.push(conn)) {
+            self.held.drop_room(emptied);
         }
         let event = Event::RoomLeft { room: key.room };
         for conn in members {

@@ -6,7 +6,7 @@ use super::{Ask, Caller, Engine, Output, Parcel, Publish, Tell, history::not_kep
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     fanout::Publication,
-    hub::{Draft, Joining, Published},
+    hub::{Draft, Gone, Joining, Published},
     model::{Event, Fault, Joined, MessageName, Reply},
 };
 
@@ -35,18 +35,38 @@ impl Engine {
     /// As a home shard.
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
-            Ask::Join { key, conn, call, metadata, joiner, since } => {
-                let tell = match self.home.join(&key, from, joiner, now) {
-                    Ok(Joining { position, joins }) => {
-                        let recovery = self.recovery(&key, since, now);
-                        Tell::Joined { key, conn, call, metadata, position, recovery, joins }
+            Ask::Join { key, joiner, call, since } => {
+                let (conn, metadata) = (joiner.conn, joiner.metadata.clone());
+                let (tell, announcement) = match self.home.join(&key, *joiner, now) {
+                    Ok((Joining { position }, announcement)) => {
+                        let (key, recovery) = (key.clone(), self.recovery(&key, since, now));
+                        (Tell::Joined { key, conn, call, metadata, position, recovery }, announcement)
                     }
-                    Err(too_many) => Tell::Refused { key, conn, call, fault: self.too_many(too_many) },
+                    Err(too_many) => {
+                        let (key, fault) = (key.clone(), self.too_many(too_many));
+                        (Tell::Refused { key, conn, call, fault }, None)
+                    }
                 };
                 self.send(from, Parcel::Tell(tell));
+                self.announce(key, announcement);
             }
-            Ask::Leave { key, conn, call } => self.send(from, Parcel::Tell(Tell::Left { key, conn, call })),
-            Ask::Vacate { key, joins } => self.home.vacate(&key, from, joins),
+            Ask::Leave { key, conn, user, call } => {
+                let announcement = self.home.leave(&key, conn, &user, now);
+                self.send(from, Parcel::Tell(Tell::Left { key: key.clone(), conn, call }));
+                self.announce(key, announcement);
+            }
+            Ask::Gone { key, conn, user } => {
+                let announcement = self.home.leave(&key, conn, &user, now);
+                self.announce(key, announcement);
+            }
+            Ask::Show { key, conn, user, showing } => {
+                let announcement = self.home.show(&key, conn, &user, showing, now);
+                self.announce(key, announcement);
+            }
+            Ask::Presence { key, caller, after, limit } => {
+                let page = self.home.presence(&key, after.as_ref(), limit);
+                self.send_answer(caller, Ok(Reply::Presence(Box::new(page))));
+            }
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::Errand { ticket, errand } => self.do_errand(ticket, &errand, now),
             Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
@@ -139,17 +159,16 @@ impl Engine {
     /// As a shard with members.
     fn told(&mut self, tell: Tell, now: Now) {
         match tell {
-            Tell::Joined { key, conn, call, metadata, position, recovery, joins } => {
+            Tell::Joined { key, conn, call, metadata, position, recovery } => {
+                // Who ended left all rooms then, and the home heard of it behind the join.
                 if !self.is_open(conn) {
-                    let vacated = self.roster.joined_nobody(&key, joins);
-                    self.vacate(vacated);
                     return;
                 }
                 // What was ordered before the join is for those who were members then.
                 if let Some(room) = self.roster.local(&key) {
                     self.release_room(room, now);
                 }
-                self.roster.joined(conn, &key, joins);
+                self.roster.joined(conn, &key);
                 let missed = self.recovered(conn, recovery);
                 let room = key.room.clone();
                 if let Some(id) = call {
@@ -167,12 +186,13 @@ impl Engine {
                 if !self.is_open(conn) {
                     return;
                 }
-                let vacated = self.roster.refused(conn, &key);
-                self.vacate(vacated);
+                if let Some(emptied) = self.roster.refused(conn, &key) {
+                    self.held.drop_room(emptied);
+                }
                 self.refuse(conn, call, fault, now);
             }
             Tell::Left { key, conn, call } => {
-                // Who ended left all rooms then, and another may have the slot by now.
+                // Another may have the slot by now.
                 if !self.is_open(conn) {
                     return;
                 }
@@ -180,8 +200,9 @@ impl Engine {
                 if let Some(room) = self.roster.local(&key) {
                     self.release_room(room, now);
                 }
-                let vacated = self.roster.left(conn, &key);
-                self.vacate(vacated);
+                if let Some(emptied) = self.roster.left(conn, &key) {
+                    self.held.drop_room(emptied);
+                }
                 if let Some(id) = call {
                     self.tell(conn, &Event::Ack { id, result: Ok(Reply::Left) }, now);
                 }
@@ -193,6 +214,7 @@ impl Engine {
                     self.held.add(room, Publication { message, except, received_us }, now.mono_us);
                 }
             }
+            Tell::Presence { key, change, except } => self.presence_changed(key, change, except, now),
             Tell::Answer { caller, result } => {
                 let result = self.within_outbox(&caller, result);
                 self.answer(caller, result, now);
@@ -204,19 +226,15 @@ impl Engine {
 
     /// Leaves every room, without a word to the client.
     pub(super) fn leave_all(&mut self, conn: ConnId) {
-        let mut vacated = Vec::new();
-        self.roster.gone(conn, |room| vacated.push(room));
-        for room in vacated {
-            self.vacate(Some(room));
-        }
-    }
-
-    fn vacate(&mut self, vacated: Option<crate::hub::Vacated>) {
-        if let Some(crate::hub::Vacated { key, joins, room }) = vacated {
-            if let Some(room) = room {
+        // Only an open socket with an identity is in rooms.
+        let Ok(session) = self.session(conn) else { return };
+        let user = session.user.clone();
+        while let Some(Gone { key, emptied }) = self.roster.gone(conn) {
+            if let Some(room) = emptied {
                 self.held.drop_room(room);
             }
-            self.ask_home(&key.clone(), Ask::Vacate { key, joins });
+            let user = user.clone();
+            self.ask_home(&key.clone(), Ask::Gone { key, conn, user });
         }
     }
 }

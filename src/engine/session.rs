@@ -43,17 +43,17 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
-                let mut session = session_of(identity, now);
-                if let SocketKind::Json(old) = &socket.kind {
-                    session.established_s = old.established_s;
-                }
+                let session = session_of(identity, now);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
                     user: session.user.clone(),
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(session);
+                socket.kind = SocketKind::Json(match &socket.kind {
+                    SocketKind::Json(last) => session.after(last),
+                    SocketKind::Pending { .. } | SocketKind::Echo => session,
+                });
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
@@ -152,16 +152,12 @@ fn is_theirs(conns: &Slab<Conn>, slot: u32, tenant: &TenantName, user: &UserName
 
 /// A verified identity as the connection keeps it, from now on.
 pub(super) fn session_of(identity: Identity, now: Now) -> Session {
-    Session {
-        user: identity.user,
-        tenant: identity.tenant,
-        expires_at_s: identity.expires_at_s.map(|seconds| {
-            NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
-        }),
-        established_s: now.unix_s() as u32,
-        expiry_announced: false,
-        token: identity.token,
-    }
+    let expires_at_s = identity.expires_at_s.map(|seconds| {
+        NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+    });
+    let mut session = Session::new(identity.user, identity.tenant, now);
+    (session.expires_at_s, session.token) = (expires_at_s, identity.token);
+    session
 }
 
 /// Why an `authenticate` was refused.

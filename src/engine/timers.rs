@@ -63,6 +63,7 @@ impl Engine {
         }
         self.due = due;
         self.end_rooms(now);
+        self.tell_presence(now);
         self.expire_surveys(now);
         self.evict_step(now);
         self.expire_requests(now);
@@ -151,6 +152,7 @@ impl Engine {
                 next_ms = next_ms.min(*deadline_ms);
             }
             SocketKind::Json(session) => {
+                session.keep_time(now.mono_ms());
                 if session.is_over(now.unix_ms, leeway_ms) {
                     let text = "the token has expired";
                     self.close(id, close::UNAUTHENTICATED, text, Disconnect::TokenExpired, now);

@@ -8,7 +8,7 @@ use crate::{
     conn::{Conn, Finish, SLICES_MAX, Stage},
     fanout::{Queued, Recipients},
     metrics::{Disconnect, Dropped, Sent},
-    model::Event,
+    model::{Event, PresenceChange},
     ws::{Opcode, close},
 };
 
@@ -247,6 +247,11 @@ pub(super) fn sent_type(event: &Event) -> Sent {
         Event::RoomJoined { .. } => Sent::RoomJoined,
         Event::RoomLeft { .. } => Sent::RoomLeft,
         Event::Message(_) => Sent::RoomMessage,
+        Event::Presence { change, .. } => match **change {
+            PresenceChange::Joined(_) => Sent::PresenceJoin,
+            PresenceChange::Left(_) => Sent::PresenceLeave,
+            PresenceChange::Updated(_) => Sent::PresenceUpdate,
+        },
         Event::Request { .. } => Sent::Request,
         Event::TokenExpiring { .. } => Sent::TokenExpiring,
         Event::Restart { .. } => Sent::SystemRestart,

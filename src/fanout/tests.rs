@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Delivered, Encoder, Queued, Recipients};
 use crate::{
-    base::{ConnId, Prng, RoomKey, RoomName, SenderId, ShardId, TenantName, TokenId, UserName, slab::Slab},
+    base::{ConnId, Now, Prng, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName, slab::Slab},
     conn::{Conn, Encoding, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
     metrics::Disconnect,
     model::{Event, Message, MessageName, Payload},
@@ -110,14 +110,8 @@ impl Shard {
     }
 
     fn open(&mut self, encoding: Encoding) -> ConnId {
-        let session = Session {
-            user: UserName::parse("ada").unwrap(),
-            tenant: TenantName::default_tenant(),
-            expires_at_s: None,
-            established_s: 0,
-            expiry_announced: false,
-            token: TokenId::NONE,
-        };
+        let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
+        let session = Session::new(user, tenant, Now { mono_us: 0, unix_ms: 0 });
         self.add(Some(socket(SocketKind::Json(session), encoding)))
     }
 

@@ -29,6 +29,7 @@ pub enum Route {
     Publish,
     Request,
     Rooms,
+    RoomPresence,
     RoomHistory,
     UserRooms,
     Connections,

@@ -202,6 +202,15 @@ pub static OPERATIONS: &[Operation] = &[
         ..PAGE
     },
     Operation {
+        route: Route::RoomPresence,
+        paths: &["/api/v1/rooms/{room}/presence"],
+        access: Access::Scope(Scope::Presence),
+        summary: "Who is in a room, by user. Of a room that nobody is in, nobody.",
+        query: &[TENANT, LIMIT, after("Users behind this one: `next` of the page before.")],
+        answers: &[answer(200, "A page of users.", &[json("Presence")])],
+        ..PAGE
+    },
+    Operation {
         route: Route::RoomHistory,
         paths: &["/api/v1/rooms/{room}/history"],
         access: Access::Scope(Scope::History),

@@ -14,15 +14,20 @@ use super::{
 };
 use crate::{
     base::{
-        HashSeed, Now, RoomKey, RoomName, RoomPattern, SenderId, ShardId, TenantName, UserName, prng::Prng,
+        ConnId, HashSeed, Now, RoomKey, RoomName, RoomPattern, SenderId, ShardId, TenantName, UserName,
+        prng::Prng,
     },
-    model::{Json, Message, MessageId, Payload, Position},
+    model::{Availability, Json, Message, MessageId, Payload, Position},
 };
 
-const SHARD: ShardId = ShardId(0);
+const CONN: ConnId = ConnId { shard: ShardId(0), slot: 1, generation: 0 };
 
 fn key(room: &str) -> RoomKey {
     RoomKey { tenant: TenantName::default_tenant(), room: RoomName::parse(room).unwrap() }
+}
+
+fn ada() -> UserName {
+    UserName::parse("ada").unwrap()
 }
 
 /// `s` seconds after the start.
@@ -32,8 +37,14 @@ fn at(s: u64) -> Now {
 
 fn draft(room: &str, payload: &str) -> Draft {
     let payload = Payload::Json(Json::from_checked(Bytes::copy_from_slice(payload.as_bytes())));
-    let from = UserName::parse("ada").unwrap();
-    Draft { key: key(room), from, sender: SenderId::BACKEND, payload, message_id: None, persistent: true }
+    Draft {
+        key: key(room),
+        from: ada(),
+        sender: SenderId::BACKEND,
+        payload,
+        message_id: None,
+        persistent: true,
+    }
 }
 
 fn named(room: &str, user: &str, id: &str, persistent: bool) -> Draft {
@@ -62,8 +73,13 @@ fn join(home: &mut Home, room: &str) -> Joining {
 }
 
 fn join_over(home: &mut Home, room: &str, is_relay: bool) -> Joining {
-    let joiner = Joiner { peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(), is_relay };
-    home.join(&key(room), SHARD, joiner, at(0)).unwrap()
+    let (user, status, peer) = (ada(), Availability::Online, IpAddr::V4(Ipv4Addr::LOCALHOST).into());
+    let joiner = Joiner { conn: CONN, user, status, metadata: None, listens: false, peer, is_relay };
+    home.join(&key(room), joiner, at(0)).unwrap().0
+}
+
+fn leave(home: &mut Home, room: &str) {
+    home.leave(&key(room), CONN, &ada(), at(0));
 }
 
 fn home(messages: u32, seconds: u32) -> Home {
@@ -147,14 +163,14 @@ fn what_is_too_old_is_not_shown_and_then_not_kept() {
 #[test]
 fn with_members_a_room_outlives_its_history_and_the_other_way_round() {
     let mut home = home(100, 10);
-    let joins = join(&mut home, "a").joins;
+    join(&mut home, "a");
     publish(&mut home, draft("a", "1"), at(0));
     home.sweep(at(20));
     assert_eq!((home.history_counts().messages, home.occupied()), (0, 1));
     assert_eq!(missed(&mut home, "a", 1, at(20)), some(&[]), "the room knows what it has given out");
     assert_eq!(missed(&mut home, "a", 0, at(20)), None);
     assert_eq!(publish(&mut home, draft("a", "2"), at(20)).0, 2);
-    home.vacate(&key("a"), SHARD, joins);
+    leave(&mut home, "a");
     assert_eq!((home.occupied(), home.is_empty()), (0, false));
     assert_eq!(publish(&mut home, draft("a", "3"), at(21)), (3, false));
     assert_eq!(join(&mut home, "a").position.offset, 3);
@@ -229,7 +245,7 @@ fn patterns_choose_what_is_kept() {
 fn a_message_that_comes_again_is_known() {
     let repeats = Keep { messages: 3, seconds: 10 };
     let mut home = home_with(HistoryConfig { repeats, ..HistoryConfig::for_tests() });
-    let joins = join(&mut home, "a").joins;
+    join(&mut home, "a");
     let m1 = || named("a", "ada", "m1", true);
     assert_eq!(publish(&mut home, m1(), at(0)).0, 1);
     assert_eq!(repeat(&mut home, m1(), at(10)), Some(1));
@@ -246,7 +262,7 @@ fn a_message_that_comes_again_is_known() {
     assert_eq!(home.history_counts().repeated, 4);
     home.audit();
     // The room is remembered for them, without members and without messages.
-    home.vacate(&key("a"), SHARD, joins);
+    leave(&mut home, "a");
     assert_eq!(repeat(&mut home, m1(), at(12)), Some(3));
     // In a room that there is not, there is nothing to remember.
     for _ in 0..2 {
@@ -258,14 +274,14 @@ fn a_message_that_comes_again_is_known() {
 #[test]
 fn an_ephemeral_room_keeps_nothing() {
     let mut home = home(100, 60);
-    let joins = join_over(&mut home, "a", true).joins;
+    join_over(&mut home, "a", true);
     assert_eq!(home.publish(draft("a", "1"), at(0)).err(), Some(NotKept::NoHistory));
     for _ in 0..2 {
         assert_eq!(repeat(&mut home, named("a", "ada", "m1", false), at(0)), None);
     }
     assert_eq!(home.history_counts(), HistoryCounts::default());
     home.audit();
-    home.vacate(&key("a"), SHARD, joins);
+    leave(&mut home, "a");
     assert!(home.is_empty());
     // Once JSON has joined, the room is like any other, and one that has a history stays so.
     publish(&mut home, draft("b", "1"), at(0));
@@ -297,7 +313,7 @@ fn memory_is_bounded_and_the_oldest_idle_room_goes_first() {
         }
     };
     let rooms = ["idle-1", "idle-2", "live-1", "live-2"];
-    let joins = join(&mut home, "live-1").joins;
+    join(&mut home, "live-1");
     join(&mut home, "live-2");
     for room in rooms {
         send(&mut home, room, 2);
@@ -315,7 +331,7 @@ fn memory_is_bounded_and_the_oldest_idle_room_goes_first() {
     assert_eq!(missed(&mut home, "live-2", 2, at(0)), some(&[]), "with members it keeps its position");
     assert_eq!(missed(&mut home, "live-2", 1, at(0)), None);
     // Idle, it is the one to go.
-    home.vacate(&key("live-1"), SHARD, joins);
+    leave(&mut home, "live-1");
     send(&mut home, "live-2", 1);
     assert_eq!(kept(&mut home, &rooms), [0, 0, 0, 1]);
     // A room that grows is not emptied for itself, though nobody is in it.
@@ -345,13 +361,12 @@ proptest! {
         let bytes_max = if is_tight { 8 * 1024 } else { 1 << 20 };
         let mut home = home_with(HistoryConfig { keep, bytes_max, ..HistoryConfig::for_tests() });
         let (mut model, mut s, mut number) = (Model::default(), 0, 0);
-        let mut joined: BTreeMap<usize, u32> = BTreeMap::new();
         for _ in 0..300 {
             let room = prng.below(4) as usize;
             let name = ROOMS[room];
             match prng.below(12) {
-                0 => { joined.insert(room, join(&mut home, name).joins); }
-                1 => if let Some(joins) = joined.remove(&room) { home.vacate(&key(name), SHARD, joins) },
+                0 => { join(&mut home, name); }
+                1 => leave(&mut home, name),
                 2 => s += prng.below(6),
                 3 => home.sweep(at(s)),
                 4 => { let _ = home.publish(named(name, "bob", &prng.below(50).to_string(), false), at(s)); }

@@ -12,7 +12,7 @@ const NONE: u32 = u32::MAX;
 /// Not among the room's members.
 pub(super) const NOT_JOINED: u32 = u32::MAX;
 
-/// A room with members on this shard, by slot; valid until the room is vacated.
+/// A room with members on this shard, by slot; valid until nobody here is in it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LocalRoomId(pub(crate) u32);
 
@@ -33,6 +33,8 @@ pub(super) struct Membership {
     pub(super) pending: u32,
     /// The last that the connection asked was to join, not to leave.
     pub(super) wanted: bool,
+    /// The connection gets the room's presence events.
+    pub(super) listens: bool,
     /// The connection's next membership, or the next free one.
     next: u32,
 }
@@ -54,12 +56,13 @@ impl Memberships {
     }
 
     /// A connection has asked to join a room that it is not in. The membership's place.
-    pub(super) fn add(&mut self, slot: u32, room: LocalRoomId) -> u32 {
+    pub(super) fn add(&mut self, slot: u32, room: LocalRoomId, listens: bool) -> u32 {
         while self.first.len() <= slot as usize {
             self.first.push(NONE);
         }
         let first = &mut self.first[slot as usize];
-        let membership = Membership { room, index: NOT_JOINED, pending: 1, wanted: true, next: *first };
+        let (index, next) = (NOT_JOINED, *first);
+        let membership = Membership { room, index, pending: 1, wanted: true, listens, next };
         *first = if self.free == NONE {
             let place = self.arena.len() as u32;
             assert!(place < NONE, "a shard has at most 2^32 - 1 memberships");
@@ -133,7 +136,7 @@ mod tests {
                 let (place, room) = list.remove(prng.below(list.len() as u64) as usize);
                 assert_eq!(memberships.remove(slot, place).room, LocalRoomId(room));
             } else {
-                list.insert(0, (memberships.add(slot, LocalRoomId(room)), room));
+                list.insert(0, (memberships.add(slot, LocalRoomId(room), true), room));
             }
             for (&slot, list) in &model {
                 assert!(list.iter().all(|&(place, room)| memberships.at(place).room.0 == room));

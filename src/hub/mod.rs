@@ -1,6 +1,6 @@
-//! Rooms: [`Home`] orders those whose home this shard is and keeps their history, [`Roster`] knows the members on this
-//! shard. Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that were asked here,
-//! [`Owed`] those that are to be answered here. Knows no frames and no sockets.
+//! Rooms: [`Home`] orders those whose home this shard is, knows their members and keeps their history, [`Roster`] knows
+//! the members on this shard. Users: [`Directory`] knows their connections here. Requests: [`Pending`] knows those that
+//! were asked here, [`Owed`] those that are to be answered here. Knows no frames and no sockets.
 
 mod creates;
 mod directory;
@@ -9,11 +9,16 @@ mod history;
 #[cfg(test)]
 mod history_tests;
 mod home;
+mod interests;
 mod memberships;
 mod owed;
 mod pending;
 #[cfg(test)]
 mod pending_tests;
+mod presence;
+#[cfg(test)]
+mod presence_tests;
+mod present;
 mod publish;
 mod repeats;
 mod room_log;
@@ -23,10 +28,12 @@ mod roster_tests;
 
 pub use directory::Directory;
 pub use history::{HistoryConfig, HistoryCounts, NotKept};
-pub use home::{Home, HomeLimits, Interest, Joiner, Joining, TooMany};
+pub use home::{Home, HomeLimits, Joining, TooMany};
+pub use interests::Interest;
 pub use memberships::LocalRoomId;
 pub use owed::Owed;
 pub use pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};
+pub use presence::{Announcement, Joiner, Showing};
 pub use publish::{Draft, Published};
 pub use room_log::Keep;
-pub use roster::{Roster, Vacated};
+pub use roster::{Gone, Roster};

@@ -7,7 +7,8 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use super::{
     history::{HistoryCounts, NotKept},
-    home::{Home, Interest, Room},
+    home::{Home, Room},
+    interests::Interest,
     repeats::Named,
 };
 use crate::{
@@ -52,7 +53,7 @@ impl Home {
             Some(room) => {
                 room.touch(&mut self.ephemeral, now);
                 let message = Arc::new(room.next(draft, None, now));
-                Published::Accepted { message, interests: &room.interests }
+                Published::Accepted { message, interests: room.interests.as_slice() }
             }
             None => to_nobody(self.prng.next_u64(), draft, now),
         })
@@ -143,7 +144,7 @@ impl Home {
         }
         let (grown, rooms) = (room.history.log, &mut self.rooms);
         self.history.shrink(grown, |key| forget_log(rooms, key));
-        let interests = self.rooms.get(&message.key).map_or(&[][..], |room| &room.interests);
+        let interests = self.rooms.get(&message.key).map_or(&[][..], |room| room.interests.as_slice());
         Ok(Published::Accepted { message, interests })
     }
 }

@@ -27,17 +27,14 @@ struct Room {
     members: Vec<Member>,
     /// Memberships that have not joined.
     joining: u32,
-    /// Answered joins, as the home counts them.
-    joins_seen: u32,
 }
 
-/// A room that has no member left here: its home is to be told.
+/// A membership that has ended with its connection: the room's home is to be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Vacated {
+pub struct Gone {
     pub key: RoomKey,
-    pub joins: u32,
-    /// What the room was here, if it was anything.
-    pub room: Option<LocalRoomId>,
+    /// What the room was here, if nobody is left in it.
+    pub emptied: Option<LocalRoomId>,
 }
 
 /// All members of one shard.
@@ -63,8 +60,9 @@ impl Roster {
         }
     }
 
-    /// Notes that `conn` asks to join. `false` when it would be in more than `rooms_max` rooms.
-    pub fn ask(&mut self, conn: ConnId, key: &RoomKey, rooms_max: usize) -> bool {
+    /// Notes that `conn` asks to join, and whether it wants presence events. `false` when it would be in more than
+    /// `rooms_max` rooms.
+    pub fn ask(&mut self, conn: ConnId, key: &RoomKey, listens: bool, rooms_max: usize) -> bool {
         let room = self.by_key.get(key).copied();
         let place = room.and_then(|room| self.place(conn, room));
         let is_new = place.is_none_or(|place| !self.memberships.at(place).wanted);
@@ -75,11 +73,12 @@ impl Roster {
             let membership = self.memberships.at_mut(place);
             membership.pending += 1;
             membership.wanted = true;
+            membership.listens = listens;
             return true;
         }
         let room = room.unwrap_or_else(|| self.new_room(key));
         self.room_mut(room).joining += 1;
-        self.memberships.add(conn.slot, room);
+        self.memberships.add(conn.slot, room, listens);
         true
     }
 
@@ -92,11 +91,9 @@ impl Roster {
         Some(&self.room(room).key)
     }
 
-    /// The home answered a join of `conn` with its count `joins`. The caller knows that `conn` is alive; if the
-    /// membership is gone (it was given up meanwhile), the room may be vacated by that.
-    pub fn joined(&mut self, conn: ConnId, key: &RoomKey, joins: u32) {
+    /// The home answered a join of `conn`, which the caller knows to be alive.
+    pub fn joined(&mut self, conn: ConnId, key: &RoomKey) {
         let Some(&id) = self.by_key.get(key) else { return };
-        self.room_mut(id).joins_seen = joins;
         let Some(place) = self.place(conn, id) else { return };
         let membership = self.memberships.at_mut(place);
         membership.pending = membership.pending.saturating_sub(1);
@@ -110,8 +107,8 @@ impl Roster {
         self.joined += 1;
     }
 
-    /// The home refused a join of `conn`.
-    pub fn refused(&mut self, conn: ConnId, key: &RoomKey) -> Option<Vacated> {
+    /// The home refused a join of `conn`. The room, if nobody is left in it.
+    pub fn refused(&mut self, conn: ConnId, key: &RoomKey) -> Option<LocalRoomId> {
         let place = self.place(conn, *self.by_key.get(key)?)?;
         let membership = self.memberships.at_mut(place);
         membership.pending = membership.pending.saturating_sub(1);
@@ -120,22 +117,11 @@ impl Roster {
         }
         let room = membership.room;
         self.forget_membership(conn, place);
-        self.vacate_if_empty(room)
+        self.forget_if_empty(room)
     }
 
-    /// The home answered a join of a connection that is gone.
-    pub fn joined_nobody(&mut self, key: &RoomKey, joins: u32) -> Option<Vacated> {
-        match self.by_key.get(key) {
-            Some(&id) => {
-                self.room_mut(id).joins_seen = joins;
-                self.vacate_if_empty(id)
-            }
-            None => Some(Vacated { key: key.clone(), joins, room: None }),
-        }
-    }
-
-    /// `conn` is no longer in the room, unless a later join of it is under way.
-    pub fn left(&mut self, conn: ConnId, key: &RoomKey) -> Option<Vacated> {
+    /// `conn` is no longer in the room, unless a later join of it is under way. The room, if nobody is left in it.
+    pub fn left(&mut self, conn: ConnId, key: &RoomKey) -> Option<LocalRoomId> {
         let place = self.place(conn, *self.by_key.get(key)?)?;
         let membership = *self.memberships.at(place);
         self.leave_members(conn, place);
@@ -143,12 +129,12 @@ impl Roster {
             return None;
         }
         self.forget_membership(conn, place);
-        self.vacate_if_empty(membership.room)
+        self.forget_if_empty(membership.room)
     }
 
-    /// The room has ended at its home, whose count begins anew: nobody is a member any more, but joins that are under way
-    /// go on. `ended` is told those who wanted to be in it. What is left here has vanished when that was all.
-    pub fn end(&mut self, room: LocalRoomId, mut ended: impl FnMut(ConnId)) -> Option<Vacated> {
+    /// The room has ended at its home: nobody is a member any more, but joins that are under way go on. `ended` is told
+    /// those who wanted to be in it. The room, if nobody is left in it.
+    pub fn end(&mut self, room: LocalRoomId, mut ended: impl FnMut(ConnId)) -> Option<LocalRoomId> {
         while let Some(&Member { conn, place }) =
             self.rooms.get(room.index()).and_then(Option::as_ref)?.members.last()
         {
@@ -161,18 +147,17 @@ impl Roster {
                 self.forget_membership(conn, place);
             }
         }
-        self.vacate_if_empty(room)
+        self.forget_if_empty(room)
     }
 
-    /// `conn` is gone: it leaves every room. `vacated` is told the rooms that have no member left.
-    pub fn gone(&mut self, conn: ConnId, mut vacated: impl FnMut(Vacated)) {
-        while let Some((place, room)) = self.newest(conn) {
-            self.leave_members(conn, place);
-            self.forget_membership(conn, place);
-            if let Some(room) = self.vacate_if_empty(room) {
-                vacated(room);
-            }
-        }
+    /// `conn` is gone: it leaves every room, those among them whose joins were not answered. A room of its at a time,
+    /// until there is none.
+    pub fn gone(&mut self, conn: ConnId) -> Option<Gone> {
+        let (place, room) = self.newest(conn)?;
+        self.leave_members(conn, place);
+        self.forget_membership(conn, place);
+        let key = self.room(room).key.clone();
+        Some(Gone { key, emptied: self.forget_if_empty(room) })
     }
 
     /// What a room is on this shard; `None` when nobody here is in it or has asked to join.
@@ -184,6 +169,13 @@ impl Roster {
     pub fn members(&self, room: LocalRoomId) -> impl Iterator<Item = ConnId> + '_ {
         let room = self.rooms.get(room.index()).and_then(Option::as_ref);
         room.map(|room| room.members.as_slice()).unwrap_or_default().iter().map(|member| member.conn)
+    }
+
+    /// Those of them who get presence events.
+    pub fn listeners(&self, room: LocalRoomId) -> impl Iterator<Item = ConnId> + '_ {
+        let room = self.rooms.get(room.index()).and_then(Option::as_ref);
+        let members = room.map(|room| room.members.as_slice()).unwrap_or_default().iter();
+        members.filter(|member| self.memberships.at(member.place).listens).map(|member| member.conn)
     }
 
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
@@ -201,6 +193,11 @@ impl Roster {
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
         let joined = self.wanted(conn).filter(|(_, membership)| membership.index != NOT_JOINED);
         joined.map(|(_, membership)| &self.room(membership.room).key)
+    }
+
+    /// The keys of the rooms that `conn` is in or has asked to join, and has not asked to leave since.
+    pub fn rooms_asked(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
+        self.wanted(conn).map(|(_, membership)| &self.room(membership.room).key)
     }
 
     /// Rooms with their numbers of members here.
@@ -228,8 +225,7 @@ impl Roster {
     }
 
     fn new_room(&mut self, key: &RoomKey) -> LocalRoomId {
-        let (key_id, members) = (key.id(), Vec::new());
-        let room = Room { key: key.clone(), id: key_id, members, joining: 0, joins_seen: 0 };
+        let room = Room { key: key.clone(), id: key.id(), members: Vec::new(), joining: 0 };
         let id = match self.free.pop() {
             Some(slot) => {
                 self.rooms[slot as usize] = Some(room);
@@ -268,16 +264,16 @@ impl Roster {
         self.room_mut(membership.room).joining -= 1;
     }
 
-    fn vacate_if_empty(&mut self, id: LocalRoomId) -> Option<Vacated> {
+    fn forget_if_empty(&mut self, id: LocalRoomId) -> Option<LocalRoomId> {
         let slot = self.rooms.get_mut(id.0 as usize)?;
         let room = slot.as_ref()?;
         if room.joining > 0 || !room.members.is_empty() {
             return None;
         }
-        let room = slot.take()?;
-        self.free.push(id.0);
         self.by_key.remove(&room.key);
-        Some(Vacated { key: room.key, joins: room.joins_seen, room: Some(id) })
+        *slot = None;
+        self.free.push(id.0);
+        Some(id)
     }
 
     fn room_mut(&mut self, id: LocalRoomId) -> &mut Room {

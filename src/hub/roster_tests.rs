@@ -7,9 +7,12 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{HistoryConfig, Home, HomeLimits, Joiner, LocalRoomId, Roster, Vacated};
-use crate::base::{
-    ConnId, Now, PeerBlock, RoomKey, RoomName, ShardId, TenantName, hash::HashSeed, prng::Prng,
+use super::{Gone, HistoryConfig, Home, HomeLimits, Joiner, LocalRoomId, Roster};
+use crate::{
+    base::{
+        ConnId, Now, PeerBlock, RoomKey, RoomName, ShardId, TenantName, UserName, hash::HashSeed, prng::Prng,
+    },
+    model::Availability,
 };
 
 const SHARD: ShardId = ShardId(2);
@@ -26,10 +29,8 @@ fn roster() -> Roster {
     Roster::new(HashSeed::new(5))
 }
 
-/// The only room of a roster, `a`, after so many joins.
-fn vacated_with(joins: u32) -> Vacated {
-    Vacated { key: key("a"), joins, room: Some(LocalRoomId(0)) }
-}
+/// The only room of a roster.
+const ONLY: LocalRoomId = LocalRoomId(0);
 
 fn members(roster: &Roster, room: &str) -> BTreeSet<ConnId> {
     roster.local(&key(room)).map(|room| roster.members(room).collect()).unwrap_or_default()
@@ -43,17 +44,17 @@ fn rooms(roster: &Roster, conn: ConnId) -> Vec<&str> {
 fn a_member_is_who_was_answered() {
     let mut roster = roster();
     let ada = conn(0, 0);
-    assert!(roster.ask(ada, &key("a"), 8));
+    assert!(roster.ask(ada, &key("a"), true, 8));
     assert_eq!((members(&roster, "a").len(), rooms(&roster, ada).len(), roster.subscriptions()), (0, 0, 0));
     assert_eq!(roster.find(ada, "a"), Some(&key("a")), "what it says from now on comes after its join");
-    roster.joined(ada, &key("a"), 1);
+    roster.joined(ada, &key("a"));
     assert_eq!(members(&roster, "a"), [ada].into());
     assert_eq!((rooms(&roster, ada), roster.subscriptions()), (vec!["a"], 1));
     assert_eq!(roster.ask_leave(ada, "a"), Some(&key("a")));
     assert_eq!(members(&roster, "a"), [ada].into(), "until the answer comes in the room's stream");
     assert_eq!((roster.find(ada, "a"), rooms(&roster, ada).len()), (None, 0));
     assert_eq!(roster.ask_leave(ada, "a"), None);
-    assert_eq!(roster.left(ada, &key("a")), Some(vacated_with(1)));
+    assert_eq!(roster.left(ada, &key("a")), Some(ONLY));
     assert_eq!((members(&roster, "a").len(), roster.subscriptions(), roster.sizes().count()), (0, 0, 0));
 }
 
@@ -61,44 +62,57 @@ fn a_member_is_who_was_answered() {
 fn a_join_behind_a_leave_keeps_the_room() {
     let mut roster = roster();
     let ada = conn(0, 0);
-    roster.ask(ada, &key("a"), 8);
+    roster.ask(ada, &key("a"), true, 8);
     roster.ask_leave(ada, "a");
-    roster.ask(ada, &key("a"), 8);
-    roster.joined(ada, &key("a"), 1);
+    roster.ask(ada, &key("a"), true, 8);
+    roster.joined(ada, &key("a"));
     assert_eq!(roster.left(ada, &key("a")), None, "another join is under way");
     assert_eq!(members(&roster, "a").len(), 0, "and is not answered");
-    roster.joined(ada, &key("a"), 2);
+    roster.joined(ada, &key("a"));
     assert_eq!((members(&roster, "a").len(), rooms(&roster, ada)), (1, vec!["a"]));
 }
 
 #[test]
-fn an_answer_to_nobody_vacates_what_nobody_is_in() {
+fn who_is_gone_leaves_what_he_was_in_and_what_he_asked_to_join() {
     let mut roster = roster();
     let (ada, bob) = (conn(0, 0), conn(1, 0));
-    roster.ask(ada, &key("a"), 8);
-    let mut vacated = Vec::new();
-    roster.gone(ada, |room| vacated.push(room));
-    assert_eq!(vacated, [vacated_with(0)], "the home knows of a later join and keeps it");
-    assert_eq!(roster.joined_nobody(&key("a"), 1), Some(Vacated { room: None, ..vacated_with(1) }));
-    // With another's join under way the room stays, and its count is the home's.
-    roster.ask(bob, &key("a"), 8);
-    assert_eq!(roster.joined_nobody(&key("a"), 2), None);
-    roster.joined(bob, &key("a"), 3);
-    roster.ask_leave(bob, "a");
-    assert_eq!(roster.left(bob, &key("a")), Some(vacated_with(3)));
+    for (conn, room) in [(ada, "a"), (bob, "a"), (ada, "b")] {
+        roster.ask(conn, &key(room), true, 8);
+    }
+    roster.joined(ada, &key("a"));
+    assert_eq!(roster.gone(ada), Some(Gone { key: key("b"), emptied: Some(LocalRoomId(1)) }));
+    assert_eq!(roster.gone(ada), Some(Gone { key: key("a"), emptied: None }), "another's join is under way");
+    assert_eq!((roster.gone(ada), roster.subscriptions()), (None, 0));
+    assert_eq!(roster.gone(bob), Some(Gone { key: key("a"), emptied: Some(ONLY) }));
+    assert_eq!(roster.local(&key("a")), None);
+}
+
+#[test]
+fn listeners_are_the_members_who_want_presence_events() {
+    let mut roster = roster();
+    let conns = [conn(0, 0), conn(1, 0), conn(2, 0)];
+    for (conn, listens) in [(conns[0], true), (conns[1], false), (conns[2], true)] {
+        roster.ask(conn, &key("a"), listens, 8);
+    }
+    conns[..2].iter().for_each(|conn| roster.joined(*conn, &key("a")));
+    let listeners = |roster: &Roster| roster.listeners(ONLY).collect::<Vec<_>>();
+    assert_eq!(listeners(&roster), conns[..1]);
+    roster.ask(conns[0], &key("a"), false, 8);
+    roster.joined(conns[2], &key("a"));
+    assert_eq!(listeners(&roster), conns[2..]);
 }
 
 #[test]
 fn the_limit_counts_what_is_wanted() {
     let mut roster = roster();
     let ada = conn(4, 0);
-    assert!(roster.ask(ada, &key("a"), 2) && roster.ask(ada, &key("b"), 2));
-    assert!(!roster.ask(ada, &key("c"), 2));
-    assert!(roster.ask(ada, &key("a"), 2), "it is in that one");
+    assert!(roster.ask(ada, &key("a"), true, 2) && roster.ask(ada, &key("b"), true, 2));
+    assert!(!roster.ask(ada, &key("c"), true, 2));
+    assert!(roster.ask(ada, &key("a"), true, 2), "it is in that one");
     roster.ask_leave(ada, "a");
-    assert!(roster.ask(ada, &key("c"), 2));
-    assert!(!roster.ask(ada, &key("a"), 2), "back into one that it is leaving");
-    assert!(!roster.ask(conn(5, 0), &key("a"), 0));
+    assert!(roster.ask(ada, &key("c"), true, 2));
+    assert!(!roster.ask(ada, &key("a"), true, 2), "back into one that it is leaving");
+    assert!(!roster.ask(conn(5, 0), &key("a"), true, 0));
     assert_eq!(roster.sizes().count(), 3);
 }
 
@@ -106,14 +120,14 @@ fn the_limit_counts_what_is_wanted() {
 fn a_refused_join_leaves_nothing() {
     let mut roster = roster();
     let (ada, bob) = (conn(4, 0), conn(5, 0));
-    roster.ask(ada, &key("a"), 8);
-    assert_eq!(roster.refused(ada, &key("a")), Some(vacated_with(0)));
+    roster.ask(ada, &key("a"), true, 8);
+    assert_eq!(roster.refused(ada, &key("a")), Some(ONLY));
     assert_eq!(roster.refused(ada, &key("a")), None);
     assert_eq!((roster.find(ada, "a"), roster.sizes().count()), (None, 0));
     // A later join of the same connection, and those of others, go on.
-    assert!([ada, ada, bob].into_iter().all(|conn| roster.ask(conn, &key("a"), 8)));
+    assert!([ada, ada, bob].into_iter().all(|conn| roster.ask(conn, &key("a"), true, 8)));
     assert_eq!((roster.refused(ada, &key("a")), roster.refused(bob, &key("a"))), (None, None));
-    roster.joined(ada, &key("a"), 1);
+    roster.joined(ada, &key("a"));
     assert_eq!((members(&roster, "a"), roster.find(bob, "a")), ([ada].into(), None));
 }
 
@@ -121,8 +135,8 @@ fn a_refused_join_leaves_nothing() {
 fn rooms_are_found_by_id_among_those_of_a_connection() {
     let mut roster = roster();
     let (ada, bob) = (conn(4, 0), conn(5, 0));
-    roster.ask(ada, &key("a"), 8);
-    roster.ask(bob, &key("b"), 8);
+    roster.ask(ada, &key("a"), true, 8);
+    roster.ask(bob, &key("b"), true, 8);
     assert_eq!(roster.find_id(ada, key("a").id()), Some(&key("a")));
     assert_eq!(roster.find_id(ada, key("b").id()), None);
     roster.ask_leave(ada, "a");
@@ -145,9 +159,9 @@ struct Model {
 
 #[derive(Clone, Debug)]
 enum Question {
-    Join(ConnId, usize, u32),
+    Join(ConnId, usize),
     Leave(ConnId, usize),
-    Vacate(Vacated),
+    Gone(ConnId, RoomKey),
     /// Of the home alone.
     End(usize),
 }
@@ -181,9 +195,9 @@ impl Model {
         let (conn, room) = (conn(slot, generation), prng.below(3) as usize);
         match prng.below(21) / 2 {
             0..=2 => {
-                assert!(self.roster.ask(conn, &key(ROOMS[room]), usize::MAX));
+                assert!(self.roster.ask(conn, &key(ROOMS[room]), true, usize::MAX));
                 self.wanted.insert((conn, room));
-                self.asks.push_back(Question::Join(conn, room, 0));
+                self.asks.push_back(Question::Join(conn, room));
             }
             3 | 4 => {
                 let is_in = self.wanted.remove(&(conn, room));
@@ -193,8 +207,7 @@ impl Model {
                 }
             }
             5 => {
-                let asks = &mut self.asks;
-                self.roster.gone(conn, |room| asks.push_back(Question::Vacate(room)));
+                self.end(conn);
                 self.wanted.retain(|(other, _)| *other != conn);
                 self.joined.retain(|(other, _)| *other != conn);
                 self.alive.insert(slot, generation + 1);
@@ -205,17 +218,31 @@ impl Model {
         }
     }
 
+    fn end(&mut self, conn: ConnId) {
+        while let Some(gone) = self.roster.gone(conn) {
+            self.asks.push_back(Question::Gone(conn, gone.key));
+        }
+    }
+
     fn ask_home(&mut self) {
-        match self.asks.pop_front() {
-            Some(Question::Join(conn, room, _)) => {
+        let Some(question) = self.asks.pop_front() else { return };
+        let user = UserName::parse("ada").unwrap();
+        match &question {
+            Question::Join(conn, room) => {
+                let (conn, status, metadata) = (*conn, Availability::Online, None);
                 let peer = PeerBlock::from(std::net::IpAddr::from([127, 0, 0, 1]));
-                let joiner = Joiner { peer, is_relay: true };
-                let joins = self.home.join(&key(ROOMS[room]), SHARD, joiner, self.now).unwrap().joins;
-                self.tells.push_back(Question::Join(conn, room, joins));
+                let joiner = Joiner { conn, user, status, metadata, listens: true, peer, is_relay: true };
+                self.home.join(&key(ROOMS[*room]), joiner, self.now).unwrap();
+                self.tells.push_back(question);
             }
-            Some(Question::Vacate(room)) => self.home.vacate(&room.key, SHARD, room.joins),
-            Some(leave @ Question::Leave(..)) => self.tells.push_back(leave),
-            Some(Question::End(_)) | None => {}
+            Question::Leave(conn, room) => {
+                self.home.leave(&key(ROOMS[*room]), *conn, &user, self.now);
+                self.tells.push_back(question);
+            }
+            Question::Gone(conn, key) => {
+                self.home.leave(key, *conn, &user, self.now);
+            }
+            Question::End(_) => {}
         }
     }
 
@@ -233,8 +260,8 @@ impl Model {
         let under_way = self.asks.iter().chain(&self.tells);
         let joining: BTreeSet<ConnId> = under_way
             .filter_map(|question| match question {
-                Question::Join(conn, other, _) if *other == room => Some(*conn),
-                Question::Join(..) | Question::Leave(..) | Question::Vacate(_) | Question::End(_) => None,
+                Question::Join(conn, other) if *other == room => Some(*conn),
+                Question::Join(..) | Question::Leave(..) | Question::Gone(..) | Question::End(_) => None,
             })
             .collect();
         let is_out = |(conn, other): &(ConnId, usize)| *other == room && self.joined.contains(&(*conn, room));
@@ -256,20 +283,17 @@ impl Model {
             self.ended(room);
             return;
         }
-        let vacated = match answer {
-            Question::Join(conn, room, joins) if is_alive(conn) => {
-                self.roster.joined(conn, &key(ROOMS[room]), joins);
+        match answer {
+            Question::Join(conn, room) if is_alive(conn) => {
+                self.roster.joined(conn, &key(ROOMS[room]));
                 self.joined.insert((conn, room));
-                None
             }
-            Question::Join(_, room, joins) => self.roster.joined_nobody(&key(ROOMS[room]), joins),
             Question::Leave(conn, room) if is_alive(conn) => {
                 self.joined.remove(&(conn, room));
-                self.roster.left(conn, &key(ROOMS[room]))
+                self.roster.left(conn, &key(ROOMS[room]));
             }
-            Question::Leave(..) | Question::Vacate(_) | Question::End(_) => None,
-        };
-        self.asks.extend(vacated.map(Question::Vacate));
+            Question::Join(..) | Question::Leave(..) | Question::Gone(..) | Question::End(_) => {}
+        }
     }
 
     fn check(&self) {
@@ -299,8 +323,7 @@ proptest! {
             model.check();
         }
         for (slot, generation) in model.alive.clone() {
-            let asks = &mut model.asks;
-            model.roster.gone(conn(slot, generation), |room| asks.push_back(Question::Vacate(room)));
+            model.end(conn(slot, generation));
             model.alive.insert(slot, generation + 1);
         }
         while !model.asks.is_empty() || !model.tells.is_empty() {

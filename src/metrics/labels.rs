@@ -131,6 +131,9 @@ labels!(
         RoomLeave = "room:leave",
         RoomSend = "room:send",
         QueryRooms = "query:rooms",
+        PresenceStatus = "presence:status",
+        PresenceHeartbeat = "presence:heartbeat",
+        QueryPresence = "query:presence",
         RoomHistory = "room:history",
         Request = "request",
         Response = "response",
@@ -157,6 +160,9 @@ impl Received {
             | Self::RoomLeave
             | Self::RoomSend
             | Self::QueryRooms
+            | Self::PresenceStatus
+            | Self::PresenceHeartbeat
+            | Self::QueryPresence
             | Self::RoomHistory
             | Self::Request
             | Self::Response
@@ -173,6 +179,9 @@ labels!(
         RoomJoined = "room:joined",
         RoomLeft = "room:left",
         RoomMessage = "room:message",
+        PresenceJoin = "presence:join",
+        PresenceLeave = "presence:leave",
+        PresenceUpdate = "presence:update",
         Request = "request",
         TokenExpiring = "token:expiring",
         SystemRestart = "system:restart",
@@ -193,6 +202,9 @@ impl Sent {
             | Self::RoomJoined
             | Self::RoomLeft
             | Self::RoomMessage
+            | Self::PresenceJoin
+            | Self::PresenceLeave
+            | Self::PresenceUpdate
             | Self::Request
             | Self::TokenExpiring
             | Self::SystemRestart

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::{
     event::Position,
     json::{Json, Payload},
+    presence::Availability,
     request::{Request, Response},
 };
-use crate::base::{RoomId, RoomRef, TenantName, Token};
+use crate::base::{RoomId, RoomRef, TenantName, Token, UserName};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,6 +56,24 @@ pub enum Command<'a> {
     Relay(Relay),
     /// The rooms that this connection has joined.
     Rooms,
+    /// How the client shows himself in the rooms of this connection.
+    PresenceStatus {
+        status: Availability,
+        /// In place of what was said before, in each of them.
+        metadata: Option<Json>,
+    },
+    /// The client is there.
+    PresenceHeartbeat {
+        status: Option<Availability>,
+    },
+    /// Who is in a room, by user id.
+    QueryPresence {
+        room: RoomRef<'a>,
+        /// The last user of the page before.
+        after: Option<UserName>,
+        /// The most users of the page.
+        limit: Option<u32>,
+    },
     History(History<'a>),
     Request(Box<Request>),
     Response(Response),
@@ -73,6 +92,8 @@ pub struct Authenticate {
 pub struct Join<'a> {
     pub room: RoomRef<'a>,
     pub metadata: Option<Json>,
+    /// Whether presence events are wanted.
+    pub presence: bool,
     /// What the client has of the room: what came after it is wanted.
     pub since: Option<Position>,
 }

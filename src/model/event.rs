@@ -6,6 +6,7 @@ use super::{
     command::{CorrelationId, MessageId},
     fault::Fault,
     json::{Json, Payload},
+    presence::{PresenceChange, PresencePage},
     request::{Answer, Requested},
 };
 use crate::base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName};
@@ -28,6 +29,11 @@ pub enum Event {
     },
     /// Shared by all shards that have members.
     Message(Arc<Message>),
+    /// Who has come, gone or changed; shared likewise.
+    Presence {
+        room: RoomName,
+        change: Arc<PresenceChange>,
+    },
     /// Somebody wants an answer, under this correlation id.
     Request {
         correlation_id: String,
@@ -63,6 +69,9 @@ pub enum Reply {
     Rooms {
         rooms: Vec<RoomName>,
     },
+    /// Taken, and nothing to say about it.
+    Noted,
+    Presence(Box<PresencePage>),
     History(Box<HistoryPage>),
     /// What the one who was asked says, which need not be success.
     Answered(Answer),

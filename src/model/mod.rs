@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod presence;
 pub mod request;
 pub mod scope;
 
@@ -14,5 +15,6 @@ pub use event::{
 };
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
+pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};
 pub use request::{Answer, Method, Request, Requested, Response, Target};
 pub use scope::{Scope, Scopes};

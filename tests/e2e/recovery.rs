@@ -97,7 +97,7 @@ fn room_name(room: usize) -> String {
 fn publish(gateway: &Gateway, room: usize, is_over: &AtomicBool) -> u64 {
     let name = room_name(room);
     let mut socket = gateway.socket("publisher", "acme");
-    socket.send(&format!(r#"{{"type":"room:join","room":"{name}"}}"#));
+    socket.send(&format!(r#"{{"type":"room:join","room":"{name}","presence":false}}"#));
     let mut accepted = 0;
     while !is_over.load(Relaxed) {
         let next = Instant::now() + PAUSE;
@@ -114,7 +114,7 @@ fn publish(gateway: &Gateway, room: usize, is_over: &AtomicBool) -> u64 {
 fn end_room(gateway: &Gateway, room: usize) -> u64 {
     let name = room_name(room);
     let mut socket = gateway.socket("publisher", "acme");
-    socket.send(&format!(r#"{{"type":"room:join","room":"{name}"}}"#));
+    socket.send(&format!(r#"{{"type":"room:join","room":"{name}","presence":false}}"#));
     send(&mut socket, &name, r#""end""#);
     1
 }
@@ -178,7 +178,7 @@ impl Client {
         let since =
             self.epoch.as_ref().map(|epoch| format!(r#","since":{{"epoch":"{epoch}","offset":{offset}}}"#));
         let since = since.unwrap_or_default();
-        socket.send(&format!(r#"{{"type":"room:join","id":1,"room":"{name}"{since}}}"#));
+        socket.send(&format!(r#"{{"type":"room:join","id":1,"room":"{name}","presence":false{since}}}"#));
         let ack = socket.expect("ack");
         let is_first = self.epoch.is_none();
         assert_eq!(ack["recovered"], !is_first, "{ack} after {offset}");

@@ -29,3 +29,8 @@ fn missed(bencher: Bencher<'_, '_>, count: u32) {
 fn join_and_vacate(bencher: Bencher<'_, '_>) {
     measure(bencher, hub::join_and_vacate());
 }
+
+#[divan::bench]
+fn come_back_among_10k(bencher: Bencher<'_, '_>) {
+    measure(bencher, hub::come_back_among_10k());
+}

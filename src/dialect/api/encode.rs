@@ -5,10 +5,10 @@ use std::num::NonZeroU64;
 use crate::{
     base::RoomName,
     dialect::native::{
-        encode::{self, failure, put_name, reply},
+        encode::{failure, put_name, reply, reply_fields},
         text::{put_number, put_string},
     },
-    model::{Fault, HistoryPage, MessageName, Reply},
+    model::{Fault, MessageName, Reply},
 };
 
 /// Appends the answer about a single message that was accepted.
@@ -33,11 +33,11 @@ pub fn answered(out: &mut Vec<u8>, correlation_id: &str, result: &Result<Reply, 
     out.push(b'}');
 }
 
-/// Appends a page of a room's history.
-pub fn history(out: &mut Vec<u8>, room: &RoomName, page: &HistoryPage) {
+/// Appends what a room's home answered: a page of its history, or of who is there, as an ack has it.
+pub fn page(out: &mut Vec<u8>, room: &RoomName, told: &Reply) {
     out.extend_from_slice(br#"{"room":"#);
     put_string(out, room.as_str());
-    encode::history(out, page);
+    reply_fields(out, told);
     out.push(b'}');
 }
 

@@ -7,4 +7,4 @@ mod encode;
 pub use decode::{
     Disconnect, Posted, Publication, UserRooms, disconnect, posted, publication, request, user_rooms,
 };
-pub use encode::{answered, history, published, result};
+pub use encode::{answered, page, published, result};

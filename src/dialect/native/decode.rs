@@ -13,10 +13,10 @@ use super::{
     scan::{self, Kind, Value},
 };
 use crate::{
-    base::{RequestId, RoomRef, TenantName, Token},
+    base::{RequestId, RoomRef, TenantName, Token, UserName},
     model::{
-        Answer, Authenticate, Call, Command, CorrelationId, Fault, FaultCode, History, Join, Json, MessageId,
-        Method, Position, Request, Response, Send,
+        Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, History, Join,
+        Json, MessageId, Method, Position, Request, Response, Send,
     },
 };
 
@@ -65,6 +65,8 @@ enum Field {
     Echo,
     Since,
     Presence,
+    Status,
+    After,
     Limit,
     To,
     Method,
@@ -91,6 +93,8 @@ impl Field {
             "echo" => Self::Echo,
             "since" => Self::Since,
             "presence" => Self::Presence,
+            "status" => Self::Status,
+            "after" => Self::After,
             "limit" => Self::Limit,
             "to" => Self::To,
             "method" => Self::Method,
@@ -116,6 +120,8 @@ impl Field {
             Self::Echo => "echo",
             Self::Since => "since",
             Self::Presence => "presence",
+            Self::Status => "status",
+            Self::After => "after",
             Self::Limit => "limit",
             Self::To => "to",
             Self::Method => "method",
@@ -134,6 +140,8 @@ impl Field {
 fn bad_request(message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(FaultCode::BadRequest, message)
 }
+
+const STATUSES: &str = "expected online, away, busy or offline";
 
 const REPEATED: &str = "a field occurs twice";
 
@@ -200,13 +208,17 @@ impl<'a> Fields<'a> {
             "unsubscribe" => Command::Unsubscribe { channel: self.room(Field::Channel)? },
             "ping" => Command::Ping,
             "query:rooms" => Command::Rooms,
+            "presence:status" => self.presence_status()?,
+            "presence:heartbeat" => Command::PresenceHeartbeat { status: self.availability()? },
+            "query:presence" => self.query_presence()?,
             "room:history" => Command::History(self.history()?),
             "request" => Command::Request(Box::new(self.request()?)),
             "response" => Command::Response(self.response()?),
             "authenticate" => Command::Authenticate(self.authenticate()?),
             _ => {
                 let message = "type: none of authenticate, ping, room:join, room:leave, room:send, subscribe, \
-                               unsubscribe, query:rooms, room:history, request, response";
+                               unsubscribe, query:rooms, presence:status, presence:heartbeat, query:presence, \
+                               room:history, request, response";
                 return Err(Fault::new(FaultCode::UnknownType, message));
             }
         })
@@ -219,23 +231,40 @@ impl<'a> Fields<'a> {
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {
-        // Whether presence events are wanted; there are none yet.
-        self.bool(Field::Presence)?;
-        let since = self.since()?;
-        Ok(Join { room: self.room(Field::Room)?, metadata: self.get(Field::Metadata).map(json), since })
+        let presence = self.bool(Field::Presence)?.unwrap_or(true);
+        let (metadata, since) = (self.get(Field::Metadata).map(json), self.since()?);
+        Ok(Join { room: self.room(Field::Room)?, metadata, presence, since })
+    }
+
+    fn presence_status(&self) -> Result<Command<'a>, Fault> {
+        let status = self.availability()?.ok_or_else(|| Field::Status.bad(STATUSES))?;
+        Ok(Command::PresenceStatus { status, metadata: self.get(Field::Metadata).map(json) })
+    }
+
+    fn query_presence(&self) -> Result<Command<'a>, Fault> {
+        let after = self.optional_string(Field::After)?;
+        let after = after.map(|text| UserName::parse(&text).map_err(|error| Field::After.bad(error)));
+        Ok(Command::QueryPresence {
+            room: self.room(Field::Room)?,
+            after: after.transpose()?,
+            limit: self.limit()?,
+        })
+    }
+
+    fn availability(&self) -> Result<Option<Availability>, Fault> {
+        let Some(text) = self.optional_string(Field::Status)? else { return Ok(None) };
+        Availability::parse(&text).map(Some).ok_or_else(|| Field::Status.bad(STATUSES))
     }
 
     fn history(&self) -> Result<History<'a>, Fault> {
-        let since = self.since()?;
-        let limit = match self.get(Field::Limit) {
-            Some(value) => {
-                let limit = value.raw.parse().ok().filter(|limit| *limit > 0);
-                let is_number = value.kind == Kind::Number;
-                Some(limit.filter(|_| is_number).ok_or_else(|| Field::Limit.bad("expected 1 to 2^32 - 1"))?)
-            }
-            None => None,
-        };
+        let (since, limit) = (self.since()?, self.limit()?);
         Ok(History { room: self.room(Field::Room)?, since, limit })
+    }
+
+    fn limit(&self) -> Result<Option<u32>, Fault> {
+        let Some(value) = self.get(Field::Limit) else { return Ok(None) };
+        let limit = value.raw.parse().ok().filter(|limit| *limit > 0 && value.kind == Kind::Number);
+        limit.map(Some).ok_or_else(|| Field::Limit.bad("expected 1 to 2^32 - 1"))
     }
 
     fn since(&self) -> Result<Option<Position>, Fault> {

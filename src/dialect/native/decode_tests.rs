@@ -8,8 +8,8 @@ use super::{Refusal, decode, encode};
 use crate::{
     base::{RoomKey, RoomName, RoomRef, SenderId, TenantName, UserName},
     model::{
-        Authenticate, Call, Command, CorrelationId, Event, FaultCode, History, Join, Json, Message,
-        MessageId, MessageName, Payload, Position, Send,
+        Authenticate, Availability, Call, Command, CorrelationId, Event, FaultCode, History, Join, Json,
+        Message, MessageId, MessageName, Payload, Position, Send,
     },
 };
 
@@ -47,15 +47,41 @@ fn every_command() {
         (r#"{"type":"room:leave","room":"lobby"}"#, Command::Leave { room: room("lobby") }),
         (
             r#"{"type":"room:join","room":"lobby"}"#,
-            Command::Join(Join { room: room("lobby"), metadata: None, since: None }),
+            Command::Join(Join { room: room("lobby"), metadata: None, presence: true, since: None }),
         ),
         (
             r#"{"type":"room:join","room":"lobby","presence":false,"metadata":{ "a" : 1 },"since":{"epoch":"00000000000000aF","offset":7,"more":[]}}"#,
             Command::Join(Join {
                 room: room("lobby"),
                 metadata: Some(json(r#"{ "a" : 1 }"#)),
+                presence: false,
                 since: Some(Position { offset: 7, epoch: 0xaf }),
             }),
+        ),
+        (
+            r#"{"type":"presence:status","status":"away","metadata":[ 1 ]}"#,
+            Command::PresenceStatus { status: Availability::Away, metadata: Some(json("[ 1 ]")) },
+        ),
+        (
+            r#"{"type":"presence:status","status":"b\u0075sy"}"#,
+            Command::PresenceStatus { status: Availability::Busy, metadata: None },
+        ),
+        (r#"{"type":"presence:heartbeat"}"#, Command::PresenceHeartbeat { status: None }),
+        (
+            r#"{"type":"presence:heartbeat","status":"offline"}"#,
+            Command::PresenceHeartbeat { status: Some(Availability::Offline) },
+        ),
+        (
+            r#"{"type":"query:presence","room":"lobby"}"#,
+            Command::QueryPresence { room: room("lobby"), after: None, limit: None },
+        ),
+        (
+            r#"{"type":"query:presence","room":"lobby","after":"ada","limit":20}"#,
+            Command::QueryPresence {
+                room: room("lobby"),
+                after: Some(UserName::parse("ada").unwrap()),
+                limit: Some(20),
+            },
         ),
         (
             r#"{"type":"room:history","room":"lobby"}"#,
@@ -129,6 +155,7 @@ fn refusals_name_the_field_and_what_it_should_be() {
     let long_message_id =
         format!(r#""type":"room:send","room":"a","payload":1,"messageId":"{}""#, &long[..129]);
     let since = "since: expected {offset, epoch}: an integer and 16 hexadecimal digits";
+    let status = "status: expected online, away, busy or offline";
     let limit = "limit: expected 1 to 2^32 - 1";
     let message_id = "messageId: expected 1 to 128 bytes without control characters";
     let rows = [
@@ -158,6 +185,14 @@ fn refusals_name_the_field_and_what_it_should_be() {
             r#""type":"room:join","room":"a","since":{"offset":1,"offset":2,"epoch":"0123456789abcdef"}"#,
             since,
         ),
+        (r#""type":"presence:status""#, status),
+        (r#""type":"presence:status","status":"Away""#, status),
+        (r#""type":"presence:heartbeat","status":null"#, "status: expected a string"),
+        (r#""type":"query:presence""#, "room: expected a string"),
+        (r#""type":"query:presence","room":"a","after":"""#, "after: a name must not be empty"),
+        (r#""type":"query:presence","room":"a","limit":0"#, limit),
+        (r#""type":"query:presence","room":"a","limit":"9""#, limit),
+        (r#""type":"query:presence","room":"a","limit":4294967296"#, limit),
         (r#""type":"room:join","room":"a","since":{"offset":1,"epoch":"+123456789abcdef"}"#, since),
         (r#""type":"room:history""#, "room: expected a string"),
         (r#""type":"room:history","room":"a","since":[]"#, since),
@@ -192,7 +227,7 @@ fn refusals_name_the_field_and_what_it_should_be() {
 
 #[test]
 fn unknown_types_are_told_so() {
-    for name in ["", "pong", "Ping", "ping ", "room:message", "ack", "presence:heartbeat"] {
+    for name in ["", "pong", "Ping", "ping ", "room:message", "ack", "presence:join"] {
         let refusal = decode(&format!(r#"{{"type":"{name}","id":1}}"#)).expect_err(name);
         assert_eq!(refusal.fault.code, FaultCode::UnknownType, "{name}");
         assert_eq!(refusal.id, Some(CorrelationId::from_checked("1")));

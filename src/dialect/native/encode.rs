@@ -4,9 +4,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::text::{put_hex, put_hex_half, put_number, put_string};
+use crate::base::RoomName;
 use crate::model::{
     Answer, Authenticated, Established, Event, Fault, HistoryPage, Joined, Json, Message, MessageName,
-    Payload, Position, Reply, Requested,
+    Payload, Position, PresenceChange, PresenceInfo, Reply, Requested,
 };
 
 /// Appends the event as one JSON object without space.
@@ -37,6 +38,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
             put(out, r#"{"type":"room:message","id":"#);
             self::message(out, message);
         }
+        Event::Presence { room, change } => presence_change(out, room, change),
         Event::Request { correlation_id, request } => self::request(out, correlation_id, request),
         Event::TokenExpiring { expires_in_ms } => {
             put(out, r#"{"type":"token:expiring","expiresIn":"#);
@@ -115,10 +117,15 @@ pub(in crate::dialect) fn reply(out: &mut Vec<u8>, reply: &Reply) {
     // It succeeded in asking; what was asked for may have failed.
     let has_failed = matches!(reply, Reply::Answered(Answer::Error(_)));
     put(out, if has_failed { r#","success":false"# } else { r#","success":true"# });
+    reply_fields(out, reply);
+}
+
+/// What an ack carries beside whether it succeeded, each field behind a comma.
+pub(in crate::dialect) fn reply_fields(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
         Reply::Joined(joined) => self::joined(out, joined),
-        Reply::Left | Reply::Responded => {}
+        Reply::Left | Reply::Noted | Reply::Responded => {}
         Reply::Sent { message_id, offset } => {
             put(out, r#","messageId":"#);
             put_name(out, message_id);
@@ -136,6 +143,14 @@ pub(in crate::dialect) fn reply(out: &mut Vec<u8>, reply: &Reply) {
                 put_string(out, room.as_str());
             }
             out.push(b']');
+        }
+        Reply::Presence(page) => {
+            put(out, r#","presence":"#);
+            presence_infos(out, &page.presence);
+            if let Some(next) = &page.next {
+                put(out, r#","next":"#);
+                put_string(out, next.as_str());
+            }
         }
         Reply::History(page) => self::history(out, page),
         Reply::Answered(Answer::Payload(payload)) => {
@@ -163,6 +178,62 @@ fn request(out: &mut Vec<u8>, correlation_id: &str, request: &Requested) {
     put_json(out, payload);
     put(out, r#","deadline":"#);
     put_number(out, *deadline);
+}
+
+fn presence_change(out: &mut Vec<u8>, room: &RoomName, change: &PresenceChange) {
+    put(
+        out,
+        match change {
+            PresenceChange::Joined(_) => r#"{"type":"presence:join","room":"#,
+            PresenceChange::Left(_) => r#"{"type":"presence:leave","room":"#,
+            PresenceChange::Updated(_) => r#"{"type":"presence:update","room":"#,
+        },
+    );
+    put_string(out, room.as_str());
+    match change {
+        PresenceChange::Joined(info) => {
+            put(out, r#","user":"#);
+            presence_info(out, info);
+        }
+        PresenceChange::Left(user) => {
+            put(out, r#","userId":"#);
+            put_string(out, user.as_str());
+        }
+        PresenceChange::Updated(infos) => {
+            put(out, r#","presence":"#);
+            presence_infos(out, infos);
+        }
+    }
+}
+
+fn presence_infos(out: &mut Vec<u8>, infos: &[PresenceInfo]) {
+    out.push(b'[');
+    for (index, info) in infos.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        presence_info(out, info);
+    }
+    out.push(b']');
+}
+
+fn presence_info(out: &mut Vec<u8>, info: &PresenceInfo) {
+    let PresenceInfo { user, connections, status, metadata, since_ms, last_seen_ms } = info;
+    put(out, r#"{"userId":"#);
+    put_string(out, user.as_str());
+    put(out, r#","connections":"#);
+    put_number(out, u64::from(*connections));
+    put(out, r#","status":"#);
+    put_string(out, status.as_str());
+    if let Some(metadata) = metadata {
+        put(out, r#","metadata":"#);
+        put_json(out, metadata);
+    }
+    put(out, r#","since":"#);
+    put_number(out, *since_ms);
+    put(out, r#","lastSeen":"#);
+    put_number(out, *last_seen_ms);
+    out.push(b'}');
 }
 
 pub(in crate::dialect) fn failure(out: &mut Vec<u8>, fault: &Fault) {
@@ -215,7 +286,7 @@ fn joined(out: &mut Vec<u8>, joined: &Joined) {
 }
 
 /// Messages as `room:message` has them, without the type.
-pub(in crate::dialect) fn history(out: &mut Vec<u8>, page: &HistoryPage) {
+fn history(out: &mut Vec<u8>, page: &HistoryPage) {
     put(out, r#","messages":["#);
     for (index, message) in page.messages.iter().enumerate() {
         put(out, if index > 0 { r#",{"id":"# } else { r#"{"id":"# });

@@ -8,8 +8,9 @@ use super::encode;
 use crate::{
     base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
-        Authenticated, CorrelationId, Established, Event, Fault, FaultCode, HistoryPage, Joined, Json,
-        Message, MessageId, MessageName, Payload, Position, Reply,
+        Authenticated, Availability, CorrelationId, Established, Event, Fault, FaultCode, HistoryPage,
+        Joined, Json, Message, MessageId, MessageName, Payload, Position, PresenceChange, PresenceInfo,
+        PresencePage, Reply,
     },
 };
 
@@ -35,6 +36,17 @@ fn tenant(name: &str) -> TenantName {
 
 fn json(text: &str) -> Json {
     Json::from_checked(text.to_owned().into())
+}
+
+fn info(name: &str, status: Availability, metadata: Option<&str>) -> PresenceInfo {
+    PresenceInfo {
+        user: user(name),
+        connections: 2,
+        status,
+        metadata: metadata.map(json),
+        since_ms: 1_800_000_000_000,
+        last_seen_ms: 1_800_000_000_007,
+    }
 }
 
 fn check(rows: impl IntoIterator<Item = (Event, &'static str)>) {
@@ -219,4 +231,39 @@ fn every_fault_has_its_code_and_status() {
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
+}
+
+#[test]
+fn presence() {
+    let event = |change| Event::Presence { room: room("lobby"), change: Arc::new(change) };
+    let ack = |presence, next| Event::Ack {
+        id: CorrelationId::from_checked("1"),
+        result: Ok(Reply::Presence(Box::new(PresencePage { presence, next }))),
+    };
+    check([
+        (
+            event(PresenceChange::Joined(info("ada", Availability::Online, None))),
+            r#"{"type":"presence:join","room":"lobby","user":{"userId":"ada","connections":2,"status":"online","since":1800000000000,"lastSeen":1800000000007}}"#,
+        ),
+        (
+            event(PresenceChange::Left(user("a\"da"))),
+            r#"{"type":"presence:leave","room":"lobby","userId":"a\"da"}"#,
+        ),
+        (
+            event(PresenceChange::Updated(vec![
+                info("ada", Availability::Busy, Some("{ }")),
+                info("bob", Availability::Offline, None),
+            ])),
+            r#"{"type":"presence:update","room":"lobby","presence":[{"userId":"ada","connections":2,"status":"busy","metadata":{ },"since":1800000000000,"lastSeen":1800000000007},{"userId":"bob","connections":2,"status":"offline","since":1800000000000,"lastSeen":1800000000007}]}"#,
+        ),
+        (ack(Vec::new(), None), r#"{"type":"ack","id":1,"success":true,"presence":[]}"#),
+        (
+            ack(vec![info("ada", Availability::Away, None)], Some(user("ada"))),
+            r#"{"type":"ack","id":1,"success":true,"presence":[{"userId":"ada","connections":2,"status":"away","since":1800000000000,"lastSeen":1800000000007}],"next":"ada"}"#,
+        ),
+        (
+            Event::Ack { id: CorrelationId::from_checked("1"), result: Ok(Reply::Noted) },
+            r#"{"type":"ack","id":1,"success":true}"#,
+        ),
+    ]);
 }

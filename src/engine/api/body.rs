@@ -60,7 +60,7 @@ impl Engine {
                 (if waits { Answer::Awaited } else { reading }, used)
             }
             Progress::Message
-            | Progress::History { .. }
+            | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)
             | Progress::Shards(_) => {

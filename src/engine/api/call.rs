@@ -26,6 +26,7 @@ pub(super) enum Call {
     UserRooms { user: UserName },
     Disconnect,
     History { key: RoomKey, since: Option<Position>, limit: usize },
+    Presence { key: RoomKey, after: Option<UserName>, limit: usize },
     Look(Arc<Errand>),
     Drain,
 }
@@ -58,10 +59,11 @@ impl Call {
                 limit: limit(head)?,
             })),
             Route::RoomHistory => {
-                let room =
-                    RoomName::parse(&path.parameter()?).map_err(|_| bad("the path wants a room's name"))?;
-                let key = RoomKey { tenant: tenant(head, backend)?, room };
-                Self::History { key, since: since(head)?, limit: limit(head)? }
+                Self::History { key: room(head, path, backend)?, since: since(head)?, limit: limit(head)? }
+            }
+            Route::RoomPresence => {
+                let after = name(head, "after", UserName::parse)?;
+                Self::Presence { key: room(head, path, backend)?, after, limit: limit(head)? }
             }
             Route::Connections => Self::Look(Arc::new(Errand::Connections {
                 tenant: tenant(head, backend)?,
@@ -120,6 +122,11 @@ pub(super) fn tenant_for(backend: &Backend, named: Option<TenantName>) -> Option
 
 /// Why [`tenant_for`] said no.
 pub(super) const OTHER_TENANT: &str = "this key or token is not good for that tenant";
+
+fn room(head: &Head<'_>, path: &Path<'_>, backend: &Backend) -> Result<RoomKey, HttpFault> {
+    let room = RoomName::parse(&path.parameter()?).map_err(|_| bad("the path wants a room's name"))?;
+    Ok(RoomKey { tenant: tenant(head, backend)?, room })
+}
 
 fn tenant(head: &Head<'_>, backend: &Backend) -> Result<TenantName, HttpFault> {
     let named = name(head, "tenant", TenantName::parse)?;

@@ -46,7 +46,7 @@ impl Engine {
             }
             for room in join {
                 let is_in = self.roster.find(id, room.as_str()).is_some();
-                let wish = Join { room: RoomRef::of(room), metadata: None, since: None };
+                let wish = Join { room: RoomRef::of(room), metadata: None, since: None, presence: true };
                 if !is_in && self.join(id, None, wish).is_err() {
                     refused += 1;
                 }

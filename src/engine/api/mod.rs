@@ -9,12 +9,12 @@ mod body;
 mod call;
 mod errands;
 mod evictions;
-mod history;
 mod lines;
 mod members;
 mod pages;
 mod publish;
 mod request;
+mod room;
 
 pub(super) use errands::{Errand, Found};
 pub(super) use evictions::Evictions;
@@ -87,7 +87,7 @@ enum Progress {
     /// A message is on its way.
     Message,
     /// A room's home has been asked for a page.
-    History {
+    Page {
         room: RoomName,
     },
     /// Somebody has been asked, who knows it by this id.
@@ -124,7 +124,7 @@ impl Progress {
             Self::Body { .. }
             | Self::Lines(_)
             | Self::Message
-            | Self::History { .. }
+            | Self::Page { .. }
             | Self::Batch(_)
             | Self::Shards(_) => 0,
         }
@@ -253,7 +253,8 @@ impl Engine {
             Call::Request => self.ask_somebody(&asking, body, now),
             Call::UserRooms { user } => self.move_user(&asking, user, body),
             Call::Disconnect => self.disconnect(&asking, body),
-            Call::History { key, since, limit } => Ok(self.ask_page(&asking, key, *since, *limit)),
+            Call::History { key, since, limit } => Ok(self.ask_messages(&asking, key, *since, *limit)),
+            Call::Presence { key, after, limit } => self.ask_users(&asking, key, after.clone(), *limit),
             Call::Look(errand) => Ok(self.send_everywhere(asking.ticket, errand)),
             Call::Drain => {
                 self.outputs.push_back(Output::DrainNode);
@@ -294,7 +295,7 @@ impl Engine {
         }
         let concluded = match progress {
             Progress::Message => Some(publish::answer_of(result)),
-            Progress::History { room } => Some(history::answer_of(room, result)),
+            Progress::Page { room } => Some(room::answer_of(room, result)),
             Progress::Request { correlation_id, .. } => Some(Ok(request::answer_of(correlation_id, &result))),
             Progress::Batch(batch) => batch.answered(item, result).map(Ok),
             Progress::Lines(lines) => {
@@ -338,7 +339,7 @@ impl Engine {
                 response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
             }
             Progress::Message
-            | Progress::History { .. }
+            | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)
             | Progress::Shards(_) => {

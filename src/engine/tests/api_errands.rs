@@ -284,3 +284,20 @@ fn what_a_room_keeps_a_page_at_a_time() {
         );
     }
 }
+
+#[test]
+fn who_is_in_a_room_a_page_at_a_time() {
+    let mut node = Node::with(with_key(3, &[Scope::Presence], &["acme"]));
+    let id = node.accept(0);
+    let path = "/api/v1/rooms/a%2Fb/presence";
+    assert_eq!(get(&mut node, id, path), json!({ "room": "a/b", "presence": [] }));
+    for number in 0..6_u16 {
+        Client::connect(&mut node, number % 3, &format!("user{}", number / 2), "acme").join(&mut node, "a/b");
+    }
+    let users = pages(&mut node, id, &format!("{path}?x=1"), "presence", 2);
+    let told: Vec<_> =
+        users.iter().map(|user| (user["userId"].as_str().unwrap(), &user["connections"])).collect();
+    assert_eq!(told, [("user0", &json!(2)), ("user1", &json!(2)), ("user2", &json!(2))]);
+    assert_eq!((&users[0]["status"], &users[0]["since"]), (&json!("online"), &json!(START_UNIX_MS)));
+    assert_eq!(status(&mut node, id, &format!("{path}?tenant=globex")), 403);
+}

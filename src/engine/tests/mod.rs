@@ -18,6 +18,8 @@ mod http;
 mod json;
 mod keepalive;
 mod outbox;
+mod presence;
+mod presence_truth;
 mod quality;
 mod recovery;
 mod relay;

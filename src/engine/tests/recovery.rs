@@ -361,6 +361,7 @@ impl Listener {
                 *last = offset;
                 place(order, places, room, offset, event["payload"].as_u64().unwrap());
             }
+            "presence:join" | "presence:leave" | "presence:update" => {}
             other => panic!("{other}: {event}"),
         }
     }

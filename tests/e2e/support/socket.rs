@@ -148,10 +148,10 @@ impl Socket {
         ack
     }
 
-    /// Joins, and reads the ack and the event.
+    /// Joins without presence events, and reads the ack and the event.
     #[track_caller]
     pub(crate) fn join(&mut self, room: &str) -> Value {
-        let ack = self.call(&format!(r#""type":"room:join","room":"{room}""#));
+        let ack = self.call(&format!(r#""type":"room:join","room":"{room}","presence":false"#));
         assert_eq!(ack["success"], true, "{ack}");
         assert_eq!(self.expect("room:joined")["room"], room);
         ack
