@@ -1,7 +1,9 @@
 //! A thousand clients that break off and come back at random while messages go on: every one of them hears every
-//! persistent message of its room, once and in order. Five seconds, or as many as `RINGWAY_STORM_S` says.
+//! persistent message of its room, once and in order; and afterwards presence shows who has stayed, and nobody else.
+//! Five seconds, or as many as `RINGWAY_STORM_S` says.
 
 use std::{
+    collections::BTreeSet,
     env,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
@@ -35,7 +37,7 @@ fn a_thousand_clients_come_back_and_miss_nothing(driver: Driver) {
     // Who is in the room before the first message has all of them to hear.
     let (arrived, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut visits, mut accepted) = (0, [0; ROOMS]);
-    let heard: Vec<(usize, u64)> = thread::scope(|scope| {
+    let clients: Vec<Client> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (gateway, arrived) = (&gateway, &arrived);
@@ -69,16 +71,11 @@ fn a_thousand_clients_come_back_and_miss_nothing(driver: Driver) {
         }
         let ended =
             clients.into_iter().map(|client| client.join().expect("a client that fails has said why"));
-        ended
-            .map(|client| {
-                visits += client.visits;
-                (client.room, client.heard)
-            })
-            .collect()
+        ended.inspect(|client| visits += client.visits).collect()
     });
 
-    for (room, heard) in heard {
-        assert_eq!(heard, accepted[room], "of room {room}");
+    for client in &clients {
+        assert_eq!(client.heard, accepted[client.room], "of room {}", client.room);
     }
     let recovered = gateway.metric("websocket_history_recovered_total");
     assert_eq!(gateway.metric("websocket_history_unrecoverable_total"), 0.0);
@@ -86,7 +83,45 @@ fn a_thousand_clients_come_back_and_miss_nothing(driver: Driver) {
         recovered > CLIENTS as f64 / 2.0,
         "only {recovered} came back, in {visits} visits: the test shows little"
     );
+    presence_is_who_stayed(&gateway, clients);
     gateway.serves_the_next("the storm");
+}
+
+/// Once for half of the clients, and once for nobody.
+fn presence_is_who_stayed(gateway: &Gateway, clients: Vec<Client>) {
+    let mut watcher = gateway.socket("watcher", "acme");
+    (0..ROOMS).for_each(|room| drop(watcher.join(&room_name(room))));
+    let mut stayed: Vec<BTreeSet<String>> = vec![["watcher".to_owned()].into(); ROOMS];
+    for client in clients.iter().filter(|client| client.stays.is_some()) {
+        stayed[client.room].insert(client.user());
+    }
+    assert_eq!(stayed.iter().map(BTreeSet::len).sum::<usize>(), CLIENTS / 2 + ROOMS);
+    for (room, stayed) in stayed.iter().enumerate() {
+        wait_for_presence(&mut watcher, room, stayed);
+    }
+    drop(clients);
+    for room in 0..ROOMS {
+        wait_for_presence(&mut watcher, room, &["watcher".to_owned()].into());
+    }
+}
+
+/// What has just ended may take a moment to show.
+fn wait_for_presence(watcher: &mut Socket, room: usize, expected: &BTreeSet<String>) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let name = room_name(room);
+        let page = watcher.call(&format!(r#""type":"query:presence","room":"{name}""#));
+        let users = page["presence"].as_array().expect("a page").iter();
+        let users: BTreeSet<String> =
+            users.map(|user| user["userId"].as_str().expect("a user has a name").to_owned()).collect();
+        assert!(page["next"].is_null(), "a room of {} fits on a page", expected.len());
+        if users == *expected {
+            return;
+        }
+        let (ghosts, missing) = (users.difference(expected), expected.difference(&users));
+        assert!(Instant::now() < deadline, "{name}: ghosts {ghosts:?}, missing {missing:?}");
+        thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 fn room_name(room: usize) -> String {
@@ -142,13 +177,20 @@ struct Client {
     /// The last offset.
     heard: u64,
     visits: u64,
+    /// The last connection, of one that stays.
+    stays: Option<Socket>,
+    number: usize,
 }
 
 impl Client {
     fn new(number: usize) -> Self {
         let token = token(&format!("client-{number}"), "acme");
-        let prng = Prng::new(number as u64);
-        Self { room: number % ROOMS, token, prng, epoch: None, heard: 0, visits: 0 }
+        let (room, prng) = (number % ROOMS, Prng::new(number as u64));
+        Self { room, token, prng, epoch: None, heard: 0, visits: 0, stays: None, number }
+    }
+
+    fn user(&self) -> String {
+        format!("client-{}", self.number)
     }
 
     /// Comes back until it has heard the last message.
@@ -157,6 +199,11 @@ impl Client {
             let mut socket = Socket::with_token(gateway.address, &self.token);
             socket.expect("connection:established");
             let has_ended = self.visit(&mut socket, arrived);
+            // Half of every room.
+            if has_ended && (self.number / ROOMS).is_multiple_of(2) {
+                self.stays = Some(socket);
+                return self;
+            }
             match self.prng.below(4) {
                 // In good order; or without a word, with whatever is still on its way.
                 0 => {
