@@ -188,6 +188,7 @@ impl Shard {
         let mut settings = Settings::defaults(false);
         settings.auth.jwt_secret = Some("a".repeat(64).into());
         let machine = Machine {
+            address: ([127, 0, 0, 1], 0).into(),
             node: NodeId(0x2a),
             shards: 1,
             driver: Driver::Epoll,

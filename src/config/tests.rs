@@ -466,7 +466,7 @@ fn api_keys() {
         "ringway.toml:7: api.keys[1].scopes: is missing".into(),
         "ringway.toml:7: api.keys[1].tenants: is missing".into(),
         "ringway.toml:9: api.keys[2]: the scope `admin` shows the whole node: it wants tenants = [\"*\"]".into(),
-        format!("ringway.toml:19: api.keys[4].scopes = […]: {scopes}"),
+        format!("ringway.toml:22: api.keys[4].scopes = […]: {scopes}"),
         "ringway.toml:24: api.keys[5]: has the name or the hash of a key before it".into(),
     ];
     let mut errors = file_errors(&text);

@@ -88,7 +88,7 @@ fn a_stream_is_answered_as_it_comes(driver: Driver) {
          Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     ));
     let mut stream = http.into_stream();
-    let mut send = |stream: &mut std::io::BufReader<std::net::TcpStream>, text: &str| {
+    let send = |stream: &mut std::io::BufReader<std::net::TcpStream>, text: &str| {
         let chunk = format!("{:x}\r\n{text}\r\n", text.len());
         stream.get_mut().write_all(chunk.as_bytes()).expect("it reads");
     };

@@ -27,6 +27,7 @@ pub(crate) fn tokens(count: u32) -> Vec<String> {
             issuer: None,
             audience: None,
             abilities: Vec::new(),
+            id: None,
             names: ClaimNames::default(),
         };
         mint(&key, &claims)
