@@ -1,5 +1,7 @@
 //! The `ringway` command: reads the command line and hands over.
 
+#[path = "main/key.rs"]
+mod key;
 #[path = "main/serve.rs"]
 mod serve;
 #[path = "main/show.rs"]
@@ -11,7 +13,7 @@ use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use ringway::{
-    config::cli::{Cli, Command, ConfigCommand, TokenCommand},
+    config::cli::{Cli, Command, ConfigCommand, KeyCommand, TokenCommand},
     shell::process::avoid_huge_pages,
 };
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Default) => told(Ok(show::default())),
         Command::Token(TokenCommand::Mint(args)) => told(token::mint_token(&args)),
         Command::Token(TokenCommand::Check(args)) => token::check(&args),
+        Command::Key(KeyCommand::Make(args)) => told(key::make(&args)),
     }
 }
 

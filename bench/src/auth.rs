@@ -56,6 +56,7 @@ fn claims() -> MintClaims {
         issuer: None,
         audience: None,
         abilities: Vec::new(),
+        id: None,
         names: ClaimNames::default(),
     }
 }

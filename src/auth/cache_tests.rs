@@ -53,6 +53,7 @@ fn token(user: &str, tenant: Option<&str>) -> String {
         issuer: None,
         audience: None,
         abilities: Vec::new(),
+        id: None,
         names: ClaimNames::default(),
     };
     mint(&SigningKey::from_private_pem(PRIVATE).unwrap(), &claims)
@@ -151,6 +152,7 @@ fn macs_are_not_remembered() {
         issuer: None,
         audience: None,
         abilities: Vec::new(),
+        id: None,
         names: ClaimNames::default(),
     };
     let ada = mint(&SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap(), &claims);

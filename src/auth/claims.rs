@@ -33,6 +33,8 @@ pub(super) struct Claims<'a> {
     pub(super) audience: Option<Texts<'a>>,
     /// What the bearer may do beside what its roles give it.
     pub(super) abilities: Option<Texts<'a>>,
+    /// The token's own name.
+    pub(super) token_id: Option<Cow<'a, str>>,
 }
 
 /// When a token holds, in Unix seconds.
@@ -67,6 +69,7 @@ impl<'a> Claims<'a> {
                 "iat" => claims.dates.issued_at_s = Some(numeric_date(Claim::IssuedAt, value)?),
                 "iss" => claims.issuer = Some(text(Claim::Issuer, value)?.decode()),
                 "aud" => claims.audience = Some(Texts::read(Claim::Audience, value)?),
+                "jti" => claims.token_id = Some(identifier(Claim::TokenId, value)?),
                 "abilities" => claims.abilities = Some(Texts::read(Claim::Abilities, value)?),
                 _ => {}
             }

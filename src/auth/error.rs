@@ -23,6 +23,7 @@ pub enum Claim {
     Issuer,
     Audience,
     Abilities,
+    TokenId,
 }
 
 /// Why bytes are not the strict JSON object that RFC 7515 §4 and RFC 7519 §4 want.
@@ -157,6 +158,7 @@ impl Claim {
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Abilities => "abilities",
+            Self::TokenId => "token id",
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct MintClaims {
     pub audience: Option<Box<str>>,
     /// Written when there are any.
     pub abilities: Vec<Box<str>>,
+    /// Its own name (`jti`), by which its connections can be ended.
+    pub id: Option<Box<str>>,
     /// As the verifier that the token is for is configured.
     pub names: ClaimNames,
 }
@@ -104,6 +106,9 @@ fn claims_set(claims: &MintClaims) -> String {
     if !claims.abilities.is_empty() {
         let abilities: Vec<_> = claims.abilities.iter().map(|ability| quoted(ability)).collect();
         set.member("abilities", &format!("[{}]", abilities.join(",")));
+    }
+    if let Some(id) = &claims.id {
+        set.text("jti", id);
     }
     set.number("iat", claims.issued_at_s);
     if let Some(expires_at_s) = claims.expires_at_s {

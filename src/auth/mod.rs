@@ -1,4 +1,5 @@
-//! Who a client is: JSON Web Tokens (RFC 7519) as compact JWS (RFC 7515), verified with `ring`.
+//! Who a client is: JSON Web Tokens (RFC 7519) as compact JWS (RFC 7515), verified with `ring`; and who a backend is, by
+//! its API key.
 //!
 //! A token goes through [`Verifier::verify`]: taken apart (`jws`), its signature checked with a key of the
 //! configuration ([`KeySet`]), and only then its claims read (`claims`) and judged (`verifier`). A shard asks its
@@ -8,6 +9,7 @@
 //! The clock is an argument. What an identity may do is not decided here.
 
 mod algorithm;
+mod api_key;
 mod cache;
 mod claims;
 mod error;
@@ -28,6 +30,7 @@ mod hostile_tests;
 mod vector_tests;
 
 pub use algorithm::Algorithm;
+pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, key_digest, spell_key};
 pub use cache::TokenCache;
 pub use claims::ClaimNames;
 pub use error::{AuthError, Claim, JsonError, KeyError, Part};
@@ -36,4 +39,4 @@ pub use jws::TOKEN_BYTES_MAX;
 pub use key::{Key, SECRET_BYTES_MIN};
 pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
 pub use mint::{MintClaims, SigningKey, mint};
-pub use verifier::{ABILITY_ADMIN, Config, Identity, LEEWAY_S_DEFAULT, Verifier};
+pub use verifier::{ABILITY_ADMIN, ABILITY_PUBLISH, Config, Identity, LEEWAY_S_DEFAULT, Verifier};

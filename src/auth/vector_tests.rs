@@ -230,6 +230,7 @@ fn claims() -> MintClaims {
         issuer: Some(Box::from("https://id.example/")),
         audience: Some(Box::from("ringway")),
         abilities: Vec::new(),
+        id: None,
         names: ClaimNames { user: Box::from("uid"), tenant: vec![Box::from("org"), Box::from("tid")] },
     }
 }

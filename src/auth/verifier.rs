@@ -11,13 +11,16 @@ use super::{
     key_set::KeySet,
     mint::MintClaims,
 };
-use crate::base::{NameError, TenantName, UserName, names::DEFAULT_TENANT};
+use crate::base::{NameError, TenantName, TokenId, UserName, names::DEFAULT_TENANT};
 
 /// The leeway unless it is configured: clocks kept by NTP differ by less.
 pub const LEEWAY_S_DEFAULT: u64 = 5;
 
 /// The ability that opens the operator's pages.
 pub const ABILITY_ADMIN: &str = "ringway:admin";
+
+/// The ability of backends that have no key.
+pub const ABILITY_PUBLISH: &str = "ringway:publish";
 
 /// What tokens are verified with and held to.
 #[derive(Clone, Debug)]
@@ -55,8 +58,12 @@ pub struct Identity {
     pub tenant: TenantName,
     /// The token's `exp` in Unix seconds. It is honoured for [`Verifier::leeway_s`] longer.
     pub expires_at_s: Option<u64>,
+    /// Of `jti`.
+    pub token: TokenId,
     /// Whether `abilities` has [`ABILITY_ADMIN`].
     pub admin: bool,
+    /// Whether `abilities` has [`ABILITY_PUBLISH`].
+    pub publishes: bool,
 }
 
 /// A token that was good, with what a cache needs to judge it again.
@@ -134,6 +141,7 @@ impl Verifier {
             issuer: self.config.issuer.clone(),
             audience: self.config.audience.clone(),
             abilities: Vec::new(),
+            id: None,
             names: self.config.claims.clone(),
         }
     }
@@ -182,9 +190,16 @@ fn identity(
     let user = claims.user.as_deref().ok_or(AuthError::MissingClaim(Claim::User))?;
     let user = UserName::parse(user).map_err(bad_name(Claim::User))?;
     let tenant = name(claims.tenant.as_deref().unwrap_or(DEFAULT_TENANT)).map_err(bad_name(Claim::Tenant))?;
-    let admin = match &claims.abilities {
-        Some(abilities) => abilities.includes(Claim::Abilities, ABILITY_ADMIN)?,
-        None => false,
+    let may = |ability| match &claims.abilities {
+        Some(abilities) => abilities.includes(Claim::Abilities, ability),
+        None => Ok(false),
     };
-    Ok(Identity { user, tenant, expires_at_s: claims.dates.expires_at_s, admin })
+    Ok(Identity {
+        user,
+        tenant,
+        expires_at_s: claims.dates.expires_at_s,
+        token: claims.token_id.as_deref().map_or(TokenId::NONE, TokenId::of),
+        admin: may(ABILITY_ADMIN)?,
+        publishes: may(ABILITY_PUBLISH)?,
+    })
 }

@@ -49,6 +49,13 @@ pub fn map_with_seed<K, V>(seed: HashSeed) -> Map<K, V> {
     HashMap::with_hasher(seed.state())
 }
 
+/// FNV-1a of bytes: the same on every node and in every version, and no secret.
+pub(super) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    bytes.into_iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use super::{ids::RoomId, prng};
+use super::{hash::fnv1a, ids::RoomId, prng};
 
 /// The longest name of a room, tenant or user, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 256;
@@ -128,11 +128,8 @@ impl RoomKey {
     /// The room's id on the wire: FNV-1a over tenant, a separator that no name contains, and room,
     /// finished with the mixer of SplitMix64. The same on every node and in every version.
     pub fn id(&self) -> RoomId {
-        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0000_0100_0000_01b3;
         let bytes = self.tenant.as_str().bytes().chain([0]).chain(self.room.as_str().bytes());
-        let fnv = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-        RoomId(prng::mix(fnv))
+        RoomId(prng::mix(fnv1a(bytes)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! From [`Settings`] to what each module needs: the one place where names of the configuration meet those of the
 //! code.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, Key, KeyError, KeySet, SigningKey, Verifier},
+    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
     conn::QualityLimits,
     engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
@@ -40,6 +40,7 @@ pub struct BadKey {
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     pub node: NodeId,
+    pub address: SocketAddr,
     pub shards: u16,
     pub driver: Driver,
     /// The open-file limit.
@@ -97,15 +98,20 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
     let limits = &settings.limits;
     Ok(engine::Config {
         node: machine.node,
+        address: machine.address,
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
         verifier: Arc::new(verifier(settings)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         dev_tokens,
+        api_keys: Arc::new(api_keys(&settings.api)),
+        openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
         keep_alive_ms: settings.http.keep_alive_ms,
+        body_bytes_max: settings.http.body_bytes_max,
+        body_timeout_ms: settings.http.body_timeout_ms,
         auth_timeout_ms: settings.auth.timeout_ms,
         heartbeat_interval_ms: settings.heartbeat.interval_ms,
         heartbeat_timeout_ms: settings.heartbeat.timeout_ms,
@@ -137,6 +143,15 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
+}
+
+fn api_keys(api: &settings::Api) -> ApiKeys {
+    let backend = |key: &settings::ApiKey| Backend {
+        name: key.name.clone(),
+        scopes: key.scopes,
+        tenants: key.tenants.clone(),
+    };
+    ApiKeys::new(api.keys.iter().map(|key| (key.hash.0, backend(key))).collect())
 }
 
 fn quality(quality: &settings::Quality) -> QualityLimits {

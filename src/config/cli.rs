@@ -11,6 +11,7 @@ use super::{
     settings::Secret,
     source::Source,
 };
+use crate::{base::UserName, model::Scope};
 
 const EXAMPLES: &str = "\
 Try it:
@@ -41,6 +42,9 @@ pub enum Command {
     /// Make or check tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make keys for backends
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 /// `ringway config`.
@@ -59,6 +63,13 @@ pub enum TokenCommand {
     Mint(MintArgs),
     /// Check a token against the configuration and print what it says
     Check(CheckArgs),
+}
+
+/// `ringway key`.
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Print a new API key, and the lines of the configuration file that make it known
+    Make(MakeKeyArgs),
 }
 
 /// Where settings come from, for every command that needs them.
@@ -122,6 +133,9 @@ pub struct MintArgs {
     /// An ability that the token has beside what its roles give, such as ringway:admin; repeatable
     #[arg(long = "ability", value_name = "ABILITY")]
     pub abilities: Vec<String>,
+    /// The token's own name, by which its connections can be ended
+    #[arg(long, value_name = "ID")]
+    pub jti: Option<String>,
     /// A private key to sign with (PEM, PKCS#8)
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
@@ -140,6 +154,20 @@ pub struct CheckArgs {
     pub settings: SettingsArgs,
     /// The token, or `-` to read it from standard input
     pub token: Secret,
+}
+
+/// `ringway key make`.
+#[derive(Args)]
+pub struct MakeKeyArgs {
+    /// What the key is called in the configuration, in logs, and as the sender of its messages
+    #[arg(short, long, default_value = "backend", value_parser = parse_name)]
+    pub name: String,
+    /// What it may do; repeatable [default: publish]
+    #[arg(short, long = "scope", value_name = "SCOPE", default_value = "publish", value_parser = parse_scope)]
+    pub scopes: Vec<String>,
+    /// The tenants that it is good for; repeatable, `*` is all [default: default]
+    #[arg(short, long = "tenant", value_name = "TENANT", default_value = "default", value_parser = parse_name)]
+    pub tenants: Vec<String>,
 }
 
 impl Cli {
@@ -190,6 +218,15 @@ impl ServeArgs {
     }
 }
 
+fn parse_name(text: &str) -> Result<String, String> {
+    UserName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_scope(text: &str) -> Result<String, String> {
+    let names = Scope::ALL.map(Scope::as_str).join(", ");
+    Scope::parse(text).map(|_| text.to_owned()).ok_or_else(|| format!("must be one of {names}"))
+}
+
 /// A time in seconds from `90s`, `15m`, `12h`, `30d` or plain seconds; at least one.
 fn parse_ttl(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -215,7 +252,7 @@ mod tests {
     fn serve(args: &[&str]) -> ServeArgs {
         match Cli::try_parse_from(args).map(Cli::into_command) {
             Ok(Command::Serve(serve)) => serve,
-            Ok(Command::Config(_) | Command::Token(_)) => panic!("not serve: {args:?}"),
+            Ok(Command::Config(_) | Command::Token(_) | Command::Key(_)) => panic!("not serve: {args:?}"),
             Err(error) => panic!("{error}"),
         }
     }

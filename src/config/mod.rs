@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod cli;
 mod error;
 mod kind;
+mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
 mod layers;

@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    auth::Algorithm,
-    base::RoomPattern,
+    auth::{Algorithm, KeyDigest, Tenants},
+    base::{RoomPattern, UserName},
+    model::Scopes,
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -21,6 +22,7 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub api: Api,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
@@ -64,6 +66,35 @@ pub struct Log {
 pub struct Http {
     pub head_timeout_ms: u64,
     pub keep_alive_ms: u64,
+    /// The largest body, or line of a body that is a stream of lines.
+    pub body_bytes_max: usize,
+    pub body_timeout_ms: u64,
+}
+
+/// Who may use the backend's API beside the bearers of tokens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Api {
+    pub keys: Vec<ApiKey>,
+}
+
+/// What one backend may do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApiKey {
+    /// No two keys have the same.
+    pub name: UserName,
+    pub hash: Hash,
+    pub scopes: Scopes,
+    pub tenants: Tenants,
+}
+
+/// The hash of a key: not shown, lest somebody think of guessing keys that he made himself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hash(pub KeyDigest);
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Who may connect.
@@ -263,7 +294,13 @@ impl Settings {
                 production,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
-            http: Http { head_timeout_ms: 10_000, keep_alive_ms: 60_000 },
+            http: Http {
+                head_timeout_ms: 10_000,
+                keep_alive_ms: 60_000,
+                body_bytes_max: 1024 * 1024,
+                body_timeout_ms: 30_000,
+            },
+            api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,
                 jwt_algorithm: Algorithm::Hs256,

@@ -4,6 +4,7 @@
 
 use super::{
     kind::{Address, Choice, Kind, MaybeSecret, MaybeText, Number, OnOff, Text, Texts},
+    kind_api_keys::ApiKeys,
     kind_history::{MESSAGES, RoomHistories, TTL_S},
     kind_keys::Keys,
     settings::SECRET_ALGORITHMS,
@@ -32,6 +33,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how the gateway runs."),
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
+    ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",
         "Who may connect. Without a secret and keys a secret is made for each run; production refuses to.",
@@ -173,6 +175,23 @@ pub(super) static SETTINGS: &[Setting] = &[
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.http.keep_alive_ms },
         "How long a connection may wait for its next request.",
     ),
+    setting(
+        "http.body_bytes_max",
+        &Number { unit: "bytes", range: 1024..=64 << 20, at: |s| &mut s.http.body_bytes_max },
+        "The largest request body. A stream of lines may be longer as a whole, but none of its lines.",
+    ),
+    setting(
+        "http.body_timeout_ms",
+        &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.http.body_timeout_ms },
+        "A request body that is not complete by then is answered with 408. A stream of lines may be silent for as long.",
+    ),
+    setting(
+        "api.keys",
+        &ApiKeys(|s| &mut s.api.keys),
+        "What backends show instead of a token, each by the hash of its key, with what it may do (publish, request, rooms, \
+         presence, history, connections, admin) and for which tenants (`[\"*\"]` is all).",
+    )
+    .example("[{ name = \"billing\", hash = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", scopes = [\"publish\"], tenants = [\"acme\"] }]"),
     setting(
         "auth.jwt_secret",
         &MaybeSecret(|s| &mut s.auth.jwt_secret),

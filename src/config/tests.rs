@@ -11,7 +11,11 @@ use super::{
     source::Source,
     table::{self, SETTINGS},
 };
-use crate::{auth::Algorithm, shell::driver::DriverChoice};
+use crate::{
+    auth::{Algorithm, Tenants},
+    model::{Scope, Scopes},
+    shell::driver::DriverChoice,
+};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -420,6 +424,54 @@ keys = [
           the configuration file"
         ]
     );
+}
+
+#[test]
+fn api_keys() {
+    let hash = "0123456789abcdef".repeat(4);
+    let text = format!(
+        "[api]\nkeys = [\n{{ name = \"one\", hash = \"{hash}\", scopes = [\"publish\", \"rooms\"], tenants = [\"a\", \"b\"] }},\n\
+         {{ name = \"two\", hash = \"{}\", scopes = [\"admin\"], tenants = [\"*\"] }},\n]\n",
+        hash.replace("01", "FF")
+    );
+    let loaded = World { files: &[("ringway.toml", &text)], ..World::default() }.load().unwrap();
+    let keys = &loaded.settings.api.keys;
+    assert_eq!((keys[0].hash.0[1], keys[1].hash.0[0]), (0x23, 0xff));
+    assert_eq!(keys[0].scopes, Scopes::default().with(Scope::Publish).with(Scope::Rooms));
+    assert_eq!(keys[1].tenants, Tenants::Every);
+    let report = effective(&loaded);
+    let shown = "keys = [{ name = \"one\", hash = \"***\", scopes = [\"publish\", \"rooms\"], tenants = [\"a\", \"b\"] }, {";
+    assert!(report.contains(shown), "{report}");
+    assert!(!report.contains(&hash) && !format!("{loaded:?}").contains("35, 69"), "a hash is shown");
+
+    let text = format!(
+        "[[api.keys]]\nname = \"\"\nhash = \"rk_secret\"\nscopes = [\"all\"]\ntenants = [\"a\", \"*\"]\nscope = 1\n\
+         [[api.keys]]\nname = \"one\"\n\
+         [[api.keys]]\nname = \"one\"\nhash = \"{hash}\"\nscopes = [\"admin\"]\ntenants = [\"a\"]\n\
+         [[api.keys]]\nname = \"one\"\nhash = \"{hash}\"\nscopes = [\"rooms\"]\ntenants = [\"a\"]\n\
+         [[api.keys]]\nname = \"two\"\nhash = \"{hash}\"\nscopes = []\ntenants = [\"a\"]\n\
+         [[api.keys]]\nname = \"three\"\nhash = \"{hash}\"\nscopes = [\"rooms\"]\ntenants = [\"a\"]\n"
+    );
+    let scopes =
+        "must be some of `publish`, `request`, `rooms`, `presence`, `history`, `connections` and `admin`";
+    let expected = [
+        "ringway.toml:2: api.keys[0].name = \"\": must be a name of 1 to 256 bytes without control characters".to_owned(),
+        "ringway.toml:3: api.keys[0].hash: must be the key's SHA-256 in 64 hexadecimal digits, as `ringway key make` \
+         prints it"
+            .into(),
+        format!("ringway.toml:4: api.keys[0].scopes = […]: {scopes}"),
+        "ringway.toml:5: api.keys[0].tenants = […]: must be names of tenants, or [\"*\"] for all".into(),
+        "ringway.toml:6: api.keys[0].scope: is no setting".into(),
+        "ringway.toml:7: api.keys[1].hash: is missing".into(),
+        "ringway.toml:7: api.keys[1].scopes: is missing".into(),
+        "ringway.toml:7: api.keys[1].tenants: is missing".into(),
+        "ringway.toml:9: api.keys[2]: the scope `admin` shows the whole node: it wants tenants = [\"*\"]".into(),
+        format!("ringway.toml:19: api.keys[4].scopes = […]: {scopes}"),
+        "ringway.toml:24: api.keys[5]: has the name or the hash of a key before it".into(),
+    ];
+    let mut errors = file_errors(&text);
+    errors.sort_by_key(|error| error.split(':').nth(1).and_then(|line| line.parse::<u32>().ok()));
+    assert_eq!(errors, expected);
 }
 
 #[test]

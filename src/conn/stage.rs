@@ -1,10 +1,10 @@
 //! The stages of a connection: an HTTP head is read, a WebSocket is open, a close is under way.
 
-use std::{net::IpAddr, num::NonZeroU64};
+use std::{net::IpAddr, num::NonZeroU32};
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{ConnId, Now, TenantName, UserName},
+    base::{ConnId, Now, TenantName, TokenId, UserName},
     http::HeadScanner,
     metrics::{Disconnect, Protocol},
     model::Availability,
@@ -138,8 +138,10 @@ pub struct HttpStage {
     pub deadline_ms: u64,
     /// At least one request was answered: the deadline is keep-alive's.
     pub served: bool,
-    /// An answer that needs the other shards is under way; requests behind it wait.
+    /// An answer that needs others is under way; what is behind it waits.
     pub awaiting: bool,
+    /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
+    pub exchange: bool,
 }
 
 impl HttpStage {
@@ -150,12 +152,13 @@ impl HttpStage {
             deadline_ms,
             served: false,
             awaiting: false,
+            exchange: false,
         }
     }
 
     /// Whether the deadline is keep-alive's: nothing of a next request has come.
     pub fn is_idle(&self) -> bool {
-        self.served && self.buffer.is_empty()
+        self.served && !self.exchange && self.buffer.is_empty()
     }
 }
 
@@ -213,12 +216,15 @@ pub enum SocketKind {
 pub struct Session {
     pub user: UserName,
     pub tenant: TenantName,
-    /// The token's end in Unix milliseconds, leeway not counted; `None` for one that does not expire.
-    pub expires_at_ms: Option<NonZeroU64>,
+    /// The token's end in Unix seconds, leeway not counted; `None` for one that does not expire. One that ends after 2106
+    /// ends then.
+    pub expires_at_s: Option<NonZeroU32>,
     /// When the connection got its first identity, in Unix seconds; it fits until 2106.
     pub established_s: u32,
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
+    /// Of the token, so that its connections can be ended.
+    pub token: TokenId,
     /// How the client shows himself in the rooms of this connection.
     pub status: Availability,
     /// Until when what he says of himself has used up its pace: ticks of [`SHOWING_MS`], modulo 2^16. Invariant: not ahead
@@ -233,11 +239,18 @@ const SHOWING_ROOMS: usize = 100;
 const SHOWING_TICKS: u16 = 20;
 
 impl Session {
-    /// A session that begins with `user`'s token; see the fields.
-    pub fn new(user: UserName, tenant: TenantName, expires_at_ms: Option<NonZeroU64>, now: Now) -> Self {
-        let (established_s, shown_until) = (now.unix_s() as u32, showing_tick(now.mono_ms()));
-        let (expiry_announced, status) = (false, Availability::default());
-        Self { user, tenant, expires_at_ms, established_s, expiry_announced, status, shown_until }
+    /// A session that begins with a token of `user`, which has no end and no id; see the fields.
+    pub fn new(user: UserName, tenant: TenantName, now: Now) -> Self {
+        Self {
+            user,
+            tenant,
+            expires_at_s: None,
+            established_s: now.unix_s() as u32,
+            expiry_announced: false,
+            token: TokenId::NONE,
+            status: Availability::default(),
+            shown_until: showing_tick(now.mono_ms()),
+        }
     }
 
     /// With what stays of the connection's last session under a new token.
@@ -268,13 +281,13 @@ impl Session {
 
     /// Whether the token is no longer taken; it is for `leeway_ms` past its end.
     pub fn is_over(&self, unix_ms: u64, leeway_ms: u64) -> bool {
-        self.expires_at_ms.is_some_and(|end_ms| unix_ms >= end_ms.get().saturating_add(leeway_ms))
+        self.end_ms().is_some_and(|end_ms| unix_ms >= end_ms.saturating_add(leeway_ms))
     }
 
     /// How long the token lasts, in milliseconds, once it is `notice_ms` or less; answered once. A notice of 0 is never
     /// given.
     pub fn announce(&mut self, unix_ms: u64, notice_ms: u64) -> Option<u64> {
-        let left_ms = self.expires_at_ms?.get().saturating_sub(unix_ms);
+        let left_ms = self.end_ms()?.saturating_sub(unix_ms);
         let is_due = notice_ms > 0 && left_ms <= notice_ms && !self.expiry_announced;
         self.expiry_announced |= is_due;
         is_due.then_some(left_ms)
@@ -282,11 +295,15 @@ impl Session {
 
     /// In how many milliseconds one of the above may answer something new.
     pub fn next_check_ms(&self, unix_ms: u64, notice_ms: u64, leeway_ms: u64) -> Option<u64> {
-        let end_ms = self.expires_at_ms?.get();
+        let end_ms = self.end_ms()?;
         let is_announced = self.expiry_announced || notice_ms == 0;
         let at_ms =
             if is_announced { end_ms.saturating_add(leeway_ms) } else { end_ms.saturating_sub(notice_ms) };
         Some(at_ms.saturating_sub(unix_ms))
+    }
+
+    fn end_ms(&self) -> Option<u64> {
+        self.expires_at_s.map(|end_s| u64::from(end_s.get()) * 1_000)
     }
 }
 
@@ -301,15 +318,15 @@ mod tests {
     const NOTICE_MS: u64 = 60_000;
     const LEEWAY_MS: u64 = 5_000;
 
-    fn session(expires_at_ms: Option<u64>) -> Session {
+    fn session(expires_at_s: Option<u32>) -> Session {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
         let now = Now { mono_us: 7_000_000, unix_ms: 0 };
-        Session::new(user, tenant, expires_at_ms.and_then(NonZeroU64::new), now)
+        Session { expires_at_s: expires_at_s.and_then(NonZeroU32::new), ..Session::new(user, tenant, now) }
     }
 
     #[test]
     fn a_token_is_announced_before_its_end_and_taken_until_its_leeway() {
-        let mut session = session(Some(1_000_000));
+        let mut session = session(Some(1_000));
         assert_eq!(session.next_check_ms(900_000, NOTICE_MS, LEEWAY_MS), Some(40_000));
         assert_eq!(session.announce(939_999, NOTICE_MS), None);
         assert_eq!(session.announce(940_000, NOTICE_MS), Some(60_000));
@@ -356,14 +373,10 @@ mod tests {
 
     #[test]
     fn a_notice_of_0_is_none_and_a_token_without_end_has_no_time() {
-        let mut ends = session(Some(1_000_000));
+        let mut ends = session(Some(1_000));
         assert_eq!(ends.announce(999_999, 0), None);
         assert_eq!(ends.next_check_ms(900_000, 0, LEEWAY_MS), Some(105_000));
-        assert_eq!(
-            session(Some(1_000)).announce(9_000, NOTICE_MS),
-            Some(0),
-            "past its end, within its leeway"
-        );
+        assert_eq!(session(Some(1)).announce(9_000, NOTICE_MS), Some(0), "past its end, within its leeway");
         let mut lasts = session(None);
         assert_eq!((lasts.announce(0, NOTICE_MS), lasts.next_check_ms(0, NOTICE_MS, 0)), (None, None));
         assert!(!lasts.is_over(u64::MAX, 0));

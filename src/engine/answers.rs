@@ -28,6 +28,16 @@ pub(super) enum Readiness {
     OverCapacity,
 }
 
+impl Readiness {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::OverCapacity => "over_capacity",
+        }
+    }
+}
+
 /// Everything that a page of the node is written from.
 pub(super) struct NodeReport<'a> {
     pub(super) config: &'a Config,
@@ -89,12 +99,8 @@ pub(super) fn live(facts: &NodeFacts) -> (u16, Vec<u8>) {
 
 /// `/ready`: 503 when new connections are not welcome.
 pub(super) fn ready(readiness: Readiness) -> (u16, Vec<u8>) {
-    let (code, status) = match readiness {
-        Readiness::Ready => (200, "ready"),
-        Readiness::Draining => (503, "draining"),
-        Readiness::OverCapacity => (503, "over_capacity"),
-    };
-    (code, json(&Status { status }))
+    let code = if readiness == Readiness::Ready { 200 } else { 503 };
+    (code, json(&Status { status: readiness.as_str() }))
 }
 
 #[derive(Serialize)]
@@ -305,7 +311,7 @@ fn ratio(value: u64, limit: u64) -> f64 {
     if limit == 0 { 0.0 } else { (value as f64 / limit as f64 * 10_000.0).round() / 10_000.0 }
 }
 
-fn rfc3339(unix_ms: u64) -> String {
+pub(super) fn rfc3339(unix_ms: u64) -> String {
     let nanos = i128::from(unix_ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()

@@ -62,7 +62,12 @@ impl Engine {
         self.tell(id, &event, now);
     }
 
-    fn join(&mut self, id: ConnId, call: Option<CorrelationId>, join: Join<'_>) -> Result<(), Fault> {
+    pub(super) fn join(
+        &mut self,
+        id: ConnId,
+        call: Option<CorrelationId>,
+        join: Join<'_>,
+    ) -> Result<(), Fault> {
         let session = self.session(id)?;
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
         let listens = join.presence && self.config.presence.enabled;
@@ -78,7 +83,12 @@ impl Engine {
         Ok(())
     }
 
-    fn leave(&mut self, id: ConnId, call: Option<CorrelationId>, room: &RoomRef<'_>) -> Result<(), Fault> {
+    pub(super) fn leave(
+        &mut self,
+        id: ConnId,
+        call: Option<CorrelationId>,
+        room: &RoomRef<'_>,
+    ) -> Result<(), Fault> {
         let user = self.session(id)?.user.clone();
         let key = self
             .roster
@@ -176,7 +186,8 @@ fn received_type(command: &Command<'_>) -> Received {
     }
 }
 
-fn error_type(code: FaultCode) -> ErrorType {
+/// The label of a fault in `websocket_errors_total`.
+pub(super) fn error_type(code: FaultCode) -> ErrorType {
     match code {
         FaultCode::Unauthenticated => ErrorType::Unauthenticated,
         FaultCode::Forbidden => ErrorType::Forbidden,

@@ -1,9 +1,9 @@
 //! What the engine needs to be told; `config/` fills it in.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    auth::{SigningKey, Verifier},
+    auth::{ApiKeys, SigningKey, Verifier},
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Config {
     pub node: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
     pub shards: u16,
     /// For the health report and `websocket_build_info`.
     pub version: &'static str,
@@ -25,9 +27,16 @@ pub struct Config {
     pub auth_cache_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
+    /// Keys of backends.
+    pub api_keys: Arc<ApiKeys>,
+    /// `/openapi.json`.
+    pub openapi: Arc<[u8]>,
     pub http: http::Limits,
     pub head_timeout_ms: u64,
     pub keep_alive_ms: u64,
+    /// The largest request body, or line of one that is a stream of lines.
+    pub body_bytes_max: usize,
+    pub body_timeout_ms: u64,
     /// How long a connection may stay without an identity.
     pub auth_timeout_ms: u64,
     pub heartbeat_interval_ms: u64,
@@ -76,15 +85,20 @@ impl Config {
         let limits = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 1024, inflate_ratio_max: 100 };
         Self {
             node: NodeId(0x0123_abcd),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             shards,
             version: "1.2.3",
             driver: "epoll",
             verifier: Arc::new(verifier),
             auth_cache_entries: 16,
             dev_tokens: None,
+            api_keys: Arc::default(),
+            openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,
             keep_alive_ms: 60_000,
+            body_bytes_max: 64 * 1024,
+            body_timeout_ms: 30_000,
             auth_timeout_ms: 10_000,
             heartbeat_interval_ms: 30_000,
             heartbeat_timeout_ms: 60_000,

@@ -161,7 +161,7 @@ impl Engine {
                 self.close(id, close::SERVICE_RESTART, text, Disconnect::ServerRestart, now);
             }
             // A request under way is answered, and its response closes the connection.
-            Stage::Http(http) if http.awaiting => {}
+            Stage::Http(http) if http.awaiting || http.exchange => {}
             Stage::Http(_) if !conn.outbox.is_empty() => {
                 self.enter_closing(id, Disconnect::ServerRestart, Finish::Linger, now);
             }

@@ -12,18 +12,24 @@ use crate::{
     base::{ConnId, Now, WireBytes},
     conn::{Finish, Stage},
     http::{
-        Framing, Head, HttpFault, Parsed, Response, Route, accept::metrics_format, credentials, response,
-        route::route,
+        Framing, Head, HttpFault, Parsed, Response, Route, accept::metrics_format, response, route::route,
     },
     metrics::{Disconnect, ErrorType},
 };
+
+/// What a socket may bring at once, in bytes.
+const WINDOW_BYTES: usize = 128 * 1024;
 
 /// What a request comes to.
 pub(super) enum Answer {
     /// The response is written into the scratch buffer.
     Written(Framing),
-    /// The response waits for the other shards.
+    /// The response waits for others.
     Awaited,
+    /// The request is not whole: its body is still coming.
+    Reading { expects_continue: bool },
+    /// The connection is closing.
+    Gone,
     /// The connection is a WebSocket now (or has failed as one).
     Upgraded,
 }
@@ -44,7 +50,10 @@ impl Engine {
         if !in_place {
             http.buffer.extend_from_slice(bytes);
         }
-        let is_too_much = http.buffer.len() > 2 * bytes_max;
+        // Inside an exchange it is a body that waits.
+        let waiting_bytes_max =
+            if http.exchange { self.config.body_bytes_max.max(WINDOW_BYTES) } else { 2 * bytes_max };
+        let is_too_much = http.buffer.len() > waiting_bytes_max;
         self.file_timer(id, deadline_ms);
         if !waits {
             self.serve_with(id, if in_place { bytes } else { &mut [] }, now);
@@ -69,23 +78,28 @@ impl Engine {
             if http.awaiting || is_full || (http.buffer.is_empty() && fresh.is_empty()) {
                 return;
             }
+            let is_body = http.exchange;
             let mut scanner = http.scanner;
             let mut buffer = std::mem::take(&mut http.buffer);
             let in_place = buffer.is_empty();
             let bytes = if in_place { std::mem::take(&mut fresh) } else { buffer.as_mut_slice() };
             let mut out = Vec::new();
-            let (answer, used) = match scanner.parse(bytes, &self.config.http) {
-                Parsed::Partial => {
-                    http.scanner = scanner;
-                    http.buffer = if in_place { bytes.to_vec() } else { buffer };
-                    return;
+            let (answer, used) = if is_body {
+                self.read_body(id, bytes, &mut out, now)
+            } else {
+                match scanner.parse(bytes, &self.config.http) {
+                    Parsed::Partial => {
+                        http.scanner = scanner;
+                        http.buffer = if in_place { bytes.to_vec() } else { buffer };
+                        return;
+                    }
+                    Parsed::Bad(fault) => {
+                        self.metrics.errors.inc(ErrorType::Http);
+                        response::write_fault(&mut out, &fault, Framing::CLOSE);
+                        (Answer::Written(Framing::CLOSE), bytes.len())
+                    }
+                    Parsed::Complete { head, len } => (self.request(id, &head, &mut out, now), len),
                 }
-                Parsed::Bad(fault) => {
-                    self.metrics.errors.inc(ErrorType::Http);
-                    response::write_fault(&mut out, &fault, Framing::CLOSE);
-                    (Answer::Written(Framing::CLOSE), bytes.len())
-                }
-                Parsed::Complete { head, len } => (self.request(id, &head, &mut out, now), len),
             };
             match answer {
                 Answer::Written(framing) => {
@@ -93,6 +107,14 @@ impl Engine {
                     self.respond(id, &out, framing, now);
                 }
                 Answer::Awaited => self.put_back(id, &bytes[used..]),
+                Answer::Reading { expects_continue } => {
+                    self.put_back(id, &bytes[used..]);
+                    // Who has sent some of the body waits for no word.
+                    if expects_continue && used == bytes.len() {
+                        self.queue(id, WireBytes::copy_from(response::CONTINUE), now);
+                    }
+                }
+                Answer::Gone => return,
                 Answer::Upgraded => {
                     self.read(id, &mut bytes[used..], now);
                     return;
@@ -113,6 +135,7 @@ impl Engine {
         let Stage::Http(http) = &mut conn.stage else { return };
         http.served = true;
         http.awaiting = false;
+        http.exchange = false;
         let time_ms =
             if http.buffer.is_empty() { self.config.keep_alive_ms } else { self.config.head_timeout_ms };
         http.deadline_ms = now.mono_ms() + time_ms;
@@ -156,9 +179,9 @@ impl Engine {
         out: &mut Vec<u8>,
         now: Now,
     ) -> Result<Answer, HttpFault> {
-        let route = route(head.path);
-        route.check(head.method)?;
-        let page = match route {
+        let path = route(head.path, head.method)?;
+        let backend = self.admitted(head, path.operation.access, now)?;
+        let page = match path.operation.route {
             Route::Ws => return self.upgrade(id, head, out, now),
             Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),
             Route::DevToken if self.config.dev_tokens.is_some() => {
@@ -166,7 +189,7 @@ impl Engine {
                 Response::json(200, &body).write(out, framing);
                 return Ok(Answer::Written(framing));
             }
-            Route::Echo | Route::DevToken | Route::NotFound => return Err(HttpFault::NOT_FOUND),
+            Route::Echo | Route::DevToken => return Err(HttpFault::NOT_FOUND),
             Route::Live => {
                 let (status, body) = answers::live(&self.facts);
                 Response::json(status, &body).write(out, framing);
@@ -179,18 +202,26 @@ impl Engine {
             }
             Route::Health => Page::Health,
             Route::Metrics => Page::Metrics(metrics_format(head)),
-            Route::Stats => {
-                self.check_admin(head, now)?;
-                Page::Stats
+            Route::Stats => Page::Stats,
+            Route::OpenApi => {
+                Response::json(200, &self.config.openapi).write(out, framing);
+                return Ok(Answer::Written(framing));
             }
-            Route::Traffic => {
-                self.check_admin(head, now)?;
-                Page::Traffic
+            Route::Publish
+            | Route::Request
+            | Route::Rooms
+            | Route::RoomPresence
+            | Route::RoomHistory
+            | Route::UserRooms
+            | Route::Connections
+            | Route::Disconnect
+            | Route::Nodes
+            | Route::Drain => {
+                let backend = backend.ok_or(HttpFault::UNAUTHENTICATED)?;
+                return self.begin_exchange(id, head, &path, backend, out, now);
             }
-            Route::ConnectionsHealth => {
-                self.check_admin(head, now)?;
-                Page::Connections(Arc::new(ConnectionsQuery::of(head)?))
-            }
+            Route::Traffic => Page::Traffic,
+            Route::ConnectionsHealth => Page::Connections(Arc::new(ConnectionsQuery::of(head)?)),
         };
         self.survey(id, page, framing, now);
         Ok(Answer::Awaited)
@@ -211,18 +242,5 @@ impl Engine {
     /// Connections of the node: this shard's exactly, the others' as of a second ago at most.
     pub(super) fn node_connections(&self) -> usize {
         self.conns.len() + self.facts.other_connections
-    }
-
-    fn check_admin(&mut self, head: &Head<'_>, now: Now) -> Result<(), HttpFault> {
-        const NO_TOKEN: HttpFault = HttpFault {
-            message: "this path wants `Authorization: Bearer` with a token that has the ability `ringway:admin`",
-            ..HttpFault::UNAUTHENTICATED
-        };
-        let token = credentials::bearer(head)?.ok_or(NO_TOKEN)?;
-        let identity = self.verify(token, now).map_err(|_| HttpFault::UNAUTHENTICATED)?;
-        if !identity.admin {
-            return Err(HttpFault::new(403, "forbidden", "the token lacks the ability `ringway:admin`"));
-        }
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 //! the one way out.
 
 mod answers;
+mod api;
 mod commands;
 mod config;
 mod dev;
@@ -109,6 +110,8 @@ pub struct Engine {
     /// Scratch of the fan-out: members whose outbox was full.
     full: Vec<ConnId>,
     surveys: survey::Surveys,
+    exchanges: api::Exchanges,
+    evictions: api::Evictions,
     requests: requests::Requests,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
@@ -148,6 +151,8 @@ impl Engine {
             except: Vec::new(),
             full: Vec::new(),
             surveys: survey::Surveys::default(),
+            exchanges: api::Exchanges::new(hash),
+            evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,
             facts: NodeFacts::default(),
@@ -275,6 +280,7 @@ impl Engine {
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
         self.surveys.give_up(id);
+        self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));
         self.drained_when_empty();
     }

@@ -17,6 +17,8 @@ pub enum Output {
     Close { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
     ShutdownWrite { conn: ConnId },
+    /// Drain the whole node, as a signal would.
+    DrainNode,
     /// Take no new connections.
     StopAccepting,
     /// A drain is over: nobody is left on this shard.

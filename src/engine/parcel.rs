@@ -8,7 +8,11 @@
 
 use std::sync::Arc;
 
-use super::{report::Report, survey::Want};
+use super::{
+    api::{Errand, Found, Ticket},
+    report::Report,
+    survey::Want,
+};
 use crate::{
     base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::{Joiner, Showing},
@@ -23,6 +27,8 @@ use crate::{
 pub enum Caller {
     /// A client's connection. Without an id it is told of failure only.
     Client { conn: ConnId, call: Option<CorrelationId> },
+    /// One of the things that a request of the API asks for.
+    Api { ticket: Ticket, item: u32 },
 }
 
 impl Caller {
@@ -30,6 +36,7 @@ impl Caller {
     pub fn conn(&self) -> ConnId {
         match self {
             Self::Client { conn, .. } => *conn,
+            Self::Api { ticket, .. } => ticket.conn(),
         }
     }
 
@@ -37,6 +44,7 @@ impl Caller {
     pub fn sender(&self, node: NodeId) -> SenderId {
         match self {
             Self::Client { conn, .. } => SenderId::of(*conn, node),
+            Self::Api { .. } => SenderId::BACKEND,
         }
     }
 
@@ -44,6 +52,7 @@ impl Caller {
     pub fn wants_success(&self) -> bool {
         match self {
             Self::Client { call, .. } => call.is_some(),
+            Self::Api { .. } => true,
         }
     }
 }
@@ -98,6 +107,11 @@ pub enum Ask {
         caller: Caller,
         since: Option<Position>,
         limit: Option<u32>,
+    },
+    /// What the shard is to do for a request of the API.
+    Errand {
+        ticket: Ticket,
+        errand: Arc<Errand>,
     },
     /// Whom a request can be put to.
     Locate {
@@ -226,6 +240,10 @@ pub enum Tell {
     Answer {
         caller: Caller,
         result: Result<Reply, Fault>,
+    },
+    ErrandDone {
+        ticket: Ticket,
+        found: Box<Found>,
     },
     Report {
         survey: u64,

@@ -154,7 +154,7 @@ impl Engine {
         Ok(())
     }
 
-    fn presence_is_on(&self) -> Result<(), Fault> {
+    pub(super) fn presence_is_on(&self) -> Result<(), Fault> {
         if self.config.presence.enabled {
             Ok(())
         } else {

@@ -52,14 +52,23 @@ pub(super) struct Asker {
 }
 
 impl Engine {
-    /// Puts a request to its target. The caller is answered once: with what the target says, or with why it does not;
-    /// not at all when its connection ends before.
-    pub(super) fn put_request(&mut self, caller: Caller, asker: Asker, request: Request, now: Now) {
+    /// Puts a request to its target. The caller is answered once, later: with what the target says, or with why it does
+    /// not; not at all when its connection ends before. The request's id, if there is somebody to look for.
+    pub(super) fn put_request(
+        &mut self,
+        caller: Caller,
+        asker: Asker,
+        request: Request,
+        now: Now,
+    ) -> Option<RequestId> {
         let asking = caller.conn();
         let Request { to, method, payload, timeout_ms } = request;
         let timeout_ms = match self.admit_request(asking, timeout_ms) {
             Ok(timeout_ms) => timeout_ms,
-            Err(fault) => return self.answer(caller, Err(fault), now),
+            Err(fault) => {
+                self.send_answer(caller, Err(fault));
+                return None;
+            }
         };
         let deadline_ms = now.mono_ms() + timeout_ms;
         let body = Requested { from: asker.user, method, payload, deadline: now.unix_ms + timeout_ms };
@@ -69,6 +78,7 @@ impl Engine {
                 let aim = Aim::At(target);
                 let request = self.requests.pending.open(asking, caller, now.mono_us, deadline_ms, aim);
                 self.post_letter(request, target, letter);
+                Some(request)
             }
             Whom::OnShards(shards, sought) => {
                 let aim = Aim::Sought { shards: shards.len() as u16, letter };
@@ -76,8 +86,12 @@ impl Engine {
                 for shard in shards {
                     self.send(shard, Parcel::Ask(Ask::Locate { request, sought: sought.clone() }));
                 }
+                Some(request)
             }
-            Whom::Nobody => self.answer(caller, Err(no_target()), now),
+            Whom::Nobody => {
+                self.send_answer(caller, Err(no_target()));
+                None
+            }
         }
     }
 
@@ -91,7 +105,7 @@ impl Engine {
     ) -> Result<(), Fault> {
         let session = self.session(id)?;
         let asker = Asker { tenant: session.tenant.clone(), user: Some(session.user.clone()) };
-        self.put_request(Caller::Client { conn: id, call }, asker, request, now);
+        let _ = self.put_request(Caller::Client { conn: id, call }, asker, request, now);
         Ok(())
     }
 

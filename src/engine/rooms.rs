@@ -68,6 +68,7 @@ impl Engine {
                 self.send_answer(caller, Ok(Reply::Presence(Box::new(page))));
             }
             Ask::Publish(publish) => self.publish(*publish, now),
+            Ask::Errand { ticket, errand } => self.do_errand(ticket, &errand, now),
             Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
             Ask::Locate { request, sought } => self.locate(request, sought),
             Ask::Located { request, found } => self.located(request, found, now),
@@ -151,6 +152,7 @@ impl Engine {
                 (None, Ok(_)) => {}
                 (call, Err(fault)) => self.refuse(conn, call, fault, now),
             },
+            Caller::Api { ticket, item } => self.exchange_answered(ticket, item, result, now),
         }
     }
 
@@ -217,6 +219,7 @@ impl Engine {
                 let result = self.within_outbox(&caller, result);
                 self.answer(caller, result, now);
             }
+            Tell::ErrandDone { ticket, found } => self.errand_done(ticket, *found, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
     }

@@ -1,6 +1,6 @@
 //! Identity: tokens at the upgrade, by message, and their refresh.
 
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 
 use super::{Engine, Notice, Output};
 use crate::{
@@ -152,10 +152,12 @@ fn is_theirs(conns: &Slab<Conn>, slot: u32, tenant: &TenantName, user: &UserName
 
 /// A verified identity as the connection keeps it, from now on.
 pub(super) fn session_of(identity: Identity, now: Now) -> Session {
-    let expires_at_ms = identity
-        .expires_at_s
-        .map(|seconds| NonZeroU64::new(seconds.saturating_mul(1_000)).unwrap_or(NonZeroU64::MIN));
-    Session::new(identity.user, identity.tenant, expires_at_ms, now)
+    let expires_at_s = identity.expires_at_s.map(|seconds| {
+        NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+    });
+    let mut session = Session::new(identity.user, identity.tenant, now);
+    (session.expires_at_s, session.token) = (expires_at_s, identity.token);
+    session
 }
 
 /// Why an `authenticate` was refused.

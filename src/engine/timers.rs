@@ -33,6 +33,7 @@ impl Engine {
             self.home.sweep_due_ms(),
             self.surveys.due_ms(),
             self.requests.due_ms(),
+            self.evictions.due_ms(),
             self.drain_due_ms(),
         ];
         parts.into_iter().flatten().min()
@@ -64,6 +65,7 @@ impl Engine {
         self.end_rooms(now);
         self.tell_presence(now);
         self.expire_surveys(now);
+        self.evict_step(now);
         self.expire_requests(now);
         self.drain_step(now);
         self.home.sweep(now);
@@ -91,6 +93,11 @@ impl Engine {
         let now_ms = now.mono_ms();
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let next_ms = match &mut conn.stage {
+            Stage::Http(http) if http.exchange && http.deadline_ms > now_ms => http.deadline_ms,
+            Stage::Http(http) if http.exchange => {
+                self.exchange_timed_out(id, now);
+                return;
+            }
             Stage::Http(http) if http.awaiting => now_ms + SURVEY_TIMEOUT_MS,
             Stage::Http(http) if http.deadline_ms > now_ms => http.deadline_ms,
             Stage::Http(http) if http.buffer.is_empty() => {

@@ -63,6 +63,7 @@ impl Engine {
     fn flush_dirty(&mut self, now: Now, write: &mut impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
         // Room in an outbox lets requests that waited for it be answered.
         while !self.dirty.is_empty() {
+            self.send_results(now);
             let mut dirty = std::mem::take(&mut self.dirty);
             for id in dirty.drain(..) {
                 self.flush(id, now, write);

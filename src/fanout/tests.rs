@@ -111,7 +111,7 @@ impl Shard {
 
     fn open(&mut self, encoding: Encoding) -> ConnId {
         let (user, tenant) = (UserName::parse("ada").unwrap(), TenantName::default_tenant());
-        let session = Session::new(user, tenant, None, Now { mono_us: 0, unix_ms: 0 });
+        let session = Session::new(user, tenant, Now { mono_us: 0, unix_ms: 0 });
         self.add(Some(socket(SocketKind::Json(session), encoding)))
     }
 

@@ -79,17 +79,32 @@ impl HttpFault {
         "Sec-WebSocket-Protocol must be a list of tokens, with one `ringway.bearer.` entry at most",
     );
 
+    // The body: RFC 9112 sections 6 and 7.1, RFC 9110 section 10.1.1.
+    /// More than the gateway takes.
+    pub const BODY_TOO_LARGE: Self =
+        Self::new(413, "too_large", "the body is larger than this path takes: see http.body_bytes_max");
+    pub(super) const BODY_SURPLUS: Self =
+        Self::bad("too much in the body that is no data: chunk extensions, trailers");
+    pub(super) const CHUNK: Self =
+        Self::bad("a chunk must be its size in hexadecimal digits, CR LF, so many bytes, CR LF");
+    pub(super) const EXPECTATION: Self =
+        Self::new(417, "bad_request", "`100-continue` is the only expectation that can be met");
+    /// The body was not there in time; the caller owns the clock.
+    pub const BODY_TIMEOUT: Self = Self::new(408, "timeout", "the request body took too long");
+
     // Credentials and parameters.
     pub(super) const AUTHORIZATION: Self =
         Self::bad("Authorization must come once, and `Bearer` must be followed by one token");
     pub(super) const QUERY: Self =
         Self::bad("a query parameter must come once, with whole percent escapes that make UTF-8");
 
+    pub(super) const PATH: Self = Self::bad("a path must have whole percent escapes that make UTF-8");
+
     /// A token is wanted; whether it is valid, the caller knows.
     pub const UNAUTHENTICATED: Self = Self {
         status: 401,
         code: "unauthenticated",
-        message: "the bearer token is not valid",
+        message: "the bearer token or key is not valid",
         headers: &[("WWW-Authenticate", "Bearer")],
     };
 
@@ -107,6 +122,12 @@ impl HttpFault {
         code: "method_not_allowed",
         message: "a WebSocket upgrade is a GET",
         headers: &[("Allow", "GET")],
+    };
+    pub(super) const METHOD_POST: Self = Self {
+        status: 405,
+        code: "method_not_allowed",
+        message: "this path answers POST",
+        headers: &[("Allow", "POST")],
     };
     /// The head was not finished in time; the caller owns the clock.
     pub const HEAD_TIMEOUT: Self = Self::new(408, "timeout", "the request head took too long");

@@ -4,6 +4,7 @@
 //! and the connection closed. Owns no socket and no timer; knows no token's meaning and no message.
 
 pub mod accept;
+pub mod body;
 pub mod credentials;
 pub mod fault;
 mod fields;
@@ -11,12 +12,16 @@ pub mod head;
 #[cfg(test)]
 mod head_tests;
 mod host;
+pub mod openapi;
+mod percent;
 mod query;
 pub mod response;
 pub mod route;
+pub mod routes;
 mod target;
 pub mod upgrade;
 
+pub use body::BodyReader;
 pub use fault::HttpFault;
 pub use head::{Body, Head, HeadScanner, Limits, Method, Parsed, Version};
 pub use response::{Framing, Response, switching_protocols};

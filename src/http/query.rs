@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::fault::HttpFault;
+use super::{fault::HttpFault, percent};
 
 /// The value of `name`, percent-decoded, `+` as a space. Names are compared as they stand: ours need no escapes.
 ///
@@ -17,35 +17,7 @@ pub(super) fn param<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str
     if values.next().is_some() {
         return Err(HttpFault::QUERY);
     }
-    decode(value).map(Some)
-}
-
-fn decode(value: &str) -> Result<Cow<'_, str>, HttpFault> {
-    if !value.contains(['%', '+']) {
-        return Ok(Cow::Borrowed(value));
-    }
-    let mut bytes = value.bytes();
-    let mut decoded = Vec::with_capacity(value.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || bytes.next().and_then(hex).ok_or(HttpFault::QUERY);
-                digit()? << 4 | digit()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| HttpFault::QUERY)
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+    percent::decode(value, true).map(Some).ok_or(HttpFault::QUERY)
 }
 
 #[cfg(test)]

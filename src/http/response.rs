@@ -11,6 +11,7 @@ use super::{
     fault::HttpFault,
     head::{Body, Head, Method},
 };
+use crate::model::Fault;
 
 const JSON: &str = "application/json";
 
@@ -67,9 +68,7 @@ impl<'a> Response<'a> {
         for (name, value) in self.headers {
             put(out, format_args!("{name}: {value}\r\n"));
         }
-        let connection: &[u8] =
-            if framing.keep_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
-        out.extend_from_slice(connection);
+        end_head(out, framing);
         if !framing.head_only {
             out.extend_from_slice(self.body);
         }
@@ -78,19 +77,41 @@ impl<'a> Response<'a> {
 
 /// Appends a fault with its JSON body, `{"error":{"code","message"}}`.
 pub fn write_fault(out: &mut Vec<u8>, fault: &HttpFault, framing: Framing) {
-    #[derive(Serialize)]
-    struct Body {
-        error: Error,
-    }
-    #[derive(Serialize)]
-    struct Error {
-        code: &'static str,
-        message: &'static str,
-    }
-    let body = Body { error: Error { code: fault.code, message: fault.message } };
-    let body = sonic_rs::to_vec(&body).expect("two strings can always be written as JSON");
+    let body = refusal(fault.code, fault.message, None);
     Response { headers: fault.headers, ..Response::json(fault.status, &body) }.write(out, framing);
 }
+
+/// Appends the refusal of something that was asked, in the same form.
+pub fn write_refusal(out: &mut Vec<u8>, fault: &Fault, framing: Framing) {
+    let body = refusal(fault.code.as_str(), &fault.message, fault.retry_after_ms);
+    let after_s = fault.retry_after_ms.map(|ms| ms.div_ceil(1_000).to_string());
+    let retry = after_s.as_deref().map(|seconds| ("Retry-After", seconds));
+    Response { headers: retry.as_slice(), ..Response::json(fault.code.status(), &body) }.write(out, framing);
+}
+
+/// Appends the head of a response that comes in chunks.
+pub fn begin_chunked(out: &mut Vec<u8>, content_type: &str, framing: Framing) {
+    put(out, format_args!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"));
+    out.extend_from_slice(b"Transfer-Encoding: chunked\r\nCache-Control: no-store\r\n");
+    end_head(out, framing);
+}
+
+/// Appends a chunk; nothing is none, since an empty one would be the end.
+pub fn put_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    if !data.is_empty() {
+        put(out, format_args!("{:x}\r\n", data.len()));
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends the end of a response that came in chunks.
+pub fn end_chunked(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n\r\n");
+}
+
+/// What tells a client that waits for it to send its body (RFC 9110 15.2.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Appends the 101 that ends HTTP on a connection (RFC 6455 4.2.2).
 ///
@@ -119,6 +140,29 @@ pub fn switching_protocols(
     out.extend_from_slice(b"\r\n\r\n");
 }
 
+fn refusal(code: &str, message: &str, retry_after_ms: Option<u64>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: Error<'a>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Error<'a> {
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    }
+    let body = Body { error: Error { code, message, retry_after_ms } };
+    sonic_rs::to_vec(&body).expect("strings and numbers can always be written as JSON")
+}
+
+fn end_head(out: &mut Vec<u8>, framing: Framing) {
+    let connection: &[u8] =
+        if framing.keep_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
+    out.extend_from_slice(connection);
+}
+
 fn is_value(text: &str) -> bool {
     !text.contains(['\r', '\n'])
 }
@@ -131,6 +175,7 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        202 => "Accepted",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -140,12 +185,15 @@ fn reason(status: u16) -> &'static str {
         409 => "Conflict",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => "",
     }

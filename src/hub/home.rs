@@ -174,6 +174,11 @@ impl Home {
         [self.ephemeral.due_ms(), told_ms].into_iter().flatten().min()
     }
 
+    /// All rooms that are known here, those without members too; in no promised order.
+    pub fn keys(&self) -> impl Iterator<Item = &RoomKey> {
+        self.rooms.keys()
+    }
+
     /// How many rooms have members.
     pub fn occupied(&self) -> usize {
         self.rooms.len() - self.history.idle()

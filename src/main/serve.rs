@@ -62,16 +62,18 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
         }
         shards => shards,
     };
+    let address = SocketAddr::new(settings.server.host, settings.server.port);
+    let listeners = listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?;
     let machine = Machine {
         node: NodeId(random()? as u32),
+        // With the port that was free, where any would do.
+        address: listeners[0].local_addr()?,
         shards,
         driver,
         fds_max,
         hand_out_tokens: loaded.secret_is_generated(),
     };
     let engine = assemble::engine(settings, &machine)?;
-    let address = SocketAddr::new(settings.server.host, settings.server.port);
-    let listeners = listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?;
     let node = NodeConfig {
         listeners,
         driver,

@@ -33,6 +33,7 @@ pub(super) fn mint_token(args: &MintArgs) -> Result<String, Failure> {
     let verifier = assemble::verifier(&loaded.settings)?;
     let mut claims = verifier.claims_for(user, tenant, unix_s(), args.ttl_s);
     claims.abilities = args.abilities.iter().map(|ability| ability.as_str().into()).collect();
+    claims.id = args.jti.as_deref().map(Box::from);
     Ok(format!("{}\n", mint(&key, &claims)))
 }
 

@@ -100,6 +100,8 @@ labels!(
         IdleTimeout = "idle_timeout",
         /// An HTTP response after which the connection is not kept.
         HttpDone = "http_done",
+        /// A backend ended it.
+        Api = "api",
     }
 );
 
@@ -137,6 +139,8 @@ labels!(
         Response = "response",
         /// No message of the protocol.
         Unknown = "unknown",
+        /// A message of a backend.
+        Publish = "publish",
         Text = "text",
         Binary = "binary",
     }
@@ -147,6 +151,7 @@ impl Received {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Self::Text | Self::Binary => Protocol::Echo,
+            Self::Publish => Protocol::Http,
             Self::Authenticate
             | Self::Ping
             | Self::Subscribe

@@ -1,5 +1,5 @@
 //! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
-//! are told ([`Event`]), and what they did wrong ([`Fault`]). Knows no bytes.
+//! are told ([`Event`]), what they did wrong ([`Fault`]), and what a backend may ([`Scope`]). Knows no bytes.
 
 pub mod command;
 pub mod event;
@@ -7,6 +7,7 @@ pub mod fault;
 pub mod json;
 pub mod presence;
 pub mod request;
+pub mod scope;
 
 pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Relay, Send};
 pub use event::{
@@ -16,3 +17,4 @@ pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
 pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};
 pub use request::{Answer, Method, Request, Requested, Response, Target};
+pub use scope::{Scope, Scopes};

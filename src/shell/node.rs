@@ -177,6 +177,13 @@ impl Node {
     fn heard(&mut self, id: ShardId, news: News) {
         self.shards[id.index()].stage = match news {
             News::Serving => Stage::Serving,
+            News::DrainAsked => {
+                if !self.draining {
+                    info!(shard = id.0, "draining, as the API asks");
+                    self.drain();
+                }
+                return;
+            }
             News::Drained => Stage::Drained,
             News::Ended(result) => {
                 if let Err(reason) = result {

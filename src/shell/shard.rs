@@ -46,6 +46,8 @@ pub enum Control {
 pub enum News {
     /// It takes connections.
     Serving,
+    /// A client that may has asked for the node's drain.
+    DrainAsked,
     /// Its last connection has gone. It still orders the rooms whose home it is, for the other shards.
     Drained,
     /// Its thread is at its end; with the reason, if it failed.
@@ -154,6 +156,7 @@ impl Shard {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
                 Output::Close { conn } => self.reactor.close(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
+                Output::DrainNode => self.tell_node(News::DrainAsked),
                 Output::StopAccepting => drop(self.reactor.take_listener()?),
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),

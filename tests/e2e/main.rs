@@ -32,6 +32,7 @@ macro_rules! on_both_drivers {
     };
 }
 
+mod api;
 mod churn;
 mod command;
 mod deflate;

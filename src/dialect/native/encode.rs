@@ -100,7 +100,7 @@ fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     debug_assert!(written.is_ok_and(|written| start + written == out.len()), "four digits for three bytes");
 }
 
-fn put_name(out: &mut Vec<u8>, name: &MessageName) {
+pub(in crate::dialect) fn put_name(out: &mut Vec<u8>, name: &MessageName) {
     match name {
         MessageName::Given(id) => put_string(out, id.as_str()),
         MessageName::Numbered { epoch, number } => {
@@ -113,10 +113,15 @@ fn put_name(out: &mut Vec<u8>, name: &MessageName) {
     }
 }
 
-fn reply(out: &mut Vec<u8>, reply: &Reply) {
+pub(in crate::dialect) fn reply(out: &mut Vec<u8>, reply: &Reply) {
     // It succeeded in asking; what was asked for may have failed.
     let has_failed = matches!(reply, Reply::Answered(Answer::Error(_)));
     put(out, if has_failed { r#","success":false"# } else { r#","success":true"# });
+    reply_fields(out, reply);
+}
+
+/// What an ack carries beside whether it succeeded, each field behind a comma.
+pub(in crate::dialect) fn reply_fields(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::Authenticated(authenticated) => self::authenticated(out, authenticated),
         Reply::Joined(joined) => self::joined(out, joined),
@@ -231,7 +236,7 @@ fn presence_info(out: &mut Vec<u8>, info: &PresenceInfo) {
     out.push(b'}');
 }
 
-fn failure(out: &mut Vec<u8>, fault: &Fault) {
+pub(in crate::dialect) fn failure(out: &mut Vec<u8>, fault: &Fault) {
     put(out, r#","success":false,"error":{"#);
     code_and_message(out, fault);
     put(out, r#","status":"#);

@@ -5,10 +5,10 @@
 //! the WebSocket frame around it is not this module's.
 
 mod decode;
-mod encode;
+pub(in crate::dialect) mod encode;
 mod requests;
-mod scan;
-mod text;
+pub(in crate::dialect) mod scan;
+pub(in crate::dialect) mod text;
 
 #[cfg(test)]
 mod decode_tests;

@@ -18,24 +18,24 @@ pub const DEPTH_MAX: u32 = 64;
 type NestBits = u64;
 const _: () = assert!(DEPTH_MAX > 1 && DEPTH_MAX - 1 <= NestBits::BITS);
 
-/// Where a text stops being one JSON object.
+/// Where a text stops being the JSON that is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not one JSON object: expected {expected} at byte {at}")]
-pub(super) struct Malformed {
+pub(in crate::dialect) struct Malformed {
     at: usize,
     expected: &'static str,
 }
 
 /// One value as its author wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Value<'a> {
-    pub(super) kind: Kind,
+pub(in crate::dialect) struct Value<'a> {
+    pub(in crate::dialect) kind: Kind,
     /// The value's text without the space around it.
-    pub(super) raw: &'a str,
+    pub(in crate::dialect) raw: &'a str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(in crate::dialect) enum Kind {
     /// With escapes in it, or standing for itself between its quotes.
     String {
         escaped: bool,
@@ -49,7 +49,7 @@ pub(super) enum Kind {
 
 impl<'a> Value<'a> {
     /// What a string says; `None` for any other kind.
-    pub(super) fn text(&self) -> Option<Cow<'a, str>> {
+    pub(in crate::dialect) fn text(&self) -> Option<Cow<'a, str>> {
         match self.kind {
             Kind::String { escaped: false } => Some(Cow::Borrowed(&self.raw[1..self.raw.len() - 1])),
             Kind::String { escaped: true } => sonic_rs::from_str(self.raw).ok().map(Cow::Owned),
@@ -60,7 +60,7 @@ impl<'a> Value<'a> {
 
 /// Reads `text`, which must be one JSON object and nothing else but space, and calls `each` with every member
 /// of it, in order: the name, always a string, and the value. What `each` got counts only after `Ok`.
-pub(super) fn members<'a>(
+pub(in crate::dialect) fn members<'a>(
     text: &'a str,
     mut each: impl FnMut(Value<'a>, Value<'a>),
 ) -> Result<(), Malformed> {
@@ -80,6 +80,34 @@ pub(super) fn members<'a>(
                 b',' => scanner.at += 1,
                 b'}' => break scanner.at += 1,
                 _ => return Err(scanner.expected("',' or '}'")),
+            }
+            scanner.space();
+        }
+    }
+    scanner.space();
+    if scanner.at == scanner.bytes.len() { Ok(()) } else { Err(scanner.expected("the end")) }
+}
+
+/// Reads `text`, which must be one JSON array and nothing else but space, and calls `each` with every element, in order.
+/// What `each` got counts only after `Ok`.
+pub(in crate::dialect) fn elements<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Value<'a>),
+) -> Result<(), Malformed> {
+    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
+    scanner.space();
+    scanner.take(b'[', "'['")?;
+    scanner.space();
+    if scanner.byte() == b']' {
+        scanner.at += 1;
+    } else {
+        loop {
+            each(scanner.value()?);
+            scanner.space();
+            match scanner.byte() {
+                b',' => scanner.at += 1,
+                b']' => break scanner.at += 1,
+                _ => return Err(scanner.expected("',' or ']'")),
             }
             scanner.space();
         }

@@ -27,7 +27,7 @@ fn special_bytes(word: u64) -> u64 {
 }
 
 /// Appends `text` as a JSON string, quotes and all.
-pub(super) fn put_string(out: &mut Vec<u8>, text: &str) {
+pub(in crate::dialect) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
@@ -55,7 +55,7 @@ fn put_escape(out: &mut Vec<u8>, byte: u8) {
 }
 
 /// Appends a number in decimal.
-pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
+pub(in crate::dialect) fn put_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

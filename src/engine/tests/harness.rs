@@ -85,6 +85,8 @@ pub(super) struct Node {
     pub(super) notices: Vec<Notice>,
     pub(super) stopped_accepting: Vec<u16>,
     pub(super) drained: Vec<u16>,
+    /// How often the node was to be drained.
+    pub(super) drain_asked: u32,
     /// How long the writes of a turn take, by the engine's clock.
     pub(super) writes_last_us: u64,
     /// Turns that wrote.
@@ -112,14 +114,23 @@ pub(super) fn config(shards: u16) -> Config {
 
 /// A signed token; `lasts_s` counts from the start of the test.
 pub(super) fn token(user: &str, tenant: &str, lasts_s: Option<u64>) -> String {
-    sign(user, tenant, lasts_s, &[])
+    sign(user, tenant, lasts_s, &[], None)
 }
 
 pub(super) fn admin_token() -> String {
-    sign("root", "default", None, &[auth::ABILITY_ADMIN])
+    token_with("root", "default", &[auth::ABILITY_ADMIN])
 }
 
-fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str]) -> String {
+pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String {
+    sign(user, tenant, None, abilities, None)
+}
+
+/// A token with a `jti`.
+pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
+    sign(user, tenant, None, &[], Some(id))
+}
+
+fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: Option<&str>) -> String {
     let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let claims = MintClaims {
         user: UserName::parse(user).unwrap(),
@@ -128,6 +139,7 @@ fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str]) -> S
         expires_at_s: lasts_s.map(|lasts_s| START_UNIX_S + lasts_s),
         issuer: None,
         audience: None,
+        id: id.map(Box::from),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
     };
@@ -155,6 +167,7 @@ impl Node {
             notices: Vec::new(),
             stopped_accepting: Vec::new(),
             drained: Vec::new(),
+            drain_asked: 0,
             writes_last_us: 0,
             writes: 0,
         }
@@ -321,6 +334,7 @@ impl Node {
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
                 }
+                Output::DrainNode => self.drain_asked += 1,
                 Output::StopAccepting => self.stopped_accepting.push(shard),
                 Output::Drained => self.drained.push(shard),
                 Output::Notice(notice) => self.notices.push(notice),
@@ -379,6 +393,7 @@ impl Node {
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
+            assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");
         }

@@ -4,6 +4,9 @@
 mod client;
 mod harness;
 
+mod api;
+mod api_errands;
+mod api_lines;
 mod close;
 mod company;
 mod dev;

@@ -1,0 +1,109 @@
+//! Connections that a backend ends: closed with 4409, many of them in steps, so that a tenant's end does not hold up the
+//! others.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    Asking, Engine, Outcome,
+    call::{OTHER_TENANT, tenant_for},
+    errands::{Errand, Target},
+    pages,
+};
+use crate::{
+    base::{ConnId, Now, TenantName, TokenId},
+    dialect::api::{self, Disconnect},
+    metrics,
+    model::{Fault, FaultCode},
+    ws::close,
+};
+
+/// How many connections are closed at once.
+const STEP: usize = 256;
+
+/// The time from one step to the next, in milliseconds.
+const STEP_MS: u64 = 10;
+
+/// Connections whose end is decided and has not come. Bounded by the connections that there are, but for those that are
+/// decided on twice, which ends with the step that comes to them.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Evictions {
+    left: VecDeque<ConnId>,
+    next_ms: u64,
+}
+
+impl Evictions {
+    pub(in crate::engine) fn due_ms(&self) -> Option<u64> {
+        (!self.left.is_empty()).then_some(self.next_ms)
+    }
+}
+
+impl Engine {
+    /// What was posted: whose connections are to end.
+    pub(super) fn disconnect(&mut self, asking: &Asking, body: &[u8]) -> Result<Outcome, Fault> {
+        let (tenant, target) = api::disconnect(body)?;
+        let tenant = tenant_for(&asking.backend, tenant)
+            .ok_or_else(|| Fault::new(FaultCode::Forbidden, OTHER_TENANT))?;
+        let target = match target {
+            Disconnect::Connection(node, conn) => {
+                if node != self.config.node || conn.shard.0 >= self.config.shards {
+                    // It ended with its node, or never was.
+                    return Ok(Outcome::ok(pages::disconnected(0)));
+                }
+                let errand = Errand::Disconnect { tenant, target: Target::Connection(conn) };
+                return Ok(self.send_to(asking.ticket, conn.shard, errand));
+            }
+            Disconnect::User(user) => Target::User(user),
+            Disconnect::Token(jti) => Target::Token(TokenId::of(&jti)),
+            Disconnect::Everyone => Target::Everyone,
+        };
+        Ok(self.send_everywhere(asking.ticket, &Arc::new(Errand::Disconnect { tenant, target })))
+    }
+
+    /// Ends those of a tenant's connections here that are meant; answers how many.
+    pub(super) fn evict(&mut self, tenant: &TenantName, target: &Target, now: Now) -> u64 {
+        let ids: Vec<ConnId> = match target {
+            Target::Connection(conn) => {
+                let found = self.conns.get(conn.slot, conn.generation).and_then(|found| found.session());
+                found.filter(|session| session.tenant == *tenant).map(|_| *conn).into_iter().collect()
+            }
+            Target::User(user) => self.connections_of(tenant, user).collect(),
+            Target::Token(token) => {
+                let of_token = self
+                    .sessions()
+                    .filter(|(_, session)| session.tenant == *tenant && session.token == *token);
+                of_token.map(|(conn, _)| conn).collect()
+            }
+            Target::Everyone => {
+                let of_tenant = self.sessions().filter(|(_, session)| session.tenant == *tenant);
+                of_tenant.map(|(conn, _)| conn).collect()
+            }
+        };
+        let count = ids.len() as u64;
+        let (at_once, later) = ids.split_at(ids.len().min(STEP));
+        if self.evictions.left.is_empty() {
+            self.evictions.next_ms = now.mono_ms() + STEP_MS;
+        }
+        self.evictions.left.extend(later);
+        at_once.iter().for_each(|id| self.end_by_api(*id, now));
+        count
+    }
+
+    /// Closes the next of those whose end is decided.
+    pub(in crate::engine) fn evict_step(&mut self, now: Now) {
+        if self.evictions.due_ms().is_none_or(|due_ms| due_ms > now.mono_ms()) {
+            return;
+        }
+        self.evictions.next_ms = now.mono_ms() + STEP_MS;
+        for _ in 0..STEP {
+            let Some(id) = self.evictions.left.pop_front() else { break };
+            self.end_by_api(id, now);
+        }
+    }
+
+    fn end_by_api(&mut self, id: ConnId, now: Now) {
+        // It may have ended by itself, and a closing one is closed once.
+        if self.is_open(id) {
+            self.close(id, close::DISCONNECTED, "disconnected by the server", metrics::Disconnect::Api, now);
+        }
+    }
+}
