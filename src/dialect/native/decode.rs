@@ -144,6 +144,7 @@ fn bad_request(message: impl Into<Cow<'static, str>>) -> Fault {
 const STATUSES: &str = "expected online, away, busy or offline";
 
 const REPEATED: &str = "a field occurs twice";
+const TOO_MANY: &str = "more than 64 unknown fields";
 
 /// A message's fields, before its type gives them a meaning.
 #[derive(Default)]
@@ -168,12 +169,17 @@ impl<'a> Fields<'a> {
     }
 
     fn add(&mut self, name: Value<'a>, value: Value<'a>) {
+        // Refused already: all that still counts is whose call it was.
+        let is_plain = matches!(name.kind, Kind::String { escaped: false });
+        if self.flaw == Some(TOO_MANY) && is_plain && name.raw != "\"id\"" {
+            return;
+        }
         let name = name.text().unwrap_or_default();
         let Some(field) = Field::from_name(&name) else {
             if self.others.len() < OTHERS_MAX {
                 self.others.push(name);
             } else {
-                self.flaw = Some("more than 64 unknown fields");
+                self.flaw = Some(TOO_MANY);
             }
             return;
         };
