@@ -162,10 +162,10 @@ pub struct MakeKeyArgs {
     /// What the key is called in the configuration, in logs, and as the sender of its messages
     #[arg(short, long, default_value = "backend", value_parser = parse_name)]
     pub name: String,
-    /// What it may do; repeatable [default: publish]
+    /// What it may do; repeatable
     #[arg(short, long = "scope", value_name = "SCOPE", default_value = "publish", value_parser = parse_scope)]
     pub scopes: Vec<String>,
-    /// The tenants that it is good for; repeatable, `*` is all [default: default]
+    /// The tenants that it is good for; repeatable, `*` is all
     #[arg(short, long = "tenant", value_name = "TENANT", default_value = "default", value_parser = parse_name)]
     pub tenants: Vec<String>,
 }
