@@ -161,9 +161,12 @@ fn target(value: Option<Value<'_>>) -> Result<Target, Fault> {
     }
 }
 
+/// A whole number; JSON schemas call `7.0` one, too.
 fn milliseconds(value: Value<'_>) -> Result<u64, Fault> {
-    let whole = (value.kind == Kind::Number).then(|| value.raw.parse().ok()).flatten();
-    whole.ok_or_else(|| bad("timeoutMs: expected a whole number"))
+    let (whole, fraction) = value.raw.split_once('.').unwrap_or((value.raw, "0"));
+    let is_whole = value.kind == Kind::Number && fraction.bytes().all(|byte| byte == b'0');
+    let number = if is_whole { whole.parse().ok() } else { None };
+    number.ok_or_else(|| bad("timeoutMs: expected a whole number"))
 }
 
 /// Which rooms a user is to be in, and in which not.
@@ -345,6 +348,10 @@ mod tests {
         let user = Target::User(UserName::parse("ada").unwrap());
         assert_eq!(read(r#"{"user":"ada"}"#, ""), Ok((user.clone(), None)));
         assert_eq!(read(r#"{"user":"ada"}"#, r#","timeoutMs":7"#), Ok((user, Some(7))));
+        assert_eq!(
+            read(r#"{"room":"r"}"#, r#","timeoutMs":7.00"#).map(|(_, timeout_ms)| timeout_ms),
+            Ok(Some(7))
+        );
         let room = Target::Member(RoomName::parse("r").unwrap());
         assert_eq!(read(r#"{"room":"r"}"#, ""), Ok((room, None)));
         assert!(matches!(
