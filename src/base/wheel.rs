@@ -95,6 +95,12 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
+    /// The most entries there ever were.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     fn expire_bucket(&mut self, bucket: usize, owner: &mut impl FnMut(K) -> Option<u64>) {
         self.occupied[bucket / 64] &= !(1 << (bucket % 64));
         let mut index = std::mem::replace(&mut self.buckets[bucket], NIL);

@@ -117,7 +117,7 @@ impl Engine {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return true };
         let bytes: usize = messages.iter().map(|message| message.text_bytes()).sum();
         let fits = conn.outbox.has_room(bytes, self.config.outbox_bytes_max / 2);
-        fits || (messages.len() <= 1 && conn.outbox.is_empty())
+        messages.is_empty() || fits || (messages.len() <= 1 && conn.outbox.is_empty())
     }
 }
 

@@ -10,6 +10,9 @@ use crate::base::{RoomKey, slab::Slab, wheel::Wheel};
 const TICK_MS: u64 = 1_000;
 const TICKS: usize = 1024;
 
+/// How far ahead a deadline is filed at most: a room that vanishes leaves its entry behind for no longer than that.
+const FILED_MS: u64 = 30_000;
+
 /// Where an ephemeral room's deadline is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Place {
@@ -49,7 +52,7 @@ impl Ephemeral {
         let (slot, generation) = self.rooms.insert(Quiet { key: key.clone(), due_ms });
         let place = Place { slot, generation };
         if self.ttl_ms.is_some() {
-            self.wheel.insert(place, due_ms);
+            self.wheel.insert(place, due_ms.min(now_ms + FILED_MS));
         }
         place
     }
@@ -74,7 +77,7 @@ impl Ephemeral {
         wheel.expire(now_ms, |place| {
             let room = rooms.get(place.slot, place.generation)?;
             if room.due_ms > now_ms {
-                return Some(room.due_ms);
+                return Some(room.due_ms.min(now_ms + FILED_MS));
             }
             due.push_back(place);
             None
@@ -155,5 +158,18 @@ mod tests {
         assert_eq!((rooms.due_ms(), due(&mut rooms, u64::MAX / 2)), (None, Vec::new()));
         rooms.remove(place);
         assert!(rooms.rooms.is_empty());
+    }
+
+    #[test]
+    fn rooms_that_vanish_leave_nothing_behind_for_long() {
+        let mut rooms = Ephemeral::new(3_600_000);
+        for now_ms in 0..1_000_000 {
+            let place = rooms.add(&key("a"), now_ms);
+            rooms.remove(place);
+            if now_ms % 1_000 == 0 {
+                assert!(rooms.take_due(now_ms).is_none());
+            }
+        }
+        assert!(rooms.wheel.entries() < 32_000, "{}", rooms.wheel.entries());
     }
 }

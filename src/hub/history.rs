@@ -309,6 +309,11 @@ impl History {
     }
 
     #[cfg(test)]
+    pub(super) fn capacities(&self) -> Vec<(usize, usize, usize)> {
+        self.logs.iter().flatten().map(|log| log.capacities()).collect()
+    }
+
+    #[cfg(test)]
     pub(super) fn logs(&self) -> usize {
         self.idle.count + self.active.count
     }

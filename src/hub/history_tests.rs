@@ -424,3 +424,51 @@ fn a_stored_message_takes_its_payload_and_little_more() {
 const ROOM_BYTES: u64 = 321;
 /// With names of four bytes.
 const MESSAGE_BYTES: u64 = 188;
+
+/// The window of ids goes first, then the messages: nothing is left of the log, and that must be seen.
+#[test]
+fn a_log_whose_ids_and_messages_were_both_given_up_is_given_up() {
+    let mut home = home_with(HistoryConfig { bytes_max: 6_000, ..HistoryConfig::for_tests() });
+    for room in ["a", "b"] {
+        join(&mut home, room);
+    }
+    publish(&mut home, named("a", "ada", "1", true), at(0));
+    publish(&mut home, named("a", "ada", "2", false), at(0));
+    for number in 0..100 {
+        publish(&mut home, draft("b", &number.to_string()), at(1));
+    }
+    home.audit();
+    assert_eq!((kept(&mut home, &["a"]), home.history.logs()), (vec![0], 1));
+    assert_eq!(missed(&mut home, "a", 1, at(1)), some(&[]));
+    assert_eq!(missed(&mut home, "a", 0, at(1)), None);
+}
+
+/// Only ids are left when the last is given up.
+#[test]
+fn a_log_of_ids_alone_is_given_up() {
+    let mut home = home_with(HistoryConfig { bytes_max: 6_000, ..HistoryConfig::for_tests() });
+    for room in ["a", "b"] {
+        join(&mut home, room);
+    }
+    publish(&mut home, named("a", "ada", "1", false), at(0));
+    for number in 0..100 {
+        publish(&mut home, draft("b", &number.to_string()), at(1));
+    }
+    home.audit();
+    assert_eq!(home.history.logs(), 1);
+}
+
+/// Room for what was given up is given up, too: it is not counted.
+#[test]
+fn what_is_given_up_takes_no_memory() {
+    let mut home = home(1_000, 60);
+    join(&mut home, "a");
+    for number in 0..1_000 {
+        publish(&mut home, named("a", "ada", &format!("n{number}"), true), at(0));
+    }
+    publish(&mut home, named("a", "ada", "last", true), at(100));
+    assert!(repeat(&mut home, named("a", "ada", "last", true), at(150)).is_some());
+    home.sweep(at(150));
+    let [(messages, seen, order)] = home.history.capacities()[..] else { panic!("one log") };
+    assert!(messages <= 16 && seen <= 16 && order <= 16, "{messages} {seen} {order}");
+}

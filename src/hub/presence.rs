@@ -94,6 +94,8 @@ struct Waiting {
     left_ms: u64,
     /// The looks before this: who has looked since may have seen what members never heard of.
     looks: u32,
+    /// He was on a page that somebody got meanwhile.
+    was_shown: bool,
 }
 
 #[derive(Debug)]
@@ -206,7 +208,7 @@ impl Presence {
             && bytes < BYTES_MAX
             && let Some((user, waiting)) = gathered.next()
         {
-            if let Some(change) = self.change(user, &waiting, waiting.looks < gathered.looks) {
+            if let Some(change) = self.change(user, &waiting, waiting.was_seen(gathered.looks)) {
                 bytes += change.bytes();
                 changes.push(change);
             }
@@ -239,6 +241,11 @@ impl Presence {
         {
             let info = present.info();
             bytes += info_bytes(&info);
+            if let Some(gathered) = &mut self.gathered
+                && let Some(waiting) = gathered.changes.get_mut(&info.user)
+            {
+                waiting.was_shown = true;
+            }
             presence.push(info);
         }
         let has_more = users.peek().is_some();
@@ -257,9 +264,11 @@ impl Presence {
         now: Now,
     ) -> Option<Announcement> {
         let waiting = match shift {
-            Shift::Came => Waiting { told: None, left_ms: 0, looks: 0 },
-            Shift::Left(told) => Waiting { told: Some(told), left_ms: now.unix_ms, looks: 0 },
-            Shift::Was(told) => Waiting { told: Some(told), left_ms: 0, looks: 0 },
+            Shift::Came => Waiting { told: None, left_ms: 0, looks: 0, was_shown: false },
+            Shift::Left(told) => {
+                Waiting { told: Some(told), left_ms: now.unix_ms, looks: 0, was_shown: false }
+            }
+            Shift::Was(told) => Waiting { told: Some(told), left_ms: 0, looks: 0, was_shown: false },
             Shift::None => return None,
         };
         let listeners = interests.listeners();
@@ -346,6 +355,14 @@ impl Present {
     }
 }
 
+impl Waiting {
+    /// Whether somebody may have seen him otherwise than members last heard. Whom they never heard of can only have been
+    /// seen on a page; otherwise those who come and go unseen would have to be told one by one.
+    fn was_seen(&self, looks: u32) -> bool {
+        if self.told.is_some() { self.looks < looks } else { self.was_shown }
+    }
+}
+
 impl Gathered {
     /// The change of the next user behind the last, round and round, so that everyone's turn comes.
     fn next(&mut self) -> Option<(UserName, Waiting)> {
@@ -408,6 +425,10 @@ fn info_bytes(info: &PresenceInfo) -> usize {
 
 #[cfg(test)]
 impl Presence {
+    pub(super) fn backlog(&self) -> usize {
+        self.gathered.as_ref().map_or(0, |gathered| gathered.changes.len())
+    }
+
     /// What the table of users has taken from the heap, without their metadata.
     pub(super) fn heap_bytes(&self) -> usize {
         self.users.heap_bytes()

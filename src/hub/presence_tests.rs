@@ -455,3 +455,31 @@ fn hear(view: &mut BTreeMap<String, (Availability, Option<Json>)>, told: Option<
         }
     }
 }
+
+/// Who asks who is there does not make the home tell of everybody who came and went meanwhile, seen by nobody.
+#[test]
+fn who_comes_and_goes_unseen_is_not_told_because_somebody_looks() {
+    let (mut presence, mut interests) = (Presence::default(), Interests::default());
+    let mut now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
+    let come = |presence: &mut Presence, interests: &mut Interests, slot, name: &str, now| {
+        presence.join(joiner(conn(0, slot), name, Availability::Online, None, true), interests, now);
+    };
+    for slot in 0..10_000 {
+        come(&mut presence, &mut interests, slot, &format!("l{slot}"), now);
+    }
+    let mut slot = 10_000;
+    for _ in 0..300 {
+        for _ in 0..200 {
+            slot += 1;
+            let name = format!("v{slot}");
+            come(&mut presence, &mut interests, slot, &name, now);
+            presence.page(None, 1);
+            presence.leave(conn(0, slot), &user(&name), &mut interests, now);
+        }
+        now.mono_us += 1_000_000;
+        while presence.due_ms().is_some_and(|due_ms| due_ms <= now.mono_ms()) {
+            presence.tell_gathered(&interests, now);
+        }
+    }
+    assert!(presence.backlog() <= 200, "{}", presence.backlog());
+}

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, num::NonZeroU64};
 
-use super::room_log::Keep;
+use super::room_log::{Keep, SPARE_MAX};
 use crate::{
     base::{HashSeed, Map, UserName, map_with_seed},
     model::MessageId,
@@ -60,6 +60,11 @@ impl Repeats {
         while self.oldest_s().is_some_and(|at_s| now_s.saturating_sub(at_s) > self.keep.seconds) {
             freed += self.shed();
         }
+        let (len, capacity) = (self.order.len(), self.order.capacity());
+        if capacity > SPARE_MAX && capacity > 4 * len {
+            self.order.shrink_to(2 * len);
+            self.seen.shrink_to(2 * len);
+        }
         freed
     }
 
@@ -81,6 +86,11 @@ impl Repeats {
 
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> (usize, usize) {
+        (self.seen.capacity(), self.order.capacity())
     }
 
     /// Of all that is there.

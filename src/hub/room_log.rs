@@ -12,6 +12,9 @@ use crate::{
     model::{Message, MessageName},
 };
 
+/// Places of a queue or table that may stay empty whatever it holds.
+pub(super) const SPARE_MAX: usize = 16;
+
 /// How much a room remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Keep {
@@ -117,9 +120,12 @@ impl Log {
         }
         if let Some(repeats) = &mut self.repeats {
             freed.bytes += repeats.expire(now_s);
-            if repeats.is_empty() {
-                self.repeats = None;
-            }
+        }
+        self.drop_empty_repeats();
+        // What was given up is to be free: not kept as room for more of it.
+        let (len, capacity) = (self.messages.len(), self.messages.capacity());
+        if capacity > SPARE_MAX && capacity > 4 * len {
+            self.messages.shrink_to(2 * len);
         }
         freed
     }
@@ -136,7 +142,14 @@ impl Log {
             }
             _ => self.pop(&mut freed),
         }
+        self.drop_empty_repeats();
         freed
+    }
+
+    fn drop_empty_repeats(&mut self) {
+        if self.repeats.as_ref().is_some_and(|repeats| repeats.is_empty()) {
+            self.repeats = None;
+        }
     }
 
     fn pop(&mut self, freed: &mut Freed) {
@@ -163,6 +176,12 @@ impl Log {
     /// Whether nothing is left to remember.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.repeats.is_none()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacities(&self) -> (usize, usize, usize) {
+        let (seen, order) = self.repeats.as_ref().map_or((0, 0), |repeats| repeats.capacities());
+        (self.messages.capacity(), seen, order)
     }
 
     /// All that is in it, counted anew.
