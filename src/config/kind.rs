@@ -27,6 +27,8 @@ pub(super) struct Context<'a> {
 pub(super) enum Refused {
     /// It is not what [`Kind::allowed`] says.
     Value,
+    /// Nor that, and it may hold a secret: it is not repeated.
+    Hidden,
     /// Parts of it are wrong.
     Parts(Vec<Part>),
 }

@@ -24,7 +24,7 @@ pub(super) struct ApiKeys(pub(super) At<Vec<ApiKey>>);
 
 impl Kind for ApiKeys {
     fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
-        let Value::List(items) = value else { return Err(Refused::Value) };
+        let Value::List(items) = value else { return Err(Refused::Hidden) };
         let (mut keys, mut parts): (Vec<ApiKey>, _) = (Vec::new(), Vec::new());
         for (index, item) in items.iter().enumerate() {
             let Some(key) = read(index, item, &mut parts) else { continue };
@@ -77,7 +77,8 @@ fn part(index: usize, line: usize, field: &str, value: Option<String>, problem: 
 fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<ApiKey> {
     let Value::Table(fields) = &item.value else {
         let problem = Problem::NotAllowed("a table `{ name, hash, scopes, tenants }`".into());
-        parts.push(part(index, item.line, "", Some(item.value.show()), problem));
+        // It may be the key itself.
+        parts.push(part(index, item.line, "", None, problem));
         return None;
     };
     let (mut name, mut hash, mut scopes, mut tenants) = (None, None, None, None);

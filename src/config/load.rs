@@ -169,6 +169,12 @@ fn explain(raw: &Raw, refused: Refused) -> Vec<ConfigError> {
             value: Some(mask(raw.value.show())),
             problem: Problem::NotAllowed(raw.setting.kind.allowed()),
         }],
+        Refused::Hidden => vec![ConfigError {
+            source: raw.source.clone(),
+            key: key.into(),
+            value: None,
+            problem: Problem::NotAllowed(raw.setting.kind.allowed()),
+        }],
         Refused::Parts(parts) => parts
             .into_iter()
             .map(|part| ConfigError {

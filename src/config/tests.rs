@@ -474,6 +474,15 @@ fn api_keys() {
     assert_eq!(errors, expected);
 }
 
+/// Somebody wrote the key where the table with its hash belongs.
+#[test]
+fn api_keys_that_are_no_tables_are_not_repeated() {
+    for text in ["[api]\nkeys = \"rk_secret\"\n", "[api]\nkeys = [\"rk_secret\"]\n"] {
+        let errors = file_errors(text);
+        assert!(errors.len() == 1 && !errors[0].contains("rk_secret"), "{errors:?}");
+    }
+}
+
 #[test]
 fn secrets_are_never_shown() {
     let secret = "correct horse battery staple, and more of it";

@@ -1,6 +1,6 @@
 //! What a JSON client may ask, and the answer or the fault.
 
-use super::{Ask, Caller, Engine, Publish};
+use super::{Ask, Caller, Engine, Publish, history::too_much_waits};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Encoding, Session, SocketKind, Stage},
@@ -129,6 +129,10 @@ impl Engine {
     fn rooms(&mut self, id: ConnId, call: Option<CorrelationId>, now: Now) -> Result<(), Fault> {
         self.session(id)?;
         if let Some(call) = call {
+            // The answer may be thousands of times as long as the question.
+            if !self.has_room(id, &[]) {
+                return Err(too_much_waits());
+            }
             let mut rooms: Vec<RoomName> = self.roster.rooms_of(id).map(|key| key.room.clone()).collect();
             rooms.sort();
             self.tell(id, &Event::Ack { id: call, result: Ok(Reply::Rooms { rooms }) }, now);

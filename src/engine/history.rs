@@ -64,7 +64,7 @@ impl Engine {
     pub(super) fn recovered(&mut self, conn: ConnId, recovery: Recovery) -> Option<Vec<Arc<Message>>> {
         let missed = match recovery {
             Recovery::NotAsked => return None,
-            Recovery::Missed(missed) if self.has_room(conn, &missed) => Some(missed),
+            Recovery::Missed(missed) if missed.is_empty() || self.has_room(conn, &missed) => Some(missed),
             Recovery::Missed(_) | Recovery::Impossible => None,
         };
         match &missed {
@@ -104,8 +104,10 @@ impl Engine {
             (Caller::Client { conn, .. }, Ok(Reply::History(page)))
                 if !self.has_room(*conn, &page.messages) =>
             {
-                let text = "too much waits for this client: ask again when it has read that";
-                Err(Fault { retry_after_ms: Some(RETRY_MS), ..Fault::new(FaultCode::RateLimited, text) })
+                Err(too_much_waits())
+            }
+            (Caller::Client { conn, .. }, Ok(Reply::Presence(_))) if !self.has_room(*conn, &[]) => {
+                Err(too_much_waits())
             }
             _ => result,
         }
@@ -113,12 +115,18 @@ impl Engine {
 
     /// Whether half of what may wait for a client is room enough for these messages, beside what waits already. One
     /// message alone has room when nothing else waits, and anything has with a client that is gone.
-    fn has_room(&self, id: ConnId, messages: &[Arc<Message>]) -> bool {
+    pub(super) fn has_room(&self, id: ConnId, messages: &[Arc<Message>]) -> bool {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return true };
         let bytes: usize = messages.iter().map(|message| message.text_bytes()).sum();
         let fits = conn.outbox.has_room(bytes, self.config.outbox_bytes_max / 2);
-        messages.is_empty() || fits || (messages.len() <= 1 && conn.outbox.is_empty())
+        fits || (messages.len() <= 1 && conn.outbox.is_empty())
     }
+}
+
+/// What a client is told that asks for more before it has read what it asked for.
+pub(super) fn too_much_waits() -> Fault {
+    let text = "too much waits for this client: ask again when it has read that";
+    Fault { retry_after_ms: Some(RETRY_MS), ..Fault::new(FaultCode::RateLimited, text) }
 }
 
 /// What a sender is told whose message is not kept.

@@ -126,7 +126,8 @@ impl Engine {
     /// Sends a response; afterwards the next request may come, or the connection closes.
     pub(super) fn respond(&mut self, id: ConnId, out: &[u8], framing: Framing, now: Now) {
         let frame = WireBytes::copy_from(out);
-        if !framing.keep_alive {
+        // The drain has gone by who was inside an exchange: a stream may have said before it that it keeps alive.
+        if !framing.keep_alive || self.draining.is_some() {
             self.begin_closing(id, frame, Disconnect::HttpDone, Finish::Linger, now);
             return;
         }

@@ -137,7 +137,7 @@ impl Engine {
         }
     }
 
-    fn is_socket(&self, id: ConnId) -> bool {
+    pub(super) fn is_socket(&self, id: ConnId) -> bool {
         let stage = self.conns.get(id.slot, id.generation).map(|conn| &conn.stage);
         matches!(stage, Some(Stage::Socket(_)))
     }

@@ -171,6 +171,7 @@ impl Engine {
         if let Some(event) = expiring {
             self.tell(id, &event, now);
         }
-        Some(next_ms)
+        // Who had no room for it is closing, and has the deadline of that.
+        self.is_socket(id).then_some(next_ms)
     }
 }

@@ -62,7 +62,8 @@ impl Engine {
 
     fn flush_dirty(&mut self, now: Now, write: &mut impl FnMut(ConnId, &[IoSlice<'_>]) -> Wrote) {
         // Room in an outbox lets requests that waited for it be answered.
-        while !self.dirty.is_empty() {
+        // So do results, each of which may be of lines that were read only after others had left.
+        while !self.dirty.is_empty() || self.exchanges.has_results() {
             self.send_results(now);
             let mut dirty = std::mem::take(&mut self.dirty);
             for id in dirty.drain(..) {

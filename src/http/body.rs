@@ -53,6 +53,8 @@ enum Mark {
     SizeStart,
     /// Another digit, an extension, or the line's end. The size so far, and its digits that count.
     Size(u64, u32),
+    /// Blanks behind a size, which only an extension may follow (RFC 9112 7.1.1); the chunk's size.
+    Blank(u64),
     /// The rest of an extension, which is dropped; the chunk's size.
     Extension(u64),
     /// The LF behind a chunk's size.
@@ -126,8 +128,9 @@ impl BodyReader {
             (Mark::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 self.size_after(size, digits, byte)?
             }
-            (Mark::Size(size, _) | Mark::Extension(size), b'\r') => Mark::SizeEnd(size),
-            (Mark::Size(size, _), b';' | b' ' | b'\t')
+            (Mark::Size(size, _) | Mark::Blank(size) | Mark::Extension(size), b'\r') => Mark::SizeEnd(size),
+            (Mark::Size(size, _) | Mark::Blank(size), b' ' | b'\t') => self.drop_byte(Mark::Blank(size))?,
+            (Mark::Size(size, _) | Mark::Blank(size), b';')
             | (Mark::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => {
                 self.drop_byte(Mark::Extension(size))?
             }
@@ -244,6 +247,9 @@ mod tests {
             (Body::Chunked, "-1\r\na\r\n", CHUNK),
             (Body::Chunked, "0x1\r\na\r\n", CHUNK),
             (Body::Chunked, " 1\r\na\r\n", CHUNK),
+            (Body::Chunked, "1 0\r\na\r\n", CHUNK),
+            (Body::Chunked, "1 x;y\r\na\r\n", CHUNK),
+            (Body::Chunked, "1 \t;x\r\na\r\n0\r\n\r\n", Ok(("a", true, 0))),
             (Body::Chunked, "1\na\n", CHUNK),
             (Body::Chunked, "1\rxa\r\n", CHUNK),
             (Body::Chunked, "1;a\nb\r\na\r\n", CHUNK),

@@ -79,6 +79,13 @@ impl Engine {
             }
         };
         let count = ids.len() as u64;
+        // Who asks again and again decides nothing new.
+        let ids: Vec<ConnId> = if self.evictions.left.is_empty() {
+            ids
+        } else {
+            let decided: std::collections::HashSet<ConnId> = self.evictions.left.iter().copied().collect();
+            ids.into_iter().filter(|id| !decided.contains(id)).collect()
+        };
         let (at_once, later) = ids.split_at(ids.len().min(STEP));
         if self.evictions.left.is_empty() {
             self.evictions.next_ms = now.mono_ms() + STEP_MS;
@@ -94,8 +101,12 @@ impl Engine {
             return;
         }
         self.evictions.next_ms = now.mono_ms() + STEP_MS;
-        for _ in 0..STEP {
-            let Some(id) = self.evictions.left.pop_front() else { break };
+        let mut ended = 0;
+        while ended < STEP
+            && let Some(id) = self.evictions.left.pop_front()
+        {
+            // Those that have ended since hold up nobody.
+            ended += usize::from(self.is_open(id));
             self.end_by_api(id, now);
         }
     }

@@ -150,6 +150,11 @@ impl Exchanges {
         }
     }
 
+    /// Whether streams of lines may have results to send.
+    pub(super) fn has_results(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     fn take(&mut self, ticket: Ticket) -> Option<Exchange> {
         self.get_mut(ticket)?;
         self.open.remove(&ticket.conn.slot)
@@ -247,7 +252,9 @@ impl Engine {
     }
 
     /// Does what is asked, all of which is there now.
-    fn perform(&mut self, asking: Asking, body: &[u8], out: &mut Vec<u8>, now: Now) -> Answer {
+    fn perform(&mut self, mut asking: Asking, body: &[u8], out: &mut Vec<u8>, now: Now) -> Answer {
+        // The head may have come before the drain began.
+        asking.framing.keep_alive &= self.draining.is_none();
         let result = match &asking.call {
             Call::Publish { message_id } => self.publish_posted(&asking, message_id.clone(), body, now),
             Call::Request => self.ask_somebody(&asking, body, now),

@@ -28,7 +28,9 @@ impl Engine {
         if request.payload.as_bytes().len() > self.config.ws.message_bytes_max {
             return Err(Fault::new(FaultCode::TooLarge, "the payload is larger than a message may be"));
         }
+        // More than the most is refused, and needs no patience.
         let timeout_ms = request.timeout_ms.unwrap_or(self.config.requests.timeout_ms);
+        let timeout_ms = timeout_ms.min(self.config.requests.timeout_ms_max);
         let caller = Caller::Api { ticket: asking.ticket, item: 0 };
         let id = self.put_request(caller, Asker { tenant, user: None }, request, now);
         // Without an id the refusal is on its way.

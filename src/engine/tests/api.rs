@@ -372,11 +372,13 @@ fn a_backend_asks_and_a_client_answers() {
         node.hang_up(client.id, true);
         let told = ask(&mut node, id, &post("/api/v1/request", "", &body));
         assert_eq!(code(&told), (404, "no_target".into()));
-        let wrong = body.replace("500", "999999");
-        assert_eq!(
-            code(&ask(&mut node, id, &post("/api/v1/request", "", &wrong))),
-            (400, "bad_request".into())
-        );
+        for timeout in ["999999", "18446744073709551615"] {
+            let wrong = body.replace("500", timeout);
+            assert_eq!(
+                code(&ask(&mut node, id, &post("/api/v1/request", "", &wrong))),
+                (400, "bad_request".into())
+            );
+        }
         assert_eq!(node.side(id), Side::Open);
         node.hang_up(id, true);
         node.assert_empty();

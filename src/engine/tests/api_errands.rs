@@ -190,6 +190,23 @@ fn a_tenants_end_comes_in_steps() {
     assert_eq!(closed(&mut node), 88);
 }
 
+/// A backend that asks again because it heard nothing does not make the list longer, nor the next one's wait.
+#[test]
+fn an_end_that_is_decided_is_not_decided_again() {
+    let mut node = Node::with(with_key(1, &SCOPES, &[]));
+    let id = node.accept(0);
+    let clients: Vec<_> = (0..600).map(|_| Client::connect(&mut node, 0, "ada", "acme")).collect();
+    let mut other = Client::connect(&mut node, 0, "bob", "globex");
+    for _ in 0..20 {
+        posted(&mut node, id, "/api/v1/disconnect", r#"{"tenant":"acme"}"#);
+    }
+    drop(clients);
+    node.advance(20);
+    assert_eq!(node.engine(id).evictions.due_ms(), None, "nothing waits when all have ended");
+    posted(&mut node, id, "/api/v1/disconnect", r#"{"user":"bob","tenant":"globex"}"#);
+    assert_eq!(other.close_code(&mut node), Some(4409));
+}
+
 #[test]
 fn a_user_is_put_into_rooms_and_taken_out() {
     let mut node = Node::with(with_key(3, &SCOPES, &["acme"]));

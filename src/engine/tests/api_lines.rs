@@ -259,3 +259,48 @@ fn a_stream_without_lines_is_answered_without_lines() {
         leave(node, &[id, member.id]);
     }
 }
+
+/// More than twice as many lines as wait at once, all of them there before the first result leaves.
+#[test]
+fn lines_that_came_at_once_are_all_answered() {
+    for shards in [1, 3] {
+        for (text, blank) in [("x\n".to_owned(), true), (line(1), false)] {
+            let (mut node, mut member, id) = node(shards);
+            begin(&mut node, id);
+            node.receive(id, chunk(&text.repeat(5_000)).as_bytes());
+            assert_eq!(first_results(&mut node, id).0.len(), 5_000, "{shards} shards, broken {blank}");
+            node.receive(id, b"0\r\n\r\n");
+            assert_eq!(node.take_text(id), "0\r\n\r\n");
+            member.json(&mut node);
+            leave(node, &[id, member.id]);
+        }
+    }
+}
+
+/// What a stream's head said before the drain does not keep the node from ending.
+#[test]
+fn a_stream_or_refusal_that_ends_in_a_drain_ends_the_connection() {
+    for streams in [true, false] {
+        let drain = crate::engine::DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 20 };
+        let config = crate::engine::Config { drain, ..with_key(1, &[Scope::Publish], &["acme"]) };
+        let mut node = Node::with(config);
+        let id = node.accept(0);
+        if streams {
+            begin(&mut node, id);
+            node.receive(id, chunk(&line(1)).as_bytes());
+        } else {
+            let head = format!(
+                "POST /api/v1/publish HTTP/1.1\r\nHost: h\r\n{}Content-Length: 2\r\n\r\n{{",
+                bearer(&key())
+            );
+            node.receive(id, head.as_bytes());
+        }
+        node.drain();
+        node.advance(1_000);
+        assert_eq!(node.side(id), Side::Open, "what is under way is answered");
+        node.receive(id, if streams { b"0\r\n\r\n" } else { b"}" });
+        assert_eq!(node.side(id), Side::Shut, "streams: {streams}");
+        node.hang_up(id, false);
+        assert_eq!(node.drained, [0]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Sockets that are slow, stuck or broken.
 
 use super::{
-    client::{Client, Heard, close},
+    client::{Client, Heard, close, text},
     harness::{Flow, Node, Side, config},
 };
 use crate::{
@@ -166,4 +166,60 @@ fn a_write_that_breaks_ends_the_connection_and_its_rooms() {
     talker.say(&mut node, r#"{"type":"ping"}"#);
     assert_eq!(talker.side(&node), Side::Closed);
     node.assert_empty();
+}
+
+/// Nobody makes the gateway hold much by asking often what takes long to say: one read of a few kilobytes.
+#[test]
+fn long_answers_have_room_in_the_outbox_or_are_refused() {
+    const BYTES_MAX: u32 = 64 * 1024;
+    let limits = Config { rooms_per_connection_max: 100, outbox_bytes_max: BYTES_MAX, ..config(1) };
+    let presence = r#"{"type":"query:presence","id":1,"room":"lobby","limit":1000}"#;
+    let queries = [r#"{"type":"query:rooms","id":1}"#, presence];
+    for query in queries {
+        let mut node = Node::with(limits.clone());
+        let mut client = Client::connect(&mut node, 0, "ada", "acme");
+        for room in 0..99 {
+            client.join(&mut node, &format!("{room:0>250}"));
+        }
+        client.join(&mut node, "lobby");
+        for number in 0..100 {
+            let user = format!("{number:0>250}");
+            Client::connect(&mut node, 0, &user, "acme").join(&mut node, "lobby");
+        }
+        client.json(&mut node);
+        let many: Vec<u8> = (0..100).flat_map(|_| text(query)).collect();
+        node.receive_only(client.id, &many);
+        let waiting = node.engines[0].store.bytes();
+        assert!(waiting <= 2 * u64::from(BYTES_MAX), "{query}: {waiting} bytes wait");
+        node.settle();
+        let heard = client.json(&mut node);
+        assert_eq!((heard.len(), &heard[0]["success"]), (100, &true.into()), "{query}");
+        assert_eq!(heard[99]["error"]["code"], "rate_limited", "{query}");
+    }
+}
+
+/// The ping that makes a client a slow consumer does not give it the time until the next one.
+#[test]
+fn a_client_that_has_no_room_for_a_ping_is_cut_off_as_soon_as_others() {
+    let mut node = Node::new(2);
+    let [talker, listener] = pair(&mut node);
+    talker.say(&mut node, &send(&"x".repeat(1_000)));
+    let around = node.take(listener.id).len() - 1_000;
+    node.flow(listener.id, Flow::Blocked);
+    talker.say(&mut node, &send(&"x".repeat(1_000)));
+    let mut left = 256 * 1024 - node.engines[1].store.bytes() as usize;
+    while left > 20_000 {
+        talker.say(&mut node, &send(&"x".repeat(10_000 - around)));
+        left = 256 * 1024 - node.engines[1].store.bytes() as usize;
+    }
+    talker.say(&mut node, &send(&"x".repeat(left - around - 5)));
+    assert_eq!(node.engines[1].metrics.slow_consumers, 0);
+    let mut ms = 0;
+    while node.engines[1].metrics.slow_consumers == 0 {
+        node.advance(100);
+        ms += 100;
+        assert!(ms <= 30_000, "{} bytes wait", node.engines[1].store.bytes());
+    }
+    node.advance(5_200);
+    assert_eq!(listener.side(&node), Side::Closed);
 }

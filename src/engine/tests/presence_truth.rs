@@ -305,6 +305,11 @@ fn pages(node: &mut Node, observer: &mut Client, room: &str) -> BTreeMap<String,
     }
 }
 
+/// The room is the call's id, too.
+fn who_is_there(room: &str) -> String {
+    format!(r#"{{"type":"query:presence","id":"{room}","room":"{room}"}}"#)
+}
+
 fn known(info: &Value) -> (String, Known) {
     (text_of(&info["userId"]), (text_of(&info["status"]), info.get("metadata").cloned()))
 }
@@ -314,13 +319,15 @@ impl Actor {
     fn hear(&mut self, event: &Value) -> Option<String> {
         let room = text_of(&event["room"]);
         match event["type"].as_str().unwrap() {
-            "room:joined" => {
-                return Some(format!(r#"{{"type":"query:presence","id":"{room}","room":"{room}"}}"#));
-            }
+            "room:joined" => return Some(who_is_there(&room)),
             "room:left" => drop(self.views.remove(&room)),
             "ack" if event["success"] == true => {
                 let view = event["presence"].as_array().unwrap().iter().map(known).collect();
                 self.views.insert(text_of(&event["id"]), view);
+            }
+            // Too much waited for it: it has read that now, and asks again.
+            "ack" if event["error"]["code"] == "rate_limited" && event["id"].is_string() => {
+                return Some(who_is_there(&text_of(&event["id"])));
             }
             "presence:join" => {
                 assert!(self.listens);
