@@ -90,14 +90,16 @@ impl<'a> Claims<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn read(claim: Claim, value: Value<'a>) -> Result<Self, AuthError> {
+    pub(super) fn read(claim: Claim, value: Value<'a>) -> Result<Self, AuthError> {
         match value {
             Value::Text(one) => Ok(Self::One(one)),
             Value::Array(many) => {
-                json::elements(many, |element| text(claim, element).map(drop))?;
+                json::elements(Part::Claims, many, |element| text(claim, element).map(drop))?;
                 Ok(Self::Many(many))
             }
-            Value::Number(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+            Value::Number(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+                Err(AuthError::BadClaim(claim))
+            }
         }
     }
 
@@ -107,7 +109,7 @@ impl<'a> Texts<'a> {
             Self::One(one) => Ok(one.decode() == wanted),
             Self::Many(many) => {
                 let mut found = false;
-                json::elements(many, |element| {
+                json::elements(Part::Claims, many, |element| {
                     found |= text(claim, element)?.decode() == wanted;
                     Ok(())
                 })?;
@@ -120,21 +122,31 @@ impl<'a> Texts<'a> {
 fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
     match value {
         Value::Text(text) => Ok(text),
-        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+        Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)
+        | Value::True
+        | Value::False
+        | Value::Null => Err(AuthError::BadClaim(claim)),
     }
 }
 
 /// A string, or an integer from 0 to 2^64 - 1 in decimal. `1.0`, `1e3` and `-0` are no such integers.
-fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>, AuthError> {
+pub(super) fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>, AuthError> {
     match value {
         Value::Text(text) => Ok(text.decode()),
         Value::Number(number) if number.parse::<u64>().is_ok() => Ok(Cow::Borrowed(number)),
-        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+        Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)
+        | Value::True
+        | Value::False
+        | Value::Null => Err(AuthError::BadClaim(claim)),
     }
 }
 
 /// NumericDate (RFC 7519 §2): a number of seconds, not negative and finite, without its fraction.
-fn numeric_date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
+pub(super) fn numeric_date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
     let Value::Number(number) = value else { return Err(AuthError::BadClaim(claim)) };
     if let Ok(seconds) = number.parse::<u64>() {
         return Ok(seconds);

@@ -4,12 +4,15 @@
 use super::algorithm::Algorithm;
 use crate::base::NameError;
 
-/// The two JSON objects and the signature of a compact JWS.
+/// What is read: the two JSON objects and the signature of a compact JWS; what a server says of an opaque token, and its
+/// set of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
     Header,
     Claims,
     Signature,
+    Answer,
+    Keys,
 }
 
 /// A claim by its role: its name is configurable.
@@ -87,6 +90,30 @@ pub enum AuthError {
     WrongIssuer,
     #[error("the token is for another audience")]
     WrongAudience,
+    /// Opaque, and the introspection server knows it not, or no longer.
+    #[error("the token is not, or no longer, valid")]
+    Refused,
+    /// Opaque, and nobody could say whose it is. It may be good: the client should come again.
+    #[error("tokens cannot be looked up at the moment: {0}")]
+    Unavailable(Unjudged),
+}
+
+/// Why nothing is known of an opaque token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unjudged {
+    #[error("too many are being looked up")]
+    Busy,
+    /// The breaker is open.
+    #[error("the introspection server has failed again and again")]
+    Down,
+    #[error("the introspection server does not answer")]
+    Silent,
+    /// Neither a 2xx nor a 401 or 403.
+    #[error("the introspection server has failed")]
+    Status,
+    /// A 2xx that does not say who it is.
+    #[error("the introspection server's answer cannot be read")]
+    Unreadable,
 }
 
 impl AuthError {
@@ -106,6 +133,36 @@ impl AuthError {
             Self::NotYetValid { .. } | Self::IssuedInFuture { .. } => "not_yet_valid",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
+            Self::Refused => "refused",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// Whether the token is none that a key of ours has signed, so that somebody else may know whose it is.
+    pub fn is_of_no_key(&self) -> bool {
+        match self {
+            Self::Parts
+            | Self::Base64(_)
+            | Self::Json { part: Part::Header, .. }
+            | Self::HeaderMember(_)
+            | Self::UnknownAlgorithm
+            | Self::WrongAlgorithm(_)
+            | Self::UnknownKey
+            | Self::BadSignature => true,
+            Self::TooLong { .. }
+            | Self::Json { part: Part::Claims | Part::Signature | Part::Answer | Part::Keys, .. }
+            | Self::Unsupported(_)
+            | Self::MissingClaim(_)
+            | Self::BadClaim(_)
+            | Self::BadName { .. }
+            | Self::TenantConflict
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::IssuedInFuture { .. }
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::Refused
+            | Self::Unavailable(_) => false,
         }
     }
 }
@@ -143,6 +200,8 @@ impl Part {
             Self::Header => "header",
             Self::Claims => "claims set",
             Self::Signature => "signature",
+            Self::Answer => "description by the introspection server",
+            Self::Keys => "set of keys",
         }
     }
 }

@@ -22,9 +22,11 @@ pub(super) enum Value<'a> {
     Number(&'a str),
     /// With its brackets.
     Array(&'a str),
+    /// With its braces.
+    Object(&'a str),
     True,
-    /// `false`, `null`, or an object: nothing here reads them.
-    Other,
+    False,
+    Null,
 }
 
 /// What stands between a string's quotes. Invariant: its escapes are valid.
@@ -81,12 +83,13 @@ pub(super) fn members<'a>(
     if scanner.at < text.len() { Err(scanner.syntax()) } else { Ok(()) }
 }
 
-/// Hands over each element of a claim's [`Value::Array`].
+/// Hands over each element of a [`Value::Array`]; `part` only names the culprit.
 pub(super) fn elements<'a>(
+    part: Part,
     array: &'a str,
     mut element: impl FnMut(Value<'a>) -> Result<(), AuthError>,
 ) -> Result<(), AuthError> {
-    let mut scanner = Scanner { part: Part::Claims, text: array, at: 0 };
+    let mut scanner = Scanner { part, text: array, at: 0 };
     scanner.expect(b'[')?;
     scanner.list(b']', |scanner| element(scanner.value(1)?))
 }
@@ -142,11 +145,11 @@ impl<'a> Scanner<'a> {
             Some(b'{') => {
                 self.enter(depth)?;
                 self.list(b'}', |scanner| scanner.member(depth + 1).map(drop))?;
-                Ok(Value::Other)
+                Ok(Value::Object(&self.text[start..self.at]))
             }
             Some(b't') => self.literal("true", Value::True),
-            Some(b'f') => self.literal("false", Value::Other),
-            Some(b'n') => self.literal("null", Value::Other),
+            Some(b'f') => self.literal("false", Value::False),
+            Some(b'n') => self.literal("null", Value::Null),
             Some(_) | None => Err(self.syntax()),
         }
     }
@@ -307,7 +310,8 @@ mod tests {
         assert_eq!(first.decode(), "xé\n😀/");
         assert_eq!(found[1].1, Value::Number("-1.5e+3"));
         assert_eq!(found[2].1, Value::Array(r#"[1,{"d":[]}]"#));
-        assert_eq!([found[3].1, found[4].1, found[5].1], [Value::Other, Value::True, Value::Other]);
+        let rest: Vec<_> = found[3..7].iter().map(|(_, value)| *value).collect();
+        assert_eq!(rest, [Value::Object("{}"), Value::True, Value::False, Value::Null]);
     }
 
     #[test]

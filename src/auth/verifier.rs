@@ -8,6 +8,7 @@ use super::{
     claims::{ClaimNames, Claims, Dates},
     error::{AuthError, Claim},
     jws::{Compact, Scratch},
+    key::Key,
     key_set::KeySet,
     mint::MintClaims,
 };
@@ -92,6 +93,12 @@ pub struct Verifier {
 impl Verifier {
     pub fn new(config: Config) -> Self {
         Self { config }
+    }
+
+    /// The same, which also takes tokens that are signed with `keys`, as many as there is room for.
+    #[must_use]
+    pub fn with_keys(&self, keys: &[Key]) -> Self {
+        Self { config: Config { keys: self.config.keys.with(keys), ..self.config.clone() } }
     }
 
     /// The bearer's identity, if the token is signed by a key of ours and holds at `now_unix_s` (Unix seconds).
@@ -182,7 +189,8 @@ impl Verifier {
     }
 }
 
-fn identity(
+/// Who the claims say it is.
+pub(super) fn identity(
     claims: &Claims<'_>,
     name: impl FnOnce(&str) -> Result<TenantName, NameError>,
 ) -> Result<Identity, AuthError> {

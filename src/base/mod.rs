@@ -1,6 +1,7 @@
 //! What every layer shares: ids, names, time as a value, bounds, and a few containers.
 //! Owns no policy and knows no message.
 
+pub mod breaker;
 pub mod chunked;
 pub mod grammar;
 pub mod hash;
@@ -16,6 +17,7 @@ pub mod token;
 pub mod wheel;
 pub mod wire_bytes;
 
+pub use breaker::{Breaker, BreakerLimits};
 pub use hash::{HashSeed, Map, map_with_seed};
 pub use ids::{ConnId, NodeId, RequestId, RoomId, SHARDS_MAX, SenderId, ShardId, TokenId};
 pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};

@@ -303,6 +303,7 @@ pub(super) fn metrics(node: &NodeReport<'_>, format: Format) -> Vec<u8> {
         fds_open: node.facts.fds_open,
         fds_max: node.facts.fds_max,
         started_unix_s: node.facts.started_unix_s,
+        keys: node.facts.keys,
     };
     format.render(&metrics::merge(&shards, &stats)).into_bytes()
 }

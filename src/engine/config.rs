@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    auth::{ApiKeys, SigningKey, Verifier},
+    auth::{ApiKeys, SigningKey, TokenHasher, Verifier},
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -29,6 +29,8 @@ pub struct Config {
     pub dev_tokens: Option<Arc<SigningKey>>,
     /// Keys of backends.
     pub api_keys: Arc<ApiKeys>,
+    /// What opaque tokens are remembered by; its key is of this process.
+    pub token_hasher: TokenHasher,
     /// `/openapi.json`.
     pub openapi: Arc<[u8]>,
     pub http: http::Limits,
@@ -93,6 +95,7 @@ impl Config {
             auth_cache_entries: 16,
             dev_tokens: None,
             api_keys: Arc::default(),
+            token_hasher: TokenHasher::new(&[7; 32]),
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,

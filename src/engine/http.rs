@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Engine,
     answers::{self, Readiness},
+    api::Admitted,
     quality::ConnectionsQuery,
     survey::Page,
 };
@@ -26,6 +27,8 @@ pub(super) enum Answer {
     Written(Framing),
     /// The response waits for others.
     Awaited,
+    /// The token has to be looked up first: the request is read again then.
+    Unread,
     /// The request is not whole: its body is still coming.
     Reading { expects_continue: bool },
     /// The connection is closing.
@@ -107,6 +110,7 @@ impl Engine {
                     self.respond(id, &out, framing, now);
                 }
                 Answer::Awaited => self.put_back(id, &bytes[used..]),
+                Answer::Unread => self.put_back(id, bytes),
                 Answer::Reading { expects_continue } => {
                     self.put_back(id, &bytes[used..]);
                     // Who has sent some of the body waits for no word.
@@ -181,7 +185,11 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let path = route(head.path, head.method)?;
-        let backend = self.admitted(head, path.operation.access, now)?;
+        let backend = match self.admitted(id, head, path.operation.access, now)? {
+            Admitted::Anyone => None,
+            Admitted::Backend(backend) => Some(backend),
+            Admitted::Later => return Ok(Answer::Unread),
+        };
         let page = match path.operation.route {
             Route::Ws => return self.upgrade(id, head, out, now),
             Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),

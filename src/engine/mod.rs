@@ -18,7 +18,9 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod introspection;
 mod output;
+mod outside;
 mod parcel;
 mod presence;
 mod quality;
@@ -54,6 +56,7 @@ use crate::{
     fanout::{Encoder, Held},
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
+    model::{CallId, OutsideAnswer, OutsideError},
     ws::deflate::Inflater,
 };
 
@@ -70,6 +73,8 @@ pub enum Input<'a> {
     Closed { conn: ConnId },
     /// From another shard.
     Parcel { from: ShardId, parcel: Parcel },
+    /// What became of a call that [`Output::Call`] asked for.
+    Called { call: CallId, answer: Result<OutsideAnswer, OutsideError> },
     /// What the shell knows of process and node; once a second.
     Facts(NodeFacts),
     /// Leave gently.
@@ -113,6 +118,10 @@ pub struct Engine {
     exchanges: api::Exchanges,
     evictions: api::Evictions,
     requests: requests::Requests,
+    calls: outside::Calls,
+    introspections: introspection::Introspections,
+    /// When to look for new keys next, at the earliest.
+    keys_wanted_ms: u64,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -154,6 +163,9 @@ impl Engine {
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            calls: outside::Calls::default(),
+            introspections: introspection::Introspections::new(config.token_hasher.clone(), hash),
+            keys_wanted_ms: 0,
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -182,6 +194,7 @@ impl Engine {
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
+            Input::Called { call, answer } => self.called(call, answer, now),
             Input::Facts(facts) => self.learn(facts, now),
             Input::Drain => self.drain(now),
         }

@@ -6,6 +6,7 @@ use super::parcel::Parcel;
 use crate::{
     base::{ConnId, ShardId, TenantName, UserName},
     metrics::Disconnect,
+    model::{CallId, OutsideRequest},
 };
 
 /// Something for the shell to do.
@@ -13,6 +14,10 @@ use crate::{
 pub enum Output {
     /// Hand a parcel to another shard, in order.
     Parcel { to: ShardId, parcel: Parcel },
+    /// Ask a server outside; what becomes of it comes back as [`super::Input::Called`].
+    Call { call: CallId, request: OutsideRequest },
+    /// A token named a key that nobody here knows: look whether the issuer has new ones.
+    KeysWanted,
     /// Close the socket and forget it.
     Close { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
@@ -49,6 +54,10 @@ pub enum Notice {
     SlowConsumer {
         conn: ConnId,
         peer: IpAddr,
+    },
+    /// The introspection server does not answer, or not as it should.
+    IntrospectionFailed {
+        reason: String,
     },
     /// Requests waited that were over: an error of the gateway, repaired.
     StrayRequests {

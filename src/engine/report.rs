@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{CounterVec, Flows, Lately, Protocol, ShardMetrics, Status},
+    metrics::{CounterVec, Flows, KeysStats, Lately, Protocol, ShardMetrics, Status},
 };
 
 /// How many rooms and talkers a shard names.
@@ -47,6 +47,8 @@ pub struct NodeFacts {
     pub fds_open: u64,
     pub fds_max: u64,
     pub started_unix_s: f64,
+    /// What has become of the issuer's set of keys.
+    pub keys: KeysStats,
     /// Connections of the other shards.
     pub other_connections: usize,
     /// By shard.
@@ -73,6 +75,7 @@ impl Engine {
         self.metrics.history_evicted = history.evicted;
         self.metrics.history_repeated = history.repeated;
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
+        self.metrics.introspection_breaker = u64::from(self.introspections.is_breaker_open());
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {

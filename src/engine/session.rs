@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use super::{Engine, Notice, Output};
+use super::{
+    Engine, Notice, Output,
+    introspection::{Asked, Known},
+};
 use crate::{
     auth::{AuthError, Identity},
     base::{ConnId, Now, Slab, TenantName, UserName},
@@ -21,7 +24,23 @@ impl Engine {
         authenticate: &Authenticate,
         now: Now,
     ) {
-        let verified = self.verify(authenticate.token.expose(), now);
+        let token = authenticate.token.expose();
+        let asked = Asked { call, tenant: authenticate.tenant.clone() };
+        match self.know(token, now) {
+            Known::Verdict(verified) => self.authenticated(id, asked, verified, now),
+            Known::Nothing(digest) => self.ask_and_hold(id, digest, token, asked, now),
+        }
+    }
+
+    /// Whose the token of an `authenticate` is, is known.
+    pub(super) fn authenticated(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        verified: Result<Identity, AuthError>,
+        now: Now,
+    ) {
+        let Asked { call, tenant } = asked;
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &mut conn.stage else { return };
         let first = match &socket.kind {
@@ -30,7 +49,7 @@ impl Engine {
             SocketKind::Echo => return,
         };
         let result = verified.map_err(Refusal::Token).and_then(|identity| {
-            if authenticate.tenant.as_ref().is_some_and(|tenant| *tenant != identity.tenant) {
+            if tenant.is_some_and(|tenant| tenant != identity.tenant) {
                 return Err(Refusal::Tenant);
             }
             match &socket.kind {
@@ -70,7 +89,7 @@ impl Engine {
                 let text = fault.message.clone();
                 self.refuse(id, call, fault, now);
                 if first {
-                    self.close(id, refusal.close_code(), &text, Disconnect::AuthFailed, now);
+                    self.close(id, refusal.close_code(), &text, refusal.disconnect(), now);
                 }
             }
         }
@@ -105,6 +124,7 @@ impl Engine {
             self.leave_all(id);
             self.directory.close(id.slot);
             self.end_requests(id);
+            self.introspections.give_up(id);
         }
     }
 
@@ -160,6 +180,21 @@ pub(super) fn session_of(identity: Identity, now: Now) -> Session {
     session
 }
 
+/// The close code for a connection whose token was not taken: nobody is at fault for one that could not be looked up.
+pub(super) fn close_code(error: &AuthError) -> u16 {
+    if is_unavailable(error) { close::TRY_AGAIN_LATER } else { close::UNAUTHENTICATED }
+}
+
+/// The same, as the metrics have it.
+pub(super) fn disconnect(error: &AuthError) -> Disconnect {
+    if is_unavailable(error) { Disconnect::AuthUnavailable } else { Disconnect::AuthFailed }
+}
+
+/// Whether the token may be good all the same.
+pub(super) fn is_unavailable(error: &AuthError) -> bool {
+    matches!(error, AuthError::Unavailable(_))
+}
+
 /// Why an `authenticate` was refused.
 enum Refusal {
     Token(AuthError),
@@ -180,6 +215,9 @@ impl Refusal {
 
     fn fault(&self) -> Fault {
         match self {
+            Self::Token(error @ AuthError::Unavailable(_)) => {
+                Fault::new(FaultCode::Unavailable, error.to_string())
+            }
             Self::Token(error) => Fault::new(FaultCode::Unauthenticated, error.to_string()),
             Self::Tenant => Fault::new(FaultCode::Forbidden, "`tenantId` is not the tenant of the token"),
             Self::Stranger => {
@@ -190,8 +228,15 @@ impl Refusal {
 
     fn close_code(&self) -> u16 {
         match self {
-            Self::Token(_) => close::UNAUTHENTICATED,
+            Self::Token(error) => close_code(error),
             Self::Tenant | Self::Stranger => close::FORBIDDEN,
+        }
+    }
+
+    fn disconnect(&self) -> Disconnect {
+        match self {
+            Self::Token(error) => disconnect(error),
+            Self::Tenant | Self::Stranger => Disconnect::AuthFailed,
         }
     }
 }

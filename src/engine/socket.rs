@@ -14,6 +14,10 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &mut conn.stage else { return };
         socket.keepalive.heard(now.mono_ms());
+        if self.introspections.holds(id) {
+            self.hold(id, bytes, now);
+            return;
+        }
         // The decoder is taken out while its items borrow from it, since they change the rest of the engine.
         let mut decoder = std::mem::replace(&mut socket.decoder, Decoder::new(Role::Server, None));
         let echo = matches!(socket.kind, SocketKind::Echo);
@@ -35,7 +39,7 @@ impl Engine {
             } else {
                 self.item(id, item, now)
             }
-            if !self.is_socket(id) {
+            if !self.is_socket(id) || self.introspections.holds(id) {
                 break;
             }
         }
@@ -43,7 +47,12 @@ impl Engine {
         self.inflater = inflater;
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         match &mut conn.stage {
-            Stage::Socket(socket) => socket.decoder = decoder,
+            Stage::Socket(socket) => {
+                socket.decoder = decoder;
+                if !rest.is_empty() && self.introspections.holds(id) {
+                    self.hold(id, rest, now);
+                }
+            }
             Stage::Closing { decoder: slot @ Some(_), .. } => {
                 *slot = Some(decoder);
                 self.closing_received(id, rest);

@@ -33,6 +33,8 @@ impl Engine {
             self.home.sweep_due_ms(),
             self.surveys.due_ms(),
             self.requests.due_ms(),
+            self.calls.due_ms(),
+            self.introspections.due_ms(),
             self.evictions.due_ms(),
             self.drain_due_ms(),
         ];
@@ -67,6 +69,8 @@ impl Engine {
         self.expire_surveys(now);
         self.evict_step(now);
         self.expire_requests(now);
+        self.expire_calls(now);
+        self.expire_introspections(now);
         self.drain_step(now);
         self.home.sweep(now);
         self.take_own_parcels(now);

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, answers::Readiness, http::Answer, session::session_of};
+use super::{
+    Engine,
+    answers::Readiness,
+    http::Answer,
+    session::{close_code, disconnect, is_unavailable, session_of},
+};
 use crate::{
     auth::{AuthError, Identity},
     base::{ConnId, Now, WireBytes},
@@ -12,8 +17,8 @@ use crate::{
         response::switching_protocols,
         upgrade::{self, JSON_V1, RELAY_V1, Upgrade},
     },
-    metrics::{Disconnect, Reject},
-    ws::{Decoder, Role, close, deflate, handshake},
+    metrics::Reject,
+    ws::{Decoder, Role, deflate, handshake},
 };
 
 /// A token and where it came from: a client that set a header can read a status, a browser cannot.
@@ -26,7 +31,7 @@ enum Presented<'h> {
 impl Engine {
     /// `/ws`: with a good token the connection is established at once, without one it has a while to send
     /// `authenticate`. A bad token is 401 where it came in `Authorization`, else 4401 after the upgrade: a
-    /// browser sees close codes only.
+    /// browser sees close codes only. The upgrade waits for a token that has to be looked up elsewhere.
     pub(super) fn upgrade(
         &mut self,
         id: ConnId,
@@ -37,19 +42,23 @@ impl Engine {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
         let presented = self.checked(presented(head, &upgrade))?;
-        let verified = match &presented {
-            Presented::Header(token) => {
-                let identity = self.verify(token, now);
-                if let Err(error) = &identity {
-                    self.metrics.rejected.inc(Reject::Unauthenticated);
-                    self.auth_failed(id, error.reason());
-                    return Err(HttpFault::UNAUTHENTICATED);
-                }
-                Some(identity)
-            }
-            Presented::Browser(token) => Some(self.verify(token, now)),
+        let token = match &presented {
+            Presented::Header(token) => Some(*token),
+            Presented::Browser(token) => Some(&**token),
             Presented::Nothing => None,
         };
+        let verified = match token.map(|token| self.bearer_of_request(id, token, now)) {
+            Some(None) => return Ok(Answer::Unread),
+            Some(Some(verified)) => Some(verified),
+            None => None,
+        };
+        if let (Presented::Header(_), Some(Err(error))) = (&presented, &verified) {
+            let unavailable = is_unavailable(error);
+            let reject = if unavailable { Reject::AuthUnavailable } else { Reject::Unauthenticated };
+            self.metrics.rejected.inc(reject);
+            self.auth_failed(id, error.reason());
+            return Err(if unavailable { HttpFault::UNJUDGED } else { HttpFault::UNAUTHENTICATED });
+        }
         let protocol = chosen_protocol(&upgrade);
         let deadline_ms = now.mono_ms() + self.config.auth_timeout_ms;
         self.switch(id, &upgrade, protocol.as_deref(), SocketKind::Pending { deadline_ms }, out, now);
@@ -137,7 +146,7 @@ impl Engine {
             Some(Err(error)) => {
                 self.auth_failed(id, error.reason());
                 let text = error.to_string();
-                self.close(id, close::UNAUTHENTICATED, &text, Disconnect::AuthFailed, now);
+                self.close(id, close_code(&error), &text, disconnect(&error), now);
             }
         }
     }

@@ -89,6 +89,8 @@ labels!(
         InvalidUtf8 = "invalid_utf8",
         AuthFailed = "auth_failed",
         AuthTimeout = "auth_timeout",
+        /// Nobody could say whose the token is.
+        AuthUnavailable = "auth_unavailable",
         TokenExpired = "token_expired",
         HeartbeatTimeout = "heartbeat_timeout",
         SlowConsumer = "slow_consumer",
@@ -113,6 +115,8 @@ labels!(
         Draining = "draining",
         /// The token of the upgrade request is wrong.
         Unauthenticated = "unauthenticated",
+        /// Nobody could say whose the token of the upgrade request is.
+        AuthUnavailable = "auth_unavailable",
         /// Not a WebSocket upgrade as RFC 6455 section 4.2.1 wants it.
         BadHandshake = "bad_handshake",
         /// No file descriptor left.
@@ -284,6 +288,35 @@ labels!(
     }
 );
 
+labels!(
+    /// What became of a call to a server outside.
+    OutsideResult {
+        /// 2xx.
+        Ok = "ok",
+        /// 401 or 403.
+        Denied = "denied",
+        /// Another status.
+        Status = "status",
+        Timeout = "timeout",
+        Connect = "connect",
+        Broken = "broken",
+        TooLong = "too_long",
+        Busy = "busy",
+        Unsendable = "unsendable",
+    }
+);
+
+labels!(
+    /// What became of a look at the issuer's set of keys.
+    KeysResult {
+        /// New keys are in use.
+        Changed = "changed",
+        Unchanged = "unchanged",
+        /// No answer, or none with a usable key: the last good set stays.
+        Failed = "failed",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,5 +347,7 @@ mod tests {
         check::<RateLimit>();
         check::<AuthCache>();
         check::<QualityClass>();
+        check::<OutsideResult>();
+        check::<KeysResult>();
     }
 }

@@ -11,7 +11,7 @@ use super::{
     active::{OTHER, TENANTS_MAX},
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{Label, Protocol, Received, Sent, Status},
+    labels::{KeysResult, Label, Protocol, Received, Sent, Status},
     shard::ShardMetrics,
 };
 
@@ -29,6 +29,16 @@ pub struct NodeStats<'a> {
     pub fds_max: u64,
     /// Unix time of the start, in seconds.
     pub started_unix_s: f64,
+    pub keys: KeysStats,
+}
+
+/// What has become of the issuer's set of keys; all zero where none is configured.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct KeysStats {
+    /// Looks at the set.
+    pub fetches: CounterVec<KeysResult>,
+    /// Keys of it that are in use.
+    pub keys: u64,
 }
 
 /// The families that a scrape shows, none of them empty. `shards` are snapshots, one of each shard, in any order.
@@ -37,6 +47,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     shards.sort_by_key(|it| it.shard);
     let mut merge = Merge { shards, families: Vec::new() };
     merge.connections();
+    merge.introspection();
     merge.messages();
     merge.rooms_and_queues();
     merge.history();
@@ -67,6 +78,17 @@ impl Merge<'_> {
         });
         let help = "Tokens looked up among those verified before.";
         self.counter_vec("websocket_auth_cache_total", help, "result", |it| &it.auth_cache);
+    }
+
+    fn introspection(&mut self) {
+        let help = "Calls to the introspection server.";
+        self.counter_vec("websocket_introspection_calls_total", help, "result", |it| &it.introspection_calls);
+        let help = "From a call to the introspection server to its end, in ms.";
+        self.histogram("websocket_introspection_duration_ms", help, |it| &it.introspection_duration);
+        let help = "Opaque tokens looked up among those asked about before.";
+        self.counter_vec("websocket_introspection_cache_total", help, "result", |it| &it.introspection_cache);
+        let help = "Shards that ask the introspection server nothing, since it has failed again and again.";
+        self.gauge("websocket_introspection_breaker_open", help, |it| &it.introspection_breaker);
     }
 
     fn messages(&mut self) {
@@ -146,6 +168,13 @@ impl Merge<'_> {
         one("process_max_fds", "The most file descriptors that may be open.", node.fds_max as f64);
         one("process_start_time_seconds", "Unix time of the start.", node.started_unix_s);
         one("websocket_uptime_seconds", "Time since the start.", node.uptime_s);
+        let help = "Keys of the issuer's set that are in use.";
+        self.family(MetricType::GAUGE, "websocket_jwks_keys", help, vec![gauge(node.keys.keys as f64)]);
+        let fetches = KeysResult::ALL.iter().map(|&result| {
+            labelled(counter(node.keys.fetches.get(result) as f64), &[("result", result.as_str())])
+        });
+        let (help, fetches) = ("Looks at the issuer's set of keys.", fetches.collect());
+        self.family(MetricType::COUNTER, "websocket_jwks_fetches_total", help, fetches);
         let help = "Processor time, user and system.";
         self.family(MetricType::COUNTER, "process_cpu_seconds_total", help, vec![counter(node.cpu_s)]);
         let info = labelled(gauge(1.0), &[("version", node.version), ("driver", node.driver)]);

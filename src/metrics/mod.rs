@@ -18,10 +18,10 @@ pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
-    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
-    Sent, Status,
+    AuthCache, Disconnect, Dropped, ErrorType, KeysResult, Label, OutsideResult, Protocol, QualityClass,
+    RateLimit, Received, Reject, Sent, Status,
 };
-pub use merge::{NodeStats, merge};
+pub use merge::{KeysStats, NodeStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;
 pub use traffic::{Flows, Lately, Traffic};

@@ -5,7 +5,8 @@ use super::{
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
     labels::{
-        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+        AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
+        Received, Reject, Sent,
     },
 };
 use crate::base::ShardId;
@@ -26,6 +27,14 @@ pub struct ShardMetrics {
     pub rejected: CounterVec<Reject>,
     /// Tokens looked up before they were verified.
     pub auth_cache: CounterVec<AuthCache>,
+    /// Calls about opaque tokens.
+    pub introspection_calls: CounterVec<OutsideResult>,
+    /// From such a call to its end.
+    pub introspection_duration: Histogram,
+    /// Opaque tokens looked up before anybody was asked.
+    pub introspection_cache: CounterVec<AuthCache>,
+    /// Gauge: 1 while the breaker keeps this shard from asking.
+    pub introspection_breaker: u64,
 
     /// Messages from clients.
     pub received: CounterGrid<Received, Protocol>,
@@ -97,6 +106,10 @@ impl ShardMetrics {
             disconnections: CounterVec::default(),
             rejected: CounterVec::default(),
             auth_cache: CounterVec::default(),
+            introspection_calls: CounterVec::default(),
+            introspection_duration: Histogram::default(),
+            introspection_cache: CounterVec::default(),
+            introspection_breaker: 0,
             received: CounterGrid::default(),
             sent: CounterGrid::default(),
             received_bytes: 0,

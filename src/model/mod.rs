@@ -1,10 +1,12 @@
 //! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
-//! are told ([`Event`]), what they did wrong ([`Fault`]), and what a backend may ([`Scope`]). Knows no bytes.
+//! are told ([`Event`]), what they did wrong ([`Fault`]), what a backend may ([`Scope`]), and what servers of the
+//! operator's are asked ([`OutsideRequest`]). Knows no bytes.
 
 pub mod command;
 pub mod event;
 pub mod fault;
 pub mod json;
+pub mod outside;
 pub mod presence;
 pub mod request;
 pub mod scope;
@@ -15,6 +17,7 @@ pub use event::{
 };
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
+pub use outside::{CallId, OutsideAnswer, OutsideError, OutsideRequest};
 pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};
 pub use request::{Answer, Method, Request, Requested, Response, Target};
 pub use scope::{Scope, Scopes};

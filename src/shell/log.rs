@@ -184,13 +184,14 @@ pub struct NoticeLog {
     auth_failed: Sample,
     slow_consumer: Sample,
     accept_failed: Sample,
+    introspection_failed: Sample,
 }
 
 impl NoticeLog {
     /// Nothing logged yet.
     pub fn new(shard: ShardId) -> Self {
-        let [auth_failed, slow_consumer, accept_failed] = <[Sample; 3]>::default();
-        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed }
+        let [auth_failed, slow_consumer, accept_failed, introspection_failed] = <[Sample; 4]>::default();
+        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed, introspection_failed }
     }
 
     /// Logs a notice, unless there were too many of its kind in this second.
@@ -211,6 +212,11 @@ impl NoticeLog {
             Notice::SlowConsumer { conn, peer } => {
                 if let Some(skipped) = self.slow_consumer.take(now.unix_s()) {
                     info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
+                }
+            }
+            Notice::IntrospectionFailed { reason } => {
+                if let Some(skipped) = self.introspection_failed.take(now.unix_s()) {
+                    warn!(shard, err = reason.as_str(), skipped, "opaque tokens cannot be looked up");
                 }
             }
             Notice::StrayRequests { count } => {

@@ -8,6 +8,9 @@ pub mod listener;
 pub mod log;
 pub mod mailbox;
 pub mod node;
+pub mod outside;
+#[cfg(test)]
+mod outside_tests;
 pub mod process;
 pub mod reactor;
 pub mod shard;

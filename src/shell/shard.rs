@@ -12,12 +12,14 @@ use super::{
     clock::Clock,
     log::NoticeLog,
     mailbox::{Courier, Mailbox},
+    outside::Line,
     reactor::{Budget, Reactor, Sink, WaitFor, WriteOutcome},
 };
 use crate::{
     base::{ConnId, Now, ShardId},
     engine::{Engine, Input, NodeFacts, Output, Parcel, Wrote},
     metrics::Reject,
+    model::{CallId, OutsideAnswer, OutsideError},
 };
 
 /// What one turn takes from sockets at most.
@@ -36,6 +38,8 @@ const RETRY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub enum Control {
     Facts(NodeFacts),
+    /// What became of a call of its engine.
+    Called { call: CallId, answer: Result<OutsideAnswer, OutsideError> },
     Drain,
     /// Every shard has drained.
     End,
@@ -46,6 +50,8 @@ pub enum Control {
 pub enum News {
     /// It takes connections.
     Serving,
+    /// A token named a key that nobody here knows.
+    KeysWanted,
     /// A client that may has asked for the node's drain.
     DrainAsked,
     /// Its last connection has gone. It still orders the rooms whose home it is, for the other shards.
@@ -61,6 +67,7 @@ pub struct Shard {
     pub reactor: Reactor,
     pub mailbox: Mailbox,
     pub courier: Courier,
+    pub line: Line,
     pub control: Receiver<Control>,
     pub news: Sender<(ShardId, News)>,
     pub clock: Clock,
@@ -123,6 +130,7 @@ impl Shard {
         while let Ok(control) = self.control.try_recv() {
             let input = match control {
                 Control::Facts(facts) => Input::Facts(facts),
+                Control::Called { call, answer } => Input::Called { call, answer },
                 Control::Drain => Input::Drain,
                 Control::End => return true,
             };
@@ -154,6 +162,8 @@ impl Shard {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
+                Output::Call { call, request } => self.line.call(call, request),
+                Output::KeysWanted => self.tell_node(News::KeysWanted),
                 Output::Close { conn } => self.reactor.close(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),

@@ -25,7 +25,7 @@ use self::{
     lines::Lines,
     publish::Batch,
 };
-use super::{Engine, Output, commands::error_type, http::Answer};
+use super::{Engine, Output, commands::error_type, http::Answer, session::is_unavailable};
 use crate::{
     auth::{ApiKeys, Backend},
     base::{ConnId, HashSeed, Map, Now, RoomName, map_with_seed},
@@ -50,6 +50,15 @@ pub(super) struct Exchanges {
     last: u32,
     /// Streams of lines with results to send.
     told: Vec<Ticket>,
+}
+
+/// Who asks.
+pub(super) enum Admitted {
+    /// Whoever it is.
+    Anyone,
+    Backend(Backend),
+    /// That is yet to be found out; the request waits.
+    Later,
 }
 
 /// Which exchange asked.
@@ -185,10 +194,11 @@ impl Engine {
     /// Whether whoever asks may, and who it is where that is not anybody.
     pub(super) fn admitted(
         &mut self,
+        conn: ConnId,
         head: &Head<'_>,
         access: Access,
         now: Now,
-    ) -> Result<Option<Backend>, HttpFault> {
+    ) -> Result<Admitted, HttpFault> {
         const NOBODY: HttpFault = HttpFault {
             message: "this path wants `Authorization: Bearer` with an API key, or with a token that has the ability \
                       `ringway:admin` or `ringway:publish`",
@@ -196,16 +206,21 @@ impl Engine {
         };
         let scope = match access {
             // A client's token is looked at when the connection becomes a socket.
-            Access::Anyone | Access::Client => return Ok(None),
+            Access::Anyone | Access::Client => return Ok(Admitted::Anyone),
             Access::Scope(scope) => scope,
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
         let backend = if ApiKeys::is_key(shown) {
             self.config.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {
-            Backend::of_token(self.verify(shown, now).map_err(|_| HttpFault::UNAUTHENTICATED)?)
+            match self.bearer_of_request(conn, shown, now) {
+                Some(Ok(identity)) => Backend::of_token(identity),
+                Some(Err(error)) if is_unavailable(&error) => return Err(HttpFault::UNJUDGED),
+                Some(Err(_)) => return Err(HttpFault::UNAUTHENTICATED),
+                None => return Ok(Admitted::Later),
+            }
         };
-        if backend.may(scope) { Ok(Some(backend)) } else { Err(lacks(scope)) }
+        if backend.may(scope) { Ok(Admitted::Backend(backend)) } else { Err(lacks(scope)) }
     }
 
     /// A request whose head is there. A body that no operation reads ends the connection, as everywhere.
