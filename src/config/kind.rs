@@ -29,6 +29,8 @@ pub(super) enum Refused {
     Value,
     /// Nor that, and it may hold a secret: it is not repeated.
     Hidden,
+    /// For this reason.
+    For(super::error::Problem),
     /// Parts of it are wrong.
     Parts(Vec<Part>),
 }

@@ -175,6 +175,12 @@ fn explain(raw: &Raw, refused: Refused) -> Vec<ConfigError> {
             value: None,
             problem: Problem::NotAllowed(raw.setting.kind.allowed()),
         }],
+        Refused::For(problem) => vec![ConfigError {
+            source: raw.source.clone(),
+            key: key.into(),
+            value: Some(mask(raw.value.show())),
+            problem,
+        }],
         Refused::Parts(parts) => parts
             .into_iter()
             .map(|part| ConfigError {
@@ -188,10 +194,11 @@ fn explain(raw: &Raw, refused: Refused) -> Vec<ConfigError> {
 }
 
 impl Loaded {
-    /// Outside production, with neither secret nor key: 32 random bytes in hexadecimal, for this run only.
+    /// Outside production, with neither secret nor key, nor anybody to ask: 32 random bytes in hexadecimal, for this run only.
     fn make_secret(&mut self) {
+        let introspects = self.settings.introspection.url.is_some();
         let auth = &mut self.settings.auth;
-        if auth.jwt_secret.is_some() || !auth.keys.is_empty() {
+        if auth.jwt_secret.is_some() || auth.has_public_keys() || introspects {
             return;
         }
         let mut bytes = [0; 32];

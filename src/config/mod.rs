@@ -11,6 +11,7 @@ mod kind;
 mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
+mod kind_outside;
 mod layers;
 mod load;
 mod report;

@@ -2,6 +2,7 @@
 
 use super::{
     error::{ConfigError, Problem},
+    kind_outside::is_plaintext,
     load::Loaded,
     source::Source,
 };
@@ -33,10 +34,31 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
             );
             refuse("auth.jwt_secret", Some("\"***\"".into()), reason);
         }
-    } else if production && settings.auth.keys.is_empty() {
-        let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
-                      would end every token at each restart";
+    } else if production && !settings.auth.has_public_keys() && settings.introspection.url.is_none() {
+        let reason = "production needs a secret (JWT_SECRET, 64 bytes or more), auth.keys, a set of keys or introspection: a \
+                      secret made at each start would end every token at each restart";
         refuse("auth.jwt_secret", None, reason.into());
+    }
+
+    let introspection = &settings.introspection;
+    if introspection.url.is_some() && introspection.timeout_ms > settings.auth.timeout_ms {
+        let reason = format!(
+            "must be at most auth.timeout_ms ({} ms): a connection is closed then, whatever the answer",
+            settings.auth.timeout_ms
+        );
+        refuse("introspection.timeout_ms", Some(introspection.timeout_ms.to_string()), reason);
+    }
+    for (key, url, harm) in [
+        ("introspection.url", &introspection.url, "read every token"),
+        ("auth.jwks_url", &settings.auth.jwks_url, "have any token taken"),
+    ] {
+        if production && !settings.outside.plaintext && url.as_deref().is_some_and(is_plaintext) {
+            let reason = format!(
+                "production wants https: who can read or write along on the way could {harm} (outside.plaintext = true \
+                 states that nobody can)"
+            );
+            refuse(key, None, reason);
+        }
     }
 
     let heartbeat = &settings.heartbeat;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub http: Http,
     pub api: Api,
     pub auth: Auth,
+    pub introspection: Introspection,
+    pub outside: Outside,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
@@ -105,6 +107,15 @@ pub struct Auth {
     /// The algorithm of `jwt_secret`: one of the three HMACs.
     pub jwt_algorithm: Algorithm,
     pub keys: Vec<PublicKey>,
+    /// A set of keys (RFC 7517).
+    pub jwks_file: Option<TextFile>,
+    /// Where there is another.
+    pub jwks_url: Option<String>,
+    pub jwks_refresh_s: u64,
+    /// The least time between two looks.
+    pub jwks_refetch_s: u64,
+    /// What RSA keys of a set are for that do not say it.
+    pub jwks_rsa_algorithm: Algorithm,
     pub issuer: Option<String>,
     pub audience: Option<String>,
     pub leeway_s: u64,
@@ -114,6 +125,49 @@ pub struct Auth {
     pub cache_entries: u32,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
+}
+
+/// How opaque tokens are looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Introspection {
+    /// `None`: they are not.
+    pub url: Option<String>,
+    /// At most `auth.timeout_ms`.
+    pub timeout_ms: u64,
+    /// Of the whole node.
+    pub in_flight: u32,
+    /// 0: not at all.
+    pub cache_s: u64,
+    pub cache_bad_s: u64,
+    /// Of each kind and shard.
+    pub cache_entries: usize,
+    /// 0: never.
+    pub breaker_failures: u32,
+    pub breaker_open_ms: u64,
+    /// Places in an answer.
+    pub user: String,
+    pub tenant: String,
+    pub abilities: String,
+    pub expires_at: String,
+}
+
+/// Servers that the gateway asks something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outside {
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<TextFile>,
+    /// The network on the way is trusted, says the operator.
+    pub plaintext: bool,
+    /// Calls under way.
+    pub in_flight: usize,
+}
+
+/// A file that was read with the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TextFile {
+    pub file: PathBuf,
+    /// What it held.
+    pub text: String,
 }
 
 /// A key that tokens are verified with.
@@ -280,6 +334,13 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Auth {
+    /// Whether somebody else signs tokens with keys that can be told from the configuration.
+    pub fn has_public_keys(&self) -> bool {
+        !self.keys.is_empty() || self.jwks_file.is_some() || self.jwks_url.is_some()
+    }
+}
+
 impl Settings {
     /// What holds when nothing is configured but, perhaps, that this is production.
     pub fn defaults(production: bool) -> Self {
@@ -305,6 +366,11 @@ impl Settings {
                 jwt_secret: None,
                 jwt_algorithm: Algorithm::Hs256,
                 keys: Vec::new(),
+                jwks_file: None,
+                jwks_url: None,
+                jwks_refresh_s: 300,
+                jwks_refetch_s: 30,
+                jwks_rsa_algorithm: Algorithm::Rs256,
                 issuer: None,
                 audience: None,
                 leeway_s: 5,
@@ -312,6 +378,21 @@ impl Settings {
                 cache_entries: 10_000,
                 timeout_ms: 10_000,
             },
+            introspection: Introspection {
+                url: None,
+                timeout_ms: 3_000,
+                in_flight: 64,
+                cache_s: 30,
+                cache_bad_s: 5,
+                cache_entries: 10_000,
+                breaker_failures: 5,
+                breaker_open_ms: 5_000,
+                user: "id".into(),
+                tenant: "tenant_id".into(),
+                abilities: "abilities".into(),
+                expires_at: "expires_at".into(),
+            },
+            outside: Outside { ca_file: None, plaintext: false, in_flight: 1024 },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {
                 excellent_ms: 50,
@@ -366,6 +447,16 @@ const TEMPLATES: [&str; 6] = [
 
 /// The algorithms of shared secrets.
 pub(super) const SECRET_ALGORITHMS: &[Algorithm] = &[Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+
+/// What RSA keys may be for.
+pub(super) const RSA_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
 
 /// The algorithms of key pairs.
 pub(super) const PUBLIC_ALGORITHMS: &[Algorithm] = &[

@@ -4,6 +4,7 @@
 pub mod beats;
 pub mod clock;
 pub mod driver;
+mod keys;
 pub mod listener;
 pub mod log;
 pub mod mailbox;

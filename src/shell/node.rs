@@ -22,8 +22,10 @@ use super::{
     beats::Beat,
     clock::Clock,
     driver::{Driver, with_runtime},
+    keys::IssuerKeys,
     log::NoticeLog,
     mailbox::{Courier, Mailbox, mailboxes},
+    outside::{Line, Outside, OutsideConfig},
     process::ProcessFacts,
     reactor::{Reactor, ReactorConfig, RingConfig},
     shard::{Control, News, Shard},
@@ -43,6 +45,7 @@ pub struct NodeConfig {
     pub listeners: Vec<TcpListener>,
     pub driver: Driver,
     pub engine: engine::Config,
+    pub outside: OutsideConfig,
     /// Room in each lane of a shard's mailbox.
     pub mailbox_parcels: usize,
     /// Feeds each shard's hashes and jitter.
@@ -96,6 +99,10 @@ fn run_shards(
     let beats: Arc<[Beat]> = wakers.iter().map(|_| Beat::default()).collect();
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
     let started_unix_s = clock.now().unix_ms as f64 / 1_000.0;
+    let outside = Outside::start(config.outside)?;
+    let mut keys = IssuerKeys::new(outside.clone(), Arc::clone(&config.engine.policy));
+    keys.look_and_wait(clock.now());
+    let engine = engine::Config { policy: keys.policy(), ..config.engine };
     let mut shards = Vec::new();
     let parts = config.listeners.into_iter().zip(boxes).zip(&wakers);
     for (number, ((listener, (mailbox, courier)), waker)) in (0..).zip(parts) {
@@ -105,10 +112,11 @@ fn run_shards(
             id,
             listener,
             driver: config.driver,
-            engine: config.engine.clone(),
+            engine: engine.clone(),
             seed: config.seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             mailbox,
             courier,
+            line: Line { outside: outside.clone(), control: control.clone(), waker: waker.clone() },
             control: controls,
             news: tell.clone(),
             waker: waker.clone(),
@@ -124,7 +132,7 @@ fn run_shards(
         shards.push(ShardHandle { control, waker: waker.clone(), stage: Stage::Starting });
     }
     let mut node =
-        Node { shards, clock, beats, started_unix_s, news, signals, draining: false, failed: false };
+        Node { shards, clock, beats, started_unix_s, news, signals, keys, draining: false, failed: false };
     node.send_facts();
     Ok(node.serve(|| started(address)))
 }
@@ -136,6 +144,7 @@ struct Node {
     started_unix_s: f64,
     news: Receiver<(ShardId, News)>,
     signals: Receiver<i32>,
+    keys: IssuerKeys,
     draining: bool,
     failed: bool,
 }
@@ -144,7 +153,7 @@ impl Node {
     fn serve(&mut self, started: impl FnOnce()) -> Ended {
         let mut started = Some(started);
         let facts = tick(FACTS_EVERY);
-        let (news, signals) = (self.news.clone(), self.signals.clone());
+        let (news, signals, keys) = (self.news.clone(), self.signals.clone(), self.keys.answers());
         while !self.are_all(Stage::Ended) {
             select! {
                 recv(news) -> news => {
@@ -168,7 +177,18 @@ impl Node {
                     info!(signal, "draining");
                     self.drain();
                 }
-                recv(facts) -> _ => self.send_facts(),
+                recv(keys) -> answer => {
+                    // The node holds a sender, too.
+                    let Ok(answer) = answer else { break };
+                    if self.keys.came(answer, self.clock.now()) {
+                        let policy = self.keys.policy();
+                        self.tell_all(|_| Control::Reload(Arc::clone(&policy)));
+                    }
+                }
+                recv(facts) -> _ => {
+                    self.keys.look(self.clock.now());
+                    self.send_facts();
+                }
             }
         }
         if self.failed { Ended::ShardFailed } else { Ended::Drained }
@@ -177,6 +197,10 @@ impl Node {
     fn heard(&mut self, id: ShardId, news: News) {
         self.shards[id.index()].stage = match news {
             News::Serving => Stage::Serving,
+            News::KeysWanted => {
+                self.keys.want(self.clock.now());
+                return;
+            }
             News::DrainAsked => {
                 if !self.draining {
                     info!(shard = id.0, "draining, as the API asks");
@@ -220,6 +244,7 @@ impl Node {
             fds_open: process.fds_open,
             fds_max: process.fds_max,
             started_unix_s: self.started_unix_s,
+            keys: self.keys.stats(),
             other_connections: 0,
             shards: self
                 .beats
@@ -255,6 +280,7 @@ struct ShardStart {
     seed: u64,
     mailbox: Mailbox,
     courier: Courier,
+    line: Line,
     control: Receiver<Control>,
     news: Sender<(ShardId, News)>,
     waker: Waker,
@@ -274,6 +300,7 @@ impl ShardStart {
                 reactor: Reactor::new(self.driver, self.listener, &self.waker, &config)?,
                 mailbox: self.mailbox,
                 courier: self.courier,
+                line: self.line,
                 control: self.control,
                 news: self.news,
                 clock: self.clock,
@@ -334,6 +361,7 @@ mod tests {
             listeners: bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3, 16).unwrap(),
             driver: Driver::Epoll,
             engine: engine::Config::for_tests(3, verifier),
+            outside: OutsideConfig { in_flight_max: 16, roots_pem: None },
             mailbox_parcels: 16,
             seed: 1,
         };

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
+    model::{CallId, OutsideAnswer, OutsideError, OutsideRequest},
     engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
     ws,
 };
@@ -85,6 +86,10 @@ pub(super) struct Node {
     pub(super) notices: Vec<Notice>,
     pub(super) stopped_accepting: Vec<u16>,
     pub(super) drained: Vec<u16>,
+    /// What is asked of servers outside, by shard.
+    pub(super) calls: VecDeque<(u16, CallId, OutsideRequest)>,
+    /// How often new keys were looked for.
+    pub(super) keys_wanted: u32,
     /// How often the node was to be drained.
     pub(super) drain_asked: u32,
     /// How long the writes of a turn take, by the engine's clock.
@@ -167,6 +172,8 @@ impl Node {
             notices: Vec::new(),
             stopped_accepting: Vec::new(),
             drained: Vec::new(),
+            calls: VecDeque::new(),
+            keys_wanted: 0,
             drain_asked: 0,
             writes_last_us: 0,
             writes: 0,
@@ -229,6 +236,15 @@ impl Node {
                 self.writable(id);
             }
         }
+    }
+
+    /// A server outside answers the oldest call, or does not; the token that was asked about.
+    pub(super) fn answer_call(&mut self, answer: Result<(u16, &str), OutsideError>) -> String {
+        let (shard, call, request) = self.calls.pop_front().expect("a call is under way");
+        let answer = answer.map(|(status, body)| OutsideAnswer { status, body: body.as_bytes().to_vec() });
+        self.engines[usize::from(shard)].handle(Input::Called { call, answer }, self.now);
+        self.settle();
+        request.bearer.map(|token| token.expose().to_owned()).unwrap_or_default()
     }
 
     pub(super) fn drain(&mut self) {
@@ -334,6 +350,8 @@ impl Node {
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
                 }
+                Output::Call { call, request } => self.calls.push_back((shard, call, request)),
+                Output::KeysWanted => self.keys_wanted += 1,
                 Output::DrainNode => self.drain_asked += 1,
                 Output::StopAccepting => self.stopped_accepting.push(shard),
                 Output::Drained => self.drained.push(shard),
@@ -393,6 +411,7 @@ impl Node {
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
+            assert!(engine.calls.is_empty() && engine.introspections.is_empty(), "{shard:?}: {:?}", engine.calls);
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");

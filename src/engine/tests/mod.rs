@@ -15,6 +15,7 @@ mod ended;
 mod history;
 mod hostile;
 mod http;
+mod introspection;
 mod json;
 mod keepalive;
 mod outbox;
