@@ -122,12 +122,9 @@ impl<'a> Texts<'a> {
 fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
     match value {
         Value::Text(text) => Ok(text),
-        Value::Number(_)
-        | Value::Array(_)
-        | Value::Object(_)
-        | Value::True
-        | Value::False
-        | Value::Null => Err(AuthError::BadClaim(claim)),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+            Err(AuthError::BadClaim(claim))
+        }
     }
 }
 
@@ -136,12 +133,9 @@ pub(super) fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>,
     match value {
         Value::Text(text) => Ok(text.decode()),
         Value::Number(number) if number.parse::<u64>().is_ok() => Ok(Cow::Borrowed(number)),
-        Value::Number(_)
-        | Value::Array(_)
-        | Value::Object(_)
-        | Value::True
-        | Value::False
-        | Value::Null => Err(AuthError::BadClaim(claim)),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+            Err(AuthError::BadClaim(claim))
+        }
     }
 }
 

@@ -92,7 +92,8 @@ pub fn judge(fields: &Fields, status: u16, body: &[u8], now_unix_s: u64, leeway_
     }
     match read(fields, body) {
         Ok(Some(identity)) => {
-            let is_over = identity.expires_at_s.is_some_and(|at_s| now_unix_s >= at_s.saturating_add(leeway_s));
+            let is_over =
+                identity.expires_at_s.is_some_and(|at_s| now_unix_s >= at_s.saturating_add(leeway_s));
             if is_over { Judgement::Bad } else { Judgement::Good(identity) }
         }
         Ok(None) => Judgement::Bad,
@@ -111,9 +112,7 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
         return Ok(None);
     }
     let answer = std::str::from_utf8(body).map_err(|_| AuthError::BadClaim(Claim::User))?;
-    let text = |path: &FieldPath, claim| {
-        path.find(answer)?.map(|value| identifier(claim, value)).transpose()
-    };
+    let text = |path: &FieldPath, claim| path.find(answer)?.map(|value| identifier(claim, value)).transpose();
     let abilities = fields.abilities.find(answer)?.map(|value| Texts::read(Claim::Abilities, value));
     let expires_at_s = fields.expires_at.find(answer)?.map(date).transpose()?;
     let claims = Claims {
@@ -129,7 +128,8 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
 /// Unix seconds.
 fn date(value: Value<'_>) -> Result<u64, AuthError> {
     let Value::Text(text) = value else { return numeric_date(Claim::Expiry, value) };
-    let date = OffsetDateTime::parse(&text.decode(), &Rfc3339).map_err(|_| AuthError::BadClaim(Claim::Expiry))?;
+    let date =
+        OffsetDateTime::parse(&text.decode(), &Rfc3339).map_err(|_| AuthError::BadClaim(Claim::Expiry))?;
     Ok(u64::try_from(date.unix_timestamp()).unwrap_or(0))
 }
 
@@ -163,11 +163,20 @@ mod tests {
         let rows: [(&str, Identity); 9] = [
             (r#"{"id":7}"#, who("7", "default", None)),
             (r#"{"id":"ada","tenant_id":"acme","email":"a@example.com"}"#, who("ada", "acme", None)),
-            (r#"{"id":"ada","tenant_id":null,"abilities":null,"expires_at":null}"#, who("ada", "default", None)),
+            (
+                r#"{"id":"ada","tenant_id":null,"abilities":null,"expires_at":null}"#,
+                who("ada", "default", None),
+            ),
             (r#"{"id":"ada","tenant_id":5,"active":true}"#, who("ada", "5", None)),
             (r#"{"id":"ada","expires_at":1800000060}"#, who("ada", "default", Some(NOW_S + 60))),
-            (r#"{"id":"ada","expires_at":"2027-01-15T08:01:00.000000Z"}"#, who("ada", "default", Some(NOW_S + 60))),
-            (r#"{"id":"ada","expires_at":"2027-01-15T10:01:00+02:00"}"#, who("ada", "default", Some(NOW_S + 60))),
+            (
+                r#"{"id":"ada","expires_at":"2027-01-15T08:01:00.000000Z"}"#,
+                who("ada", "default", Some(NOW_S + 60)),
+            ),
+            (
+                r#"{"id":"ada","expires_at":"2027-01-15T10:01:00+02:00"}"#,
+                who("ada", "default", Some(NOW_S + 60)),
+            ),
             (r#"{"id":"root","abilities":["x","ringway:admin"]}"#, admin),
             (r#"{"id":"ada","expires_at":1799999996}"#, who("ada", "default", Some(NOW_S - 4))),
         ];
@@ -184,7 +193,9 @@ mod tests {
         let expected = Identity { publishes: true, ..who("9", "acme", Some(1_900_000_000)) };
         assert_eq!(judge(&fields, 200, body, NOW_S, 0), Judgement::Good(expected));
         // What is on the way and no object holds nothing.
-        for body in [r#"{"data":{"user":{"id":9},"token":[1]}}"#, r#"{"data":{"user":{"id":9},"token":null}}"#] {
+        for body in
+            [r#"{"data":{"user":{"id":9},"token":[1]}}"#, r#"{"data":{"user":{"id":9},"token":null}}"#]
+        {
             let expected = Judgement::Good(who("9", "default", None));
             assert_eq!(judge(&fields, 204, body.as_bytes(), NOW_S, 0), expected, "{body}");
         }

@@ -119,7 +119,9 @@ impl Issuer {
         let Some(source) = &self.source else { return Look::Unchanged };
         let body = match answer {
             Ok(OutsideAnswer { status: 200, body }) => body,
-            Ok(OutsideAnswer { status, .. }) => return Look::Failed(format!("the issuer's answer is {status}")),
+            Ok(OutsideAnswer { status, .. }) => {
+                return Look::Failed(format!("the issuer's answer is {status}"));
+            }
             Err(error) => return Look::Failed(error.to_string()),
         };
         let digest = digest(&SHA256, &body);
@@ -127,7 +129,9 @@ impl Issuer {
             return Look::Unchanged;
         }
         match Jwks::read(&body, source.rsa) {
-            Ok(set) if set.keys.is_empty() => Look::Failed("the issuer's set has no key that can be used".into()),
+            Ok(set) if set.keys.is_empty() => {
+                Look::Failed("the issuer's set has no key that can be used".into())
+            }
             Ok(set) => {
                 (self.keys, self.digest) = (set.keys, Some(digest));
                 Look::Changed(set.left_out)
@@ -151,7 +155,8 @@ impl Issuer {
 mod tests {
     use super::*;
 
-    const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"1"}"#;
+    const ED25519: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"1"}"#;
 
     fn issuer() -> Issuer {
         let source = KeySource {
@@ -227,12 +232,16 @@ mod tests {
             assert!(matches!(issuer.came(answer, 0), Look::Failed(_)));
             assert_eq!(issuer.keys().len(), 1);
         }
-        let two = format!(r#"{ED25519},{},{{"kty":"oct","kid":"s"}}"#, ED25519.replace(r#""kid":"1""#, r#""kid":"2""#));
+        let two = format!(
+            r#"{ED25519},{},{{"kty":"oct","kid":"s"}}"#,
+            ED25519.replace(r#""kid":"1""#, r#""kid":"2""#)
+        );
         let Look::Changed(left_out) = issuer.came(set(&two), 0) else { panic!("other keys") };
         assert_eq!((left_out.len(), issuer.keys().len()), (1, 2));
         assert_eq!(issuer.came(set(&two), 0), Look::Unchanged);
         let stats = issuer.stats();
-        let counts = [KeysResult::Changed, KeysResult::Unchanged, KeysResult::Failed].map(|it| stats.fetches.get(it));
+        let counts =
+            [KeysResult::Changed, KeysResult::Unchanged, KeysResult::Failed].map(|it| stats.fetches.get(it));
         assert_eq!((stats.keys, counts), (2, [2, 1, 16]));
     }
 

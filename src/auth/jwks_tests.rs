@@ -3,8 +3,8 @@
 use super::{
     algorithm::Algorithm,
     error::{JsonError, KeyError},
-    jws::{Compact, Scratch},
     jwks::{Jwks, LeftOut, NoSet, WhyNot},
+    jws::{Compact, Scratch},
     key_set::{KEYS_PER_ALGORITHM_MAX, KeySet},
     vector_tests::token,
 };
@@ -79,10 +79,13 @@ fn a_key_has_one_algorithm_and_is_for_signatures() {
         (rsa(r#","d":"AQAB""#), Err(Private)),
         (rsa(r#","e":"AQAB""#), Err(Malformed)),
         (r#"{"kty":"RSA","e":"AQAB"}"#.to_owned(), Err(Malformed)),
-        (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(), Err(WhyNot::Key(KeyError::RsaBits { bits: 17 }))),
+        (
+            r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(),
+            Err(WhyNot::Key(KeyError::RsaBits { bits: 17 })),
+        ),
         (r#"{"kty":"RSA","n":"!","e":"AQAB"}"#.to_owned(), Err(Base64)),
         (r#"{"kty":"RSA","n":"AQAB=","e":"AQAB"}"#.to_owned(), Err(Base64)),
-        (r#"{"kty":"RSA","n":"","e":""}"#.to_owned(), Err(WhyNot::Key(KeyError::RsaBits { bits: 0 }))),
+        (r#"{"kty":"RSA","n":"","e":""}"#.to_owned(), Err(WhyNot::Key(KeyError::Der))),
         (format!("{{{EC}}}"), Ok(Es256)),
         (format!(r#"{{{EC},"alg":"ES384"}}"#), Err(OtherAlgorithm)),
         (format!(r#"{{{EC},"alg":"RS256"}}"#), Err(OtherAlgorithm)),

@@ -45,7 +45,11 @@ impl Key {
     }
 
     /// A public key of `family` as `ring` has it: PKCS#1 DER for RSA, else the bytes of a point.
-    pub(super) fn from_public(algorithm: Algorithm, family: Family, public: Vec<u8>) -> Result<Self, KeyError> {
+    pub(super) fn from_public(
+        algorithm: Algorithm,
+        family: Family,
+        public: Vec<u8>,
+    ) -> Result<Self, KeyError> {
         match algorithm.primitive() {
             Primitive::Public(of, verification) if of == family => {
                 pem::check_public(family, &public)?;

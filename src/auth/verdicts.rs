@@ -24,9 +24,11 @@ pub struct VerdictLimits {
 #[derive(Debug)]
 pub struct Verdicts {
     limits: VerdictLimits,
-    good: Box<[[Option<Entry<Box<Identity>>>; WAYS]]>,
-    bad: Box<[[Option<Entry<()>>; WAYS]]>,
+    good: Box<[Set<Box<Identity>>]>,
+    bad: Box<[Set<()>]>,
 }
+
+type Set<T> = [Option<Entry<T>>; WAYS];
 
 #[derive(Clone, Debug)]
 struct Entry<T> {
@@ -69,18 +71,18 @@ impl Verdicts {
     }
 }
 
-fn empty<T: Clone>(sets: usize) -> Box<[[Option<Entry<T>>; WAYS]]> {
+fn empty<T: Clone>(sets: usize) -> Box<[Set<T>]> {
     std::iter::repeat_with(|| std::array::from_fn(|_| None)).take(sets).collect()
 }
 
-fn find<T>(sets: &[[Option<Entry<T>>; WAYS]], digest: TokenDigest, now_ms: u64) -> Option<&T> {
+fn find<T>(sets: &[Set<T>], digest: TokenDigest, now_ms: u64) -> Option<&T> {
     let is_it = |entry: &&Entry<T>| entry.digest == digest && entry.until_ms > now_ms;
     let mut places = places(sets.len(), digest)?.into_iter();
     places.find_map(|set| sets[set].iter().flatten().find(is_it)).map(|entry| &entry.value)
 }
 
 /// In its own place, in one that is free or over, or in place of what is over soonest.
-fn put<T>(sets: &mut [[Option<Entry<T>>; WAYS]], entry: Entry<T>, now_ms: u64) {
+fn put<T>(sets: &mut [Set<T>], entry: Entry<T>, now_ms: u64) {
     let Some(places) = places(sets.len(), entry.digest) else { return };
     let worth = |place: &Option<Entry<T>>| match place {
         Some(other) if other.digest == entry.digest => 0,
@@ -165,7 +167,8 @@ mod tests {
         (1_000..100_000).for_each(|number| verdicts.remember(digest(number), Err(()), None, 0));
         assert!((0..20).all(|number| verdicts.find(digest(number), 1).is_some()));
         (1_000..100_000).for_each(|number| verdicts.remember(digest(number), Ok(&ada), None, 2));
-        let found = (1_000..100_000).filter(|number| verdicts.find(digest(*number), 3).is_some()).count();
+        let is_good = |number: &u32| matches!(verdicts.find(digest(*number), 3), Some(Ok(_)));
+        let found = (1_000..100_000).filter(is_good).count();
         assert!(found <= 64, "{found}");
         assert!(verdicts.find(digest(99_999), 3).is_some(), "the newest has a place");
     }

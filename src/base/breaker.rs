@@ -105,18 +105,38 @@ mod tests {
             ),
             (
                 "one try, which succeeds",
-                &[Fails(0), Fails(0), Fails(0), Asks(1_000, true), Succeeds, Asks(1_000, true), Fails(1_000), Asks(1_000, true)],
+                &[
+                    Fails(0),
+                    Fails(0),
+                    Fails(0),
+                    Asks(1_000, true),
+                    Succeeds,
+                    Asks(1_000, true),
+                    Fails(1_000),
+                    Asks(1_000, true),
+                ],
             ),
             (
                 "late reports of who asked before it opened",
-                &[Fails(0), Fails(0), Fails(0), Fails(900), Asks(999, false), Asks(1_000, true), Succeeds, Asks(1_000, true)],
+                &[
+                    Fails(0),
+                    Fails(0),
+                    Fails(0),
+                    Fails(900),
+                    Asks(999, false),
+                    Asks(1_000, true),
+                    Succeeds,
+                    Asks(1_000, true),
+                ],
             ),
         ];
         for (name, steps) in rows {
             let mut breaker = Breaker::new(LIMITS);
             for (number, step) in steps.iter().enumerate() {
                 match *step {
-                    Asks(at_ms, expected) => assert_eq!(breaker.admits(at_ms), expected, "{name}: step {number}"),
+                    Asks(at_ms, expected) => {
+                        assert_eq!(breaker.admits(at_ms), expected, "{name}: step {number}")
+                    }
                     Fails(at_ms) => breaker.failed(at_ms),
                     Succeeds => breaker.succeeded(),
                 }

@@ -5,13 +5,17 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
-    base::NodeId,
+    auth::{
+        self, ApiKeys, Backend, Introspection, Jwks, Key, KeyError, KeySet, KeySource, SigningKey,
+        TokenHasher, VerdictLimits, Verifier,
+        introspection::{FieldPath, Fields},
+    },
+    base::{BreakerLimits, NodeId},
     conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
+    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
     http,
     hub::{HistoryConfig, Keep, PendingLimits},
-    shell::driver::Driver,
+    shell::{driver::Driver, outside::OutsideConfig},
     ws,
 };
 
@@ -45,6 +49,8 @@ pub struct Machine {
     pub driver: Driver,
     /// The open-file limit.
     pub fds_max: u64,
+    /// Random, for what opaque tokens are remembered by.
+    pub token_key: [u8; 32],
     /// The secret was made at this start: tokens are handed out on loopback.
     pub hand_out_tokens: bool,
 }
@@ -69,6 +75,11 @@ pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
             None => key,
         });
     }
+    if let Some(file) = &auth.jwks_file {
+        // The table has checked that it is a set.
+        let set = Jwks::read(file.text.as_bytes(), auth.jwks_rsa_algorithm).unwrap_or_default();
+        keys.extend(set.keys);
+    }
     let keys = KeySet::new(keys).map_err(|error| BadKey { setting: "auth.keys".to_owned(), error })?;
     Ok(Verifier::new(auth::Config {
         issuer: auth.issuer.as_deref().map(Box::from),
@@ -89,6 +100,60 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
+/// What a reload replaces.
+///
+/// # Errors
+/// As [`verifier`].
+pub fn policy(settings: &Settings, shards: u16) -> Result<Policy, BadKey> {
+    Ok(Policy {
+        verifier: Arc::new(verifier(settings)?),
+        api_keys: api_keys(&settings.api),
+        channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        introspection: introspection(settings, shards).map(Arc::new),
+        jwks: key_source(&settings.auth).map(Arc::new),
+    })
+}
+
+/// A node's calls, shared out to its shards.
+fn introspection(settings: &Settings, shards: u16) -> Option<Introspection> {
+    let own = &settings.introspection;
+    let path = |text: &str| FieldPath::parse(text).expect("the table has checked it");
+    Some(Introspection {
+        url: own.url.as_deref()?.into(),
+        timeout_ms: own.timeout_ms,
+        in_flight_max: own.in_flight.div_ceil(u32::from(shards.max(1))) as usize,
+        fields: Fields {
+            user: path(&own.user),
+            tenant: path(&own.tenant),
+            abilities: path(&own.abilities),
+            expires_at: path(&own.expires_at),
+        },
+        verdicts: VerdictLimits {
+            good_ms: own.cache_s * 1_000,
+            bad_ms: own.cache_bad_s * 1_000,
+            entries_max: own.cache_entries,
+        },
+        breaker: BreakerLimits { failures_max: own.breaker_failures, open_ms: own.breaker_open_ms },
+    })
+}
+
+fn key_source(auth: &settings::Auth) -> Option<KeySource> {
+    Some(KeySource {
+        url: auth.jwks_url.as_deref()?.into(),
+        refresh_ms: auth.jwks_refresh_s * 1_000,
+        refetch_ms: auth.jwks_refetch_s * 1_000,
+        rsa: auth.jwks_rsa_algorithm,
+    })
+}
+
+/// Whom the client for servers outside trusts, and how much it does at a time.
+pub fn outside(settings: &Settings) -> OutsideConfig {
+    OutsideConfig {
+        in_flight_max: settings.outside.in_flight,
+        roots_pem: settings.outside.ca_file.as_ref().map(|it| it.text.clone()),
+    }
+}
+
 /// The engine's configuration on `machine`.
 ///
 /// # Errors
@@ -102,10 +167,10 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        verifier: Arc::new(verifier(settings)?),
+        policy: Arc::new(policy(settings, machine.shards)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         dev_tokens,
-        api_keys: Arc::new(api_keys(&settings.api)),
+        token_hasher: TokenHasher::new(&machine.token_key),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -140,7 +205,6 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
             page_max: settings.presence.page_max as usize,
             metadata_bytes_max: settings.presence.metadata_bytes_max,
         },
-        channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
 }

@@ -36,7 +36,8 @@ impl Kind for MaybeUrl {
     }
 
     fn allowed(&self) -> String {
-        "a URL like https://host/path, http or https, without user, password and fragment; empty for none".into()
+        "a URL like https://host/path, http or https, without user, password and fragment; empty for none"
+            .into()
     }
 }
 
@@ -71,7 +72,8 @@ impl Kind for MaybeFile {
             return Ok(());
         }
         let file = context.base.join(PathBuf::from(path));
-        let text = (context.read)(&file).map_err(|error| Refused::For(Problem::Unreadable(error.to_string())))?;
+        let text =
+            (context.read)(&file).map_err(|error| Refused::For(Problem::Unreadable(error.to_string())))?;
         (self.check)(&text).map_err(|reason| Refused::For(Problem::Rule(reason)))?;
         *(self.at)(settings) = Some(TextFile { file, text });
         Ok(())
@@ -89,7 +91,8 @@ impl Kind for MaybeFile {
 /// Whether a text is a set of keys of which one at least can be used.
 pub(super) fn check_jwks(text: &str) -> Result<(), String> {
     // Which algorithm RSA keys are for changes nothing about whether they can be used.
-    let set = Jwks::read(text.as_bytes(), Algorithm::Rs256).map_err(|error| format!("is no set of keys: {error}"))?;
+    let set = Jwks::read(text.as_bytes(), Algorithm::Rs256)
+        .map_err(|error| format!("is no set of keys: {error}"))?;
     if set.keys.is_empty() {
         let reasons: Vec<_> = set.left_out.iter().map(|it| format!("{}: {}", it.key, it.why)).collect();
         return Err(format!("has no key that can be used ({})", reasons.join("; ")));

@@ -16,7 +16,7 @@ use super::{
     rules,
     settings::{Secret, Settings},
     source::Source,
-    table::{SETTINGS, Setting},
+    table::{self, Setting},
 };
 
 /// The file that is read when none is named; it may be missing.
@@ -108,7 +108,8 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
     let mut broken = rules::broken(&loaded);
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));
-    broken.retain(|rule| !refused(&rule.key) && (rule.key != "auth.jwt_secret" || !refused("auth.keys")));
+    let is_any = || ["auth.keys", "auth.jwks", "introspection.url"].into_iter().any(refused);
+    broken.retain(|rule| !refused(&rule.key) && (rule.key != "auth.jwt_secret" || !is_any()));
     errors.extend(broken);
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
@@ -213,6 +214,6 @@ impl Loaded {
         let mut settings = self.settings.clone();
         let row =
             |setting: &'static Setting| (setting, setting.kind.show(&mut settings), self.source(setting.key));
-        SETTINGS.iter().map(row).collect()
+        table::settings().map(row).collect()
     }
 }

@@ -195,7 +195,9 @@ impl Engine {
             Ok(identity) => return Known::Verdict(Ok(identity)),
             Err(error) => error,
         };
-        let Some(introspection) = &self.config.policy.introspection else { return Known::Verdict(Err(error)) };
+        let Some(introspection) = &self.config.policy.introspection else {
+            return Known::Verdict(Err(error));
+        };
         if !error.is_of_no_key() || !is_sendable(token) {
             return Known::Verdict(Err(error));
         }
@@ -342,8 +344,9 @@ impl Engine {
         match judgement {
             Judgement::Good(identity) => {
                 state.breaker.succeeded();
-                let lasts_ms =
-                    identity.expires_at_s.map(|at_s| (at_s.saturating_mul(1_000)).saturating_sub(now.unix_ms));
+                let lasts_ms = identity
+                    .expires_at_s
+                    .map(|at_s| (at_s.saturating_mul(1_000)).saturating_sub(now.unix_ms));
                 state.verdicts.remember(digest, Ok(&identity), lasts_ms, now.mono_ms());
                 Ok(identity)
             }
@@ -389,8 +392,12 @@ impl Engine {
             return;
         }
         let is_due = |question: &Question| question.due_ms <= now.mono_ms();
-        let due: Vec<_> =
-            own.questions.iter().filter(|(_, question)| is_due(question)).map(|(digest, _)| *digest).collect();
+        let due: Vec<_> = own
+            .questions
+            .iter()
+            .filter(|(_, question)| is_due(question))
+            .map(|(digest, _)| *digest)
+            .collect();
         for digest in due {
             self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Silent)), now);
         }

@@ -22,6 +22,7 @@ mod introspection;
 mod output;
 mod outside;
 mod parcel;
+mod policy;
 mod presence;
 mod quality;
 mod relay;
@@ -44,6 +45,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
+pub use policy::Policy;
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -77,6 +79,8 @@ pub enum Input<'a> {
     Called { call: CallId, answer: Result<OutsideAnswer, OutsideError> },
     /// What the shell knows of process and node; once a second.
     Facts(NodeFacts),
+    /// Another policy holds from here on.
+    Reload(Arc<Policy>),
     /// Leave gently.
     Drain,
 }
@@ -196,6 +200,7 @@ impl Engine {
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Called { call, answer } => self.called(call, answer, now),
             Input::Facts(facts) => self.learn(facts, now),
+            Input::Reload(policy) => self.reload(policy),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

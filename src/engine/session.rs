@@ -97,11 +97,23 @@ impl Engine {
 
     /// Whose token this is, if it holds now.
     pub(super) fn verify(&mut self, token: &str, now: Now) -> Result<Identity, AuthError> {
-        let (found, verdict) = self.tokens.verify(&self.config.verifier, token, now.unix_s());
+        let (found, verdict) = self.tokens.verify(&self.config.policy.verifier, token, now.unix_s());
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }
+        if verdict == Err(AuthError::UnknownKey) {
+            self.want_keys(now);
+        }
         verdict
+    }
+
+    /// Has the issuer asked whether it has new keys, if there is one, and not too often.
+    fn want_keys(&mut self, now: Now) {
+        let Some(source) = &self.config.policy.jwks else { return };
+        if now.mono_ms() >= self.keys_wanted_ms {
+            self.keys_wanted_ms = now.mono_ms() + source.refetch_ms;
+            self.outputs.push_back(Output::KeysWanted);
+        }
     }
 
     /// The connections here that are a user's, the newest first.

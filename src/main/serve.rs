@@ -71,6 +71,7 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
         shards,
         driver,
         fds_max,
+        token_key: random_bytes()?,
         hand_out_tokens: loaded.secret_is_generated(),
     };
     let engine = assemble::engine(settings, &machine)?;
@@ -78,6 +79,7 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
         listeners,
         driver,
         engine,
+        outside: assemble::outside(settings),
         mailbox_parcels: settings.limits.mailbox_parcels as usize,
         seed: random()?,
     };
@@ -85,9 +87,13 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
 }
 
 fn random() -> Result<u64, Box<dyn std::error::Error>> {
-    let mut bytes = [0; 8];
+    Ok(u64::from_ne_bytes(random_bytes()?))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], Box<dyn std::error::Error>> {
+    let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random numbers")?;
-    Ok(u64::from_ne_bytes(bytes))
+    Ok(bytes)
 }
 
 /// The first lines: for people what to try, for machines one line in the log.

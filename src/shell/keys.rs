@@ -83,12 +83,6 @@ impl IssuerKeys {
         }
     }
 
-    /// Takes another configuration; its issuer is asked at the next look if it is another one.
-    pub(super) fn configure(&mut self, policy: Arc<Policy>) {
-        self.issuer.adopt(policy.jwks.as_ref());
-        self.configured = policy;
-    }
-
     /// The policy in effect.
     pub(super) fn policy(&self) -> Arc<Policy> {
         match self.issuer.keys() {

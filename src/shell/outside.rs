@@ -130,9 +130,10 @@ async fn serve(mut calls: UnboundedReceiver<Call>, config: OutsideConfig) {
 async fn exchange(client: &HttpClient, request: OutsideRequest) -> Outcome {
     let body_bytes_max = request.body_bytes_max;
     let request = http_request(&request).ok_or(OutsideError::Unsendable)?;
-    let response = client.request(request).await.map_err(|error| {
-        if error.is_connect() { OutsideError::Connect } else { OutsideError::Broken }
-    })?;
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| if error.is_connect() { OutsideError::Connect } else { OutsideError::Broken })?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() { OutsideError::TooLong } else { OutsideError::Broken }

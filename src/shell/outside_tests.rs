@@ -51,12 +51,7 @@ fn server(manner: Manner) -> (SocketAddr, mpsc::Receiver<(usize, String)>) {
     (address, seen)
 }
 
-fn converse(
-    stream: impl Read + Write,
-    manner: Manner,
-    number: usize,
-    heads: &mpsc::Sender<(usize, String)>,
-) {
+fn converse(stream: impl Read + Write, manner: Manner, number: usize, heads: &mpsc::Sender<(usize, String)>) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -112,13 +107,31 @@ fn what_may_come_back() {
     const LONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n0123456789012345678901234567890123456789012345678901234567890123_";
     let rows: [(&str, Manner, Outcome); 12] = [
         ("a body", Says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), said(200, "{}")),
-        ("chunks", Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), said(200, "{}")),
+        (
+            "chunks",
+            Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+            said(200, "{}"),
+        ),
         ("until the end", SaysAndCloses("HTTP/1.0 200 OK\r\n\r\n{}"), said(200, "{}")),
         ("an error", Says("HTTP/1.1 503 Down\r\nContent-Length: 1\r\n\r\n!"), said(503, "!")),
-        ("another place", Says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"), said(302, "")),
+        (
+            "another place",
+            Says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+            said(302, ""),
+        ),
         ("too long", Says(LONG), Err(OutsideError::TooLong)),
-        ("too long in chunks", Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n01234567890123456789012345678901\r\n21\r\n012345678901234567890123456789012\r\n0\r\n\r\n"), Err(OutsideError::TooLong)),
-        ("cut off", SaysAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), Err(OutsideError::Broken)),
+        (
+            "too long in chunks",
+            Says(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n01234567890123456789012345678901\r\n21\r\n012345678901234567890123456789012\r\n0\r\n\r\n",
+            ),
+            Err(OutsideError::TooLong),
+        ),
+        (
+            "cut off",
+            SaysAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
+            Err(OutsideError::Broken),
+        ),
         ("cut off in the head", SaysAndCloses("HTTP/1.1 200 OK\r\nContent-"), Err(OutsideError::Broken)),
         ("no HTTP", SaysAndCloses("220 mail.example ESMTP\r\n"), Err(OutsideError::Broken)),
         ("nothing", SaysAndCloses(""), Err(OutsideError::Broken)),
@@ -210,7 +223,11 @@ fn tls_wants_a_certificate_that_is_trusted_for_the_name() {
     let trusting = Outside::start(OutsideConfig { roots_pem: Some(CA.to_owned()), ..CONFIG }).unwrap();
     let url = format!("https://localhost:{port}/");
     // A connection of this client's own each time: the server serves one at a time.
-    assert_eq!(ask(&trusting, request(&format!("https://127.0.0.1:{port}/"))), Err(OutsideError::Connect), "the name");
+    assert_eq!(
+        ask(&trusting, request(&format!("https://127.0.0.1:{port}/"))),
+        Err(OutsideError::Connect),
+        "the name"
+    );
     assert_eq!(ask(&Outside::start(CONFIG).unwrap(), request(&url)), Err(OutsideError::Connect));
     assert_eq!(ask(&trusting, request(&url)), said(200, "{}"));
 }

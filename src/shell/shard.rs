@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    engine::{Engine, Input, NodeFacts, Output, Parcel, Wrote},
+    engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
     metrics::Reject,
     model::{CallId, OutsideAnswer, OutsideError},
 };
@@ -38,8 +38,12 @@ const RETRY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub enum Control {
     Facts(NodeFacts),
+    Reload(Arc<Policy>),
     /// What became of a call of its engine.
-    Called { call: CallId, answer: Result<OutsideAnswer, OutsideError> },
+    Called {
+        call: CallId,
+        answer: Result<OutsideAnswer, OutsideError>,
+    },
     Drain,
     /// Every shard has drained.
     End,
@@ -130,6 +134,7 @@ impl Shard {
         while let Ok(control) = self.control.try_recv() {
             let input = match control {
                 Control::Facts(facts) => Input::Facts(facts),
+                Control::Reload(policy) => Input::Reload(policy),
                 Control::Called { call, answer } => Input::Called { call, answer },
                 Control::Drain => Input::Drain,
                 Control::End => return true,

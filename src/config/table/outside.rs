@@ -7,7 +7,8 @@ use crate::config::{
     kind_outside::{MaybeFile, MaybeUrl, check_certificates, is_field_path},
 };
 
-const PATH: &str = "names of members with dots between them, from the outermost object inwards, like `data.user.id`";
+const PATH: &str =
+    "names of members with dots between them, from the outermost object inwards, like `data.user.id`";
 
 pub(super) static ROWS: &[Setting] = &[
     setting(

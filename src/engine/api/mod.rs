@@ -211,7 +211,7 @@ impl Engine {
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
         let backend = if ApiKeys::is_key(shown) {
-            self.config.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
+            self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {
             match self.bearer_of_request(conn, shown, now) {
                 Some(Ok(identity)) => Backend::of_token(identity),

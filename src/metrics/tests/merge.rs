@@ -9,7 +9,8 @@ use crate::{
     base::{ShardId, TenantName},
     metrics::{
         AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
-        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
+        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status,
+        active::TENANTS_MAX, merge,
     },
 };
 

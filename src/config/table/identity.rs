@@ -1,0 +1,115 @@
+//! The rows of who may connect, and for how long: `auth`, `token`.
+//! Invariant: as in the table, sections stand together.
+
+use super::{Setting, setting};
+use crate::config::{
+    kind::{Choice, MaybeSecret, MaybeText, Number, OnOff},
+    kind_keys::Keys,
+    kind_outside::{MaybeFile, MaybeUrl, check_jwks},
+    settings::{RSA_ALGORITHMS, SECRET_ALGORITHMS},
+};
+
+pub(super) static ROWS: &[Setting] = &[
+    setting(
+        "auth.jwt_secret",
+        &MaybeSecret(|s| &mut s.auth.jwt_secret),
+        "The secret that tokens are signed with. Better in the environment than in a file.",
+    )
+    .plain(&["JWT_SECRET"])
+    .example("\"<openssl rand -hex 32>\"")
+    .secret()
+    .live(),
+    setting(
+        "auth.jwt_algorithm",
+        &Choice { of: SECRET_ALGORITHMS, at: |s| &mut s.auth.jwt_algorithm },
+        "The algorithm of that secret. A token cannot choose it.",
+    )
+    .live(),
+    setting(
+        "auth.issuer",
+        &MaybeText(|s| &mut s.auth.issuer),
+        "What a token's `iss` must be. Unless set, it may be anything.",
+    )
+    .example("\"https://id.example.com\"")
+    .live(),
+    setting(
+        "auth.audience",
+        &MaybeText(|s| &mut s.auth.audience),
+        "What must be among a token's `aud`. Unless set, it may be anything.",
+    )
+    .example("\"ringway\"")
+    .live(),
+    setting(
+        "auth.leeway_s",
+        &Number { unit: "seconds", range: 0..=600, at: |s| &mut s.auth.leeway_s },
+        "How far the issuer's clock may be off.",
+    )
+    .live(),
+    setting(
+        "auth.require_exp",
+        &OnOff(|s| &mut s.auth.require_exp),
+        "Whether a token that never expires is refused.",
+    )
+    .live(),
+    setting(
+        "auth.cache_entries",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.auth.cache_entries },
+        "How many verified tokens each shard remembers, so that clients that come back cost no second signature; about \
+         200 bytes each. Only those signed with `auth.keys`: a secret's are verified as fast. 0 is none.",
+    ),
+    setting(
+        "auth.timeout_ms",
+        &Number { unit: "milliseconds", range: 10..=600_000, at: |s| &mut s.auth.timeout_ms },
+        "How long a connection may stay without a token. It is then closed with 4408.",
+    ),
+    setting(
+        "auth.keys",
+        &Keys(|s| &mut s.auth.keys),
+        "Public keys that tokens may be signed for, each with its algorithm and a PEM file (relative to this \
+         file). With several, `kid` tells them apart.",
+    )
+    .example("[{ kid = \"2026\", algorithm = \"RS256\", file = \"keys/2026.pem\" }]")
+    .live(),
+    setting(
+        "auth.jwks_file",
+        &MaybeFile {
+            check: check_jwks,
+            allowed: "the path of a JSON file with a set of public keys (relative to this file)",
+            at: |s| &mut s.auth.jwks_file,
+        },
+        "A set of public keys (JWKS, RFC 7517) that tokens may be signed for. Keys that are for something else are left out. A \
+         key without `alg` is for the one of its kind: ES256, ES384, EdDSA, or auth.jwks_rsa_algorithm.",
+    )
+    .example("\"keys/jwks.json\"")
+    .live(),
+    setting(
+        "auth.jwks_url",
+        &MaybeUrl(|s| &mut s.auth.jwks_url),
+        "Where an issuer publishes such a set. The last good one stays while a newer one cannot be had.",
+    )
+    .example("\"https://id.example.com/.well-known/jwks.json\"")
+    .live(),
+    setting(
+        "auth.jwks_refresh_s",
+        &Number { unit: "seconds", range: 10..=86_400, at: |s| &mut s.auth.jwks_refresh_s },
+        "How often it is looked at.",
+    )
+    .live(),
+    setting(
+        "auth.jwks_refetch_s",
+        &Number { unit: "seconds", range: 1..=3600, at: |s| &mut s.auth.jwks_refetch_s },
+        "A token that names an unknown key makes the gateway look at once, but never sooner than so long after the last look.",
+    )
+    .live(),
+    setting(
+        "auth.jwks_rsa_algorithm",
+        &Choice { of: RSA_ALGORITHMS, at: |s| &mut s.auth.jwks_rsa_algorithm },
+        "What RSA keys of a set are for that have no `alg`.",
+    )
+    .live(),
+    setting(
+        "token.expiring_notice_s",
+        &Number { unit: "seconds", range: 0..=86_400, at: |s| &mut s.token.expiring_notice_s },
+        "How long before its token ends a client is told to refresh it. 0 is never.",
+    ),
+];
