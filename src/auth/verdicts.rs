@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn verdicts_last_their_time_and_no_longer_than_the_token() {
         let ada = identity("ada");
-        let rows: [(Result<&Identity, ()>, Option<u64>, u64, bool); 7] = [
+        type Row<'a> = (Result<&'a Identity, ()>, Option<u64>, u64, bool);
+        let rows: [Row<'_>; 7] = [
             (Ok(&ada), None, 4_999, true),
             (Ok(&ada), None, 5_000, false),
             (Ok(&ada), Some(300), 299, true),
