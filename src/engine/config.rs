@@ -25,6 +25,10 @@ pub struct Config {
     pub verifier: Arc<Verifier>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
+    /// How long tokens stay revoked where the backend does not say: as long as the longest of them is good.
+    pub revocation_s: u64,
+    /// How many revocations can be remembered.
+    pub revocations_max: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     /// Keys of backends.
@@ -91,6 +95,8 @@ impl Config {
             driver: "epoll",
             verifier: Arc::new(verifier),
             auth_cache_entries: 16,
+            revocation_s: 86_400,
+            revocations_max: 64,
             dev_tokens: None,
             api_keys: Arc::default(),
             openapi: Arc::from(*b"{}"),
