@@ -83,7 +83,8 @@ impl Revocations {
             return false;
         }
         let find = |revoked: Revoked| self.entries.get(&(identity.tenant.clone(), revoked));
-        let is_older = |revocation: &Revocation| identity.issued_at_s.is_none_or(|at_s| at_s <= revocation.at_s);
+        let is_older =
+            |revocation: &Revocation| identity.issued_at_s.is_none_or(|at_s| at_s <= revocation.at_s);
         let by_id = identity.token != TokenId::NONE && find(Revoked::Token(identity.token)).is_some();
         by_id
             || find(Revoked::User(identity.user.clone())).is_some_and(is_older)
@@ -132,8 +133,11 @@ mod tests {
     #[test]
     fn whose_tokens_are_meant() {
         let token = Revoked::Token(TokenId::of("t-1"));
-        let rows: [(&str, Revoked, &[usize]); 3] =
-            [("id", token, &[0, 1]), ("user", Revoked::User(user("ada")), &[0, 2, 3]), ("tenant", Revoked::Everyone, &[0, 2, 3, 5])];
+        let rows: [(&str, Revoked, &[usize]); 3] = [
+            ("id", token, &[0, 1]),
+            ("user", Revoked::User(user("ada")), &[0, 2, 3]),
+            ("tenant", Revoked::Everyone, &[0, 2, 3, 5]),
+        ];
         let bearers = [
             identity("acme", "ada", Some("t-1"), Some(100)),
             identity("acme", "bob", Some("t-1"), Some(101)),

@@ -188,7 +188,9 @@ mod tests {
         let ids = ["", "a", "b", "7f3c"].map(TokenId::of);
         for (place, id) in ids.iter().enumerate() {
             assert!(*id != TokenId::NONE && ids[..place].iter().all(|other| other != id));
-            assert!(id.mark() != TokenMark::NONE && ids[..place].iter().all(|other| other.mark() != id.mark()));
+            assert!(
+                id.mark() != TokenMark::NONE && ids[..place].iter().all(|other| other.mark() != id.mark())
+            );
         }
         assert_eq!(TokenId::of("7f3c"), ids[3]);
         assert_eq!(TokenId::NONE.mark(), TokenMark::NONE);

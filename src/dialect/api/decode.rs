@@ -141,7 +141,9 @@ pub fn disconnect(body: &[u8]) -> Result<Disconnection, Fault> {
     };
     let revoke = revoke.unwrap_or(matches!(target, Disconnect::Token(_)));
     if revoke && matches!(target, Disconnect::Connection(..)) {
-        return Err(bad("revoke: a connection has no name for its token; name the user, the jti or the tenant"));
+        return Err(bad(
+            "revoke: a connection has no name for its token; name the user, the jti or the tenant",
+        ));
     }
     if until_ms.is_some() && !revoke {
         return Err(bad("until: nothing is revoked"));

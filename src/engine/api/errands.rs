@@ -141,9 +141,7 @@ impl Engine {
             Errand::Connections { tenant, limit, .. } => {
                 pages::connections(&found, tenant, *limit, self.config.node)
             }
-            Errand::Disconnect { revocation, .. } => {
-                pages::disconnected(pages::count(&found), *revocation)
-            }
+            Errand::Disconnect { revocation, .. } => pages::disconnected(pages::count(&found), *revocation),
             Errand::Move { .. } => pages::moved(&found),
         };
         self.conclude_exchange(ticket, Ok(Outcome::ok(body)), now);

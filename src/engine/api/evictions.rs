@@ -50,7 +50,8 @@ impl Engine {
                     // It ended with its node, or never was.
                     return Ok(Outcome::ok(pages::disconnected(0, None)));
                 }
-                let errand = Errand::Disconnect { tenant, target: Target::Connection(conn), revocation: None };
+                let errand =
+                    Errand::Disconnect { tenant, target: Target::Connection(conn), revocation: None };
                 return Ok(self.send_to(asking.ticket, conn.shard, errand));
             }
             Disconnect::User(user) => Target::User(user),

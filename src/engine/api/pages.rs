@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::errands::{Found, FoundConnection};
 use crate::{
+    auth::Revocation,
     base::{NodeId, Now, RoomName, TenantName},
     engine::{
         Config,

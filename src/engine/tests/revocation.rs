@@ -44,7 +44,7 @@ fn is_good(node: &mut Node, token: &str) -> bool {
         verdicts.push(is_welcome(&client.heard(node)));
         let id = node.accept(shard);
         node.receive(id, &upgrade_request("/ws", &bearer(token)));
-        verdicts.push(!node.take_text(id).starts_with("HTTP/1.1 401 "));
+        verdicts.push(!node.take(id).starts_with(b"HTTP/1.1 401 "));
     }
     assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{verdicts:?}");
     verdicts[0]
@@ -70,8 +70,9 @@ fn whose_tokens_are_refused_from_then_on() {
     for (body, closed, good) in rows {
         let mut node = node(3);
         let id = node.accept(2);
-        let mut clients: Vec<_> =
-            (0..4).map(|place| Client::with_token(&mut node, place % 3, tokens[usize::from(place)])).collect();
+        let mut clients: Vec<_> = (0..4)
+            .map(|place| Client::with_token(&mut node, place % 3, tokens[usize::from(place)]))
+            .collect();
         clients.iter_mut().for_each(|client| assert_eq!(client.json(&mut node).len(), 1));
         node.advance(2_000);
         let told = posted(&mut node, id, DISCONNECT, body);
@@ -95,7 +96,10 @@ fn an_open_connection_cannot_take_up_a_revoked_token() {
     let answer = client.ask(&mut node, &authenticate(&token_named("ada", "acme", "t-1"))).remove(0);
     assert_eq!(answer["error"]["code"], "unauthenticated");
     assert_eq!(answer["error"]["message"], "the token was revoked");
-    assert!(client.ask(&mut node, r#"{"type":"ping"}"#)[0]["type"] == "pong", "it goes on with the one it has");
+    assert!(
+        client.ask(&mut node, r#"{"type":"ping"}"#)[0]["type"] == "pong",
+        "it goes on with the one it has"
+    );
 }
 
 /// Whoever was told that something is revoked can rely on it; whoever cannot be told so changes nothing.
@@ -119,7 +123,7 @@ fn what_has_expired_is_forgotten() {
     let id = node.accept(0);
     let until = START_UNIX_MS + 10_000;
     posted(&mut node, id, DISCONNECT, &format!(r#"{{"tenant":"acme","jti":"t-1","until":{until}}}"#));
-    let mut kept = |node: &mut Node, ms: u64| {
+    let kept = |node: &mut Node, ms: u64| {
         node.advance(ms);
         let now = node.now;
         node.engines.iter_mut().for_each(|engine| engine.handle(Input::Facts(NodeFacts::default()), now));
