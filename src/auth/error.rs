@@ -90,6 +90,8 @@ pub enum AuthError {
     WrongIssuer,
     #[error("the token is for another audience")]
     WrongAudience,
+    #[error("the token was revoked")]
+    Revoked,
     /// Opaque, and the introspection server knows it not, or no longer.
     #[error("the token is not, or no longer, valid")]
     Refused,
@@ -133,6 +135,7 @@ impl AuthError {
             Self::NotYetValid { .. } | Self::IssuedInFuture { .. } => "not_yet_valid",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
+            Self::Revoked => "revoked",
             Self::Refused => "refused",
             Self::Unavailable(_) => "unavailable",
         }
@@ -161,6 +164,7 @@ impl AuthError {
             | Self::IssuedInFuture { .. }
             | Self::WrongIssuer
             | Self::WrongAudience
+            | Self::Revoked
             | Self::Refused
             | Self::Unavailable(_) => false,
         }

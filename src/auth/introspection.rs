@@ -36,6 +36,10 @@ pub struct Fields {
     pub user: FieldPath,
     pub tenant: FieldPath,
     pub abilities: FieldPath,
+    /// The token's own name.
+    pub token_id: FieldPath,
+    /// As `expires_at`.
+    pub issued_at: FieldPath,
     /// Unix seconds, or a date and time as in RFC 3339.
     pub expires_at: FieldPath,
 }
@@ -114,11 +118,14 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
     let answer = std::str::from_utf8(body).map_err(|_| AuthError::BadClaim(Claim::User))?;
     let text = |path: &FieldPath, claim| path.find(answer)?.map(|value| identifier(claim, value)).transpose();
     let abilities = fields.abilities.find(answer)?.map(|value| Texts::read(Claim::Abilities, value));
-    let expires_at_s = fields.expires_at.find(answer)?.map(date).transpose()?;
+    let at = |path: &FieldPath, claim| path.find(answer)?.map(|value| date(claim, value)).transpose();
+    let (expires_at_s, issued_at_s) =
+        (at(&fields.expires_at, Claim::Expiry)?, at(&fields.issued_at, Claim::IssuedAt)?);
     let claims = Claims {
         user: text(&fields.user, Claim::User)?,
         tenant: text(&fields.tenant, Claim::Tenant)?,
-        dates: Dates { expires_at_s, ..Dates::default() },
+        token_id: text(&fields.token_id, Claim::TokenId)?,
+        dates: Dates { expires_at_s, issued_at_s, not_before_s: None },
         abilities: abilities.transpose()?,
         ..Claims::default()
     };
@@ -126,10 +133,9 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
 }
 
 /// Unix seconds.
-fn date(value: Value<'_>) -> Result<u64, AuthError> {
-    let Value::Text(text) = value else { return numeric_date(Claim::Expiry, value) };
-    let date =
-        OffsetDateTime::parse(&text.decode(), &Rfc3339).map_err(|_| AuthError::BadClaim(Claim::Expiry))?;
+fn date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
+    let Value::Text(text) = value else { return numeric_date(claim, value) };
+    let date = OffsetDateTime::parse(&text.decode(), &Rfc3339).map_err(|_| AuthError::BadClaim(claim))?;
     Ok(u64::try_from(date.unix_timestamp()).unwrap_or(0))
 }
 
@@ -145,7 +151,8 @@ mod tests {
 
     fn fields(paths: [&str; 4]) -> Fields {
         let [user, tenant, abilities, expires_at] = paths.map(|path| FieldPath::parse(path).unwrap());
-        Fields { user, tenant, abilities, expires_at }
+        let [token_id, issued_at] = ["jti", "iat"].map(|path| FieldPath::parse(path).unwrap());
+        Fields { user, tenant, abilities, token_id, issued_at, expires_at }
     }
 
     fn flat() -> Fields {
@@ -154,13 +161,17 @@ mod tests {
 
     fn who(user: &str, tenant: &str, expires_at_s: Option<u64>) -> Identity {
         let (user, tenant) = (UserName::parse(user).unwrap(), TenantName::parse(tenant).unwrap());
-        Identity { user, tenant, expires_at_s, token: TokenId::NONE, admin: false, publishes: false }
+        let (issued_at_s, token) = (None, TokenId::NONE);
+        Identity { user, tenant, expires_at_s, issued_at_s, token, admin: false, publishes: false }
     }
 
     #[test]
     fn good_tokens() {
         let admin = Identity { admin: true, ..who("root", "default", None) };
-        let rows: [(&str, Identity); 9] = [
+        let named =
+            Identity { token: TokenId::of("7"), issued_at_s: Some(NOW_S), ..who("ada", "default", None) };
+        let rows: [(&str, Identity); 10] = [
+            (r#"{"id":"ada","jti":7,"iat":1800000000}"#, named),
             (r#"{"id":7}"#, who("7", "default", None)),
             (r#"{"id":"ada","tenant_id":"acme","email":"a@example.com"}"#, who("ada", "acme", None)),
             (

@@ -117,6 +117,7 @@ mod tests {
             user: UserName::parse(user).unwrap(),
             tenant: TenantName::default_tenant(),
             expires_at_s: None,
+            issued_at_s: None,
             token: TokenId::NONE,
             admin: false,
             publishes: false,

@@ -125,6 +125,9 @@ pub struct Auth {
     pub cache_entries: u32,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
+    /// How long tokens stay revoked.
+    pub revocation_s: u64,
+    pub revocations_max: u32,
 }
 
 /// How opaque tokens are looked up.
@@ -148,6 +151,8 @@ pub struct Introspection {
     pub user: String,
     pub tenant: String,
     pub abilities: String,
+    pub token_id: String,
+    pub issued_at: String,
     pub expires_at: String,
 }
 
@@ -377,6 +382,8 @@ impl Settings {
                 require_exp: false,
                 cache_entries: 10_000,
                 timeout_ms: 10_000,
+                revocation_s: 86_400,
+                revocations_max: 65_536,
             },
             introspection: Introspection {
                 url: None,
@@ -390,6 +397,8 @@ impl Settings {
                 user: "id".into(),
                 tenant: "tenant_id".into(),
                 abilities: "abilities".into(),
+                token_id: "jti".into(),
+                issued_at: "iat".into(),
                 expires_at: "expires_at".into(),
             },
             outside: Outside { ca_file: None, plaintext: false, in_flight: 1024 },

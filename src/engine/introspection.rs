@@ -205,12 +205,15 @@ impl Engine {
         if let Some((fresh, verdict)) = &self.introspections.fresh
             && *fresh == digest
         {
-            return Known::Verdict(verdict.clone());
+            return Known::Verdict(self.unless_revoked(verdict.clone()));
         }
         let found = self.introspections.state(introspection).verdicts.find(digest, now.mono_ms());
         self.metrics.introspection_cache.inc(if found.is_some() { AuthCache::Hit } else { AuthCache::Miss });
         match found {
-            Some(verdict) => Known::Verdict(verdict.cloned().map_err(|()| AuthError::Refused)),
+            Some(verdict) => {
+                let verdict = verdict.cloned().map_err(|()| AuthError::Refused);
+                Known::Verdict(self.unless_revoked(verdict))
+            }
             None => Known::Nothing(digest),
         }
     }
@@ -409,6 +412,7 @@ impl Engine {
     /// Lets all go on who wait for a token.
     fn tell_verdict(&mut self, digest: TokenDigest, verdict: &Verdict, now: Now) {
         let Some(question) = self.introspections.questions.remove(&digest) else { return };
+        let verdict = &self.unless_revoked(verdict.clone());
         for conn in question.waiters {
             match self.introspections.take(conn, digest) {
                 Some(Cause::Request) => self.read_again(conn, digest, verdict, now),

@@ -104,7 +104,15 @@ impl Engine {
         if verdict == Err(AuthError::UnknownKey) {
             self.want_keys(now);
         }
-        verdict
+        self.unless_revoked(verdict)
+    }
+
+    /// A token that is good otherwise may have been revoked.
+    pub(super) fn unless_revoked(&self, verdict: Result<Identity, AuthError>) -> Result<Identity, AuthError> {
+        verdict.and_then(|identity| match self.revocations.covers(&identity) {
+            true => Err(AuthError::Revoked),
+            false => Ok(identity),
+        })
     }
 
     /// Has the issuer asked whether it has new keys, if there is one, and not too often.
@@ -188,7 +196,7 @@ pub(super) fn session_of(identity: Identity, now: Now) -> Session {
         NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
     });
     let mut session = Session::new(identity.user, identity.tenant, now);
-    (session.expires_at_s, session.token) = (expires_at_s, identity.token);
+    (session.expires_at_s, session.token) = (expires_at_s, identity.token.mark());
     session
 }
 

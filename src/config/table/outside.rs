@@ -80,6 +80,18 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .live(),
     setting(
+        "introspection.token_id",
+        &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.token_id },
+        "Where it has the token's own name, by which it can be revoked: a text or a whole number, or nothing.",
+    )
+    .live(),
+    setting(
+        "introspection.issued_at",
+        &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.issued_at },
+        "Where it has when the token was issued, like its end. A token without is older than any revocation of its user.",
+    )
+    .live(),
+    setting(
         "introspection.expires_at",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.expires_at },
         "Where it has the token's end: Unix seconds, or a date like 2026-11-21T12:00:00Z, or nothing for none.",

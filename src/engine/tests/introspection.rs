@@ -33,6 +33,8 @@ fn introspection() -> Introspection {
             user: path("id"),
             tenant: path("tenant_id"),
             abilities: path("abilities"),
+            token_id: path("jti"),
+            issued_at: path("iat"),
             expires_at: path("expires_at"),
         },
         verdicts: VerdictLimits { good_ms: 30_000, bad_ms: 5_000, entries_max: 64 },
@@ -447,6 +449,47 @@ fn other_settings_know_nothing_of_what_was_said_before() {
     assert_eq!(said(&mut node, waits)[0].status, 401);
     let id = knock(&mut node, Way::Header, "7|abc");
     assert_eq!((said(&mut node, id)[0].status, node.calls.len()), (401, 0));
+}
+
+#[test]
+fn a_revoked_token_is_refused_whatever_the_server_says() {
+    let mut node = node();
+    let named = Ok((200, r#"{"id":"ada","tenant_id":"acme","jti":"7"}"#));
+    let waits = knock(&mut node, Way::Header, "1|abc");
+    let knocked = knock(&mut node, Way::Header, "7|abc");
+    node.answer_call(GOOD);
+    node.answer_call(named);
+    for id in [waits, knocked] {
+        assert_eq!(Client::of(&mut node, id).types(&mut node), ["connection:established"]);
+    }
+    let api = node.accept(0);
+    let root = token_with("root", "default", &[crate::auth::ABILITY_ADMIN]);
+    let revoke = |node: &mut Node, whose: &str| {
+        let body = format!(r#"{{"tenant":"acme",{whose},"revoke":true}}"#);
+        let head = format!(
+            "POST /api/v1/disconnect HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {root}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        node.receive(api, head.as_bytes());
+        said(node, api)[0].status
+    };
+    assert_eq!(revoke(&mut node, r#""jti":"7""#), 200);
+    // Known, and asked about anew.
+    for (after_ms, calls) in [(0, 0), (31_000, 1)] {
+        node.advance(after_ms);
+        let id = knock(&mut node, Way::Header, "7|abc");
+        assert_eq!(node.calls.len(), calls);
+        if calls > 0 {
+            node.answer_call(named);
+        }
+        assert_eq!(said(&mut node, id)[0].status, 401);
+    }
+    // While its answer is awaited.
+    let id = knock(&mut node, Way::Header, "8|abc");
+    assert_eq!(revoke(&mut node, r#""user":"ada""#), 200);
+    node.answer_call(GOOD);
+    assert_eq!(said(&mut node, id)[0].status, 401);
 }
 
 #[test]
