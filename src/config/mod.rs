@@ -14,6 +14,8 @@ mod kind_keys;
 mod kind_outside;
 mod layers;
 mod load;
+#[cfg(test)]
+mod outside_tests;
 mod report;
 mod rules;
 pub mod settings;

@@ -6,6 +6,7 @@ use std::{collections::HashMap, io, path::Path};
 use super::{
     error::{ConfigErrors, Problem},
     load::{Flag, Inputs, Loaded, load},
+    outside_tests::{CERTIFICATE, JWKS},
     report::{default_file, effective},
     settings::Settings,
     source::Source,
@@ -21,15 +22,15 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789
 
 /// A world with these files, variables and `--set`s.
 #[derive(Default)]
-struct World<'a> {
-    named: Option<&'a str>,
-    files: &'a [(&'a str, &'a str)],
-    environment: &'a [(&'a str, &'a str)],
-    set: &'a [(&'a str, &'a str)],
+pub(super) struct World<'a> {
+    pub(super) named: Option<&'a str>,
+    pub(super) files: &'a [(&'a str, &'a str)],
+    pub(super) environment: &'a [(&'a str, &'a str)],
+    pub(super) set: &'a [(&'a str, &'a str)],
 }
 
 impl World<'_> {
-    fn load(&self) -> Result<Loaded, ConfigErrors> {
+    pub(super) fn load(&self) -> Result<Loaded, ConfigErrors> {
         let files: HashMap<_, _> = self.files.iter().map(|(path, text)| (Path::new(path), *text)).collect();
         let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
         let flag = |(key, value): &(&str, &str)| Flag {
@@ -49,7 +50,7 @@ impl World<'_> {
     }
 
     /// The errors, a line each.
-    fn errors(&self) -> Vec<String> {
+    pub(super) fn errors(&self) -> Vec<String> {
         match self.load() {
             Ok(loaded) => panic!("no errors:\n{}", effective(&loaded)),
             Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
@@ -541,7 +542,12 @@ fn every_example_is_taken_but_that_of_the_secret() {
         let Some(example) = setting.example else { continue };
         let (section, name) = setting.section_and_name();
         let text = format!("[{section}]\n{name} = {example}\n");
-        let files = [("ringway.toml", text.as_str()), ("keys/2026.pem", "PUBLIC")];
+        let files = [
+            ("ringway.toml", text.as_str()),
+            ("keys/2026.pem", "PUBLIC"),
+            ("keys/jwks.json", JWKS),
+            ("certificates/own-ca.pem", CERTIFICATE),
+        ];
         let result = World { files: &files, ..World::default() }.load();
         assert_eq!(result.is_err(), setting.is_secret, "{text}");
     }

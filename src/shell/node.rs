@@ -99,7 +99,7 @@ fn run_shards(
     let beats: Arc<[Beat]> = wakers.iter().map(|_| Beat::default()).collect();
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
     let started_unix_s = clock.now().unix_ms as f64 / 1_000.0;
-    let outside = Outside::start(config.outside)?;
+    let outside = Outside::new(config.outside);
     let mut keys = IssuerKeys::new(outside.clone(), Arc::clone(&config.engine.policy));
     keys.look_and_wait(clock.now());
     let engine = engine::Config { policy: keys.policy(), ..config.engine };

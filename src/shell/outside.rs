@@ -5,7 +5,14 @@
 //! heeds no proxy of the environment. Invariants: each call is answered once, within its time; no token is logged, and
 //! none goes to another server than the one that was named.
 
-use std::{cell::Cell, io, rc::Rc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    io,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use crossbeam_channel::Sender;
@@ -22,7 +29,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{shard::Control, waker::Waker};
 use crate::model::{CallId, OutsideAnswer, OutsideError, OutsideRequest};
@@ -46,9 +53,15 @@ pub struct OutsideConfig {
     pub roots_pem: Option<String>,
 }
 
-/// The way to the thread. A clone is a counter; the thread ends with the last.
+/// The way to the thread, which begins with the first call. A clone is a counter; the thread ends with the last.
 #[derive(Clone)]
-pub struct Outside(UnboundedSender<Call>);
+pub struct Outside(Arc<Inner>);
+
+struct Inner {
+    config: OutsideConfig,
+    /// `None` where there was no thread to be had.
+    calls: OnceLock<Option<UnboundedSender<Call>>>,
+}
 
 type Outcome = Result<OutsideAnswer, OutsideError>;
 
@@ -58,11 +71,30 @@ struct Call {
 }
 
 impl Outside {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When there is no thread to be had, or what it needs.
-    pub fn start(config: OutsideConfig) -> io::Result<Self> {
+    /// Nobody is asked yet.
+    pub fn new(config: OutsideConfig) -> Self {
+        Self(Arc::new(Inner { config, calls: OnceLock::new() }))
+    }
+
+    /// Asks; `reply` is called once, on the thread, with what came of it.
+    pub fn call(&self, request: OutsideRequest, reply: impl FnOnce(Outcome) + Send + 'static) {
+        let call = Call { request, reply: Box::new(reply) };
+        let refused = match self.0.calls.get_or_init(|| Self::start(&self.0.config)) {
+            Some(calls) => calls.send(call).err().map(|refused| refused.0),
+            None => Some(call),
+        };
+        if let Some(Call { reply, .. }) = refused {
+            // There is no thread, or no more.
+            reply(Err(OutsideError::Connect));
+        }
+    }
+
+    fn start(config: &OutsideConfig) -> Option<UnboundedSender<Call>> {
+        let started = Self::try_start(config.clone());
+        started.inspect_err(|error| error!(err = %error, "no thread for calls to servers outside")).ok()
+    }
+
+    fn try_start(config: OutsideConfig) -> io::Result<UnboundedSender<Call>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -73,15 +105,7 @@ impl Outside {
             let local = tokio::task::LocalSet::new();
             runtime.block_on(local.run_until(serve(calls, config)));
         })?;
-        Ok(Self(sender))
-    }
-
-    /// Asks; `reply` is called once, on the thread, with what came of it.
-    pub fn call(&self, request: OutsideRequest, reply: impl FnOnce(Outcome) + Send + 'static) {
-        if let Err(refused) = self.0.send(Call { request, reply: Box::new(reply) }) {
-            // The thread is no more.
-            (refused.0.reply)(Err(OutsideError::Connect));
-        }
+        Ok(sender)
     }
 }
 

@@ -86,7 +86,7 @@ fn said(status: u16, body: &str) -> Outcome {
 #[test]
 fn what_is_sent() {
     let (address, heads) = server(Manner::Says("HTTP/1.1 204 No Content\r\n\r\n"));
-    let outside = Outside::start(CONFIG).unwrap();
+    let outside = Outside::new(CONFIG);
     let bearer = Some(Token::from("12|abc~"));
     let url = format!("http://{address}/api/user?x=%20");
     assert_eq!(ask(&outside, OutsideRequest { bearer, ..request(&url) }), said(204, ""));
@@ -137,7 +137,7 @@ fn what_may_come_back() {
         ("nothing", SaysAndCloses(""), Err(OutsideError::Broken)),
         ("silence", IsSilent, Err(OutsideError::Timeout)),
     ];
-    let outside = Outside::start(CONFIG).unwrap();
+    let outside = Outside::new(CONFIG);
     for (name, manner, expected) in rows {
         let (address, _heads) = server(manner);
         let timeout_ms = if matches!(manner, IsSilent) { 50 } else { PATIENCE_MS };
@@ -148,7 +148,7 @@ fn what_may_come_back() {
 
 #[test]
 fn what_cannot_be_asked() {
-    let outside = Outside::start(CONFIG).unwrap();
+    let outside = Outside::new(CONFIG);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{nobody}/");
     assert_eq!(ask(&outside, request(&url)), Err(OutsideError::Connect));
@@ -164,7 +164,7 @@ fn what_cannot_be_asked() {
 #[test]
 fn connections_are_kept_and_made_anew() {
     let (address, heads) = server(Manner::Says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    let outside = Outside::start(CONFIG).unwrap();
+    let outside = Outside::new(CONFIG);
     let url = format!("http://{address}/");
     for _ in 0..5 {
         assert_eq!(ask(&outside, request(&url)), said(200, ""));
@@ -182,7 +182,7 @@ fn connections_are_kept_and_made_anew() {
 fn calls_do_not_wait_for_each_other() {
     let (silent, _heads) = server(Manner::IsSilent);
     let (quick, _heads) = server(Manner::Says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    let outside = Outside::start(CONFIG).unwrap();
+    let outside = Outside::new(CONFIG);
     let (sender, outcomes) = mpsc::channel();
     let silent = format!("http://{silent}/");
     for _ in 0..CONFIG.in_flight_max - 1 {
@@ -220,7 +220,7 @@ fn tls_wants_a_certificate_that_is_trusted_for_the_name() {
             converse(stream, manner, 0, &mpsc::channel().0);
         }
     });
-    let trusting = Outside::start(OutsideConfig { roots_pem: Some(CA.to_owned()), ..CONFIG }).unwrap();
+    let trusting = Outside::new(OutsideConfig { roots_pem: Some(CA.to_owned()), ..CONFIG });
     let url = format!("https://localhost:{port}/");
     // A connection of this client's own each time: the server serves one at a time.
     assert_eq!(
@@ -228,6 +228,6 @@ fn tls_wants_a_certificate_that_is_trusted_for_the_name() {
         Err(OutsideError::Connect),
         "the name"
     );
-    assert_eq!(ask(&Outside::start(CONFIG).unwrap(), request(&url)), Err(OutsideError::Connect));
+    assert_eq!(ask(&Outside::new(CONFIG), request(&url)), Err(OutsideError::Connect));
     assert_eq!(ask(&trusting, request(&url)), said(200, "{}"));
 }
