@@ -8,7 +8,7 @@ use std::{
 
 use ringway::{
     base::{ConnId, HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
-    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
+    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published, Showing},
     model::{Availability, MessageId, Payload, Position},
 };
 
@@ -16,6 +16,7 @@ use crate::{Work, native, ready};
 
 const ROOMS: usize = 500;
 const USERS: u32 = 10_000;
+const CONNECTIONS: u32 = 40_000;
 const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 /// What a room of these benchmarks keeps: so little that every publication also gives one up.
 const KEPT: u32 = 4;
@@ -104,6 +105,22 @@ pub fn come_back_among_10k() -> Work {
         let joiner = next.next().expect("round and round");
         black_box(home.leave(&key, joiner.conn, &joiner.user, NOW));
         join(&mut home, black_box(&key), joiner);
+    })
+}
+
+/// Of a user's 40,000 connections in a room one shows itself otherwise.
+pub fn show_among_40k() -> Work {
+    let mut home = home(KEPT);
+    let key = key(0);
+    let user = joiner(0, 0, false).user;
+    for slot in 0..CONNECTIONS {
+        join(&mut home, &key, Joiner { user: user.clone(), ..joiner(0, slot, false) });
+    }
+    let conn = joiner(0, CONNECTIONS / 2, false).conn;
+    let mut statuses = [Availability::Away, Availability::Online].into_iter().cycle();
+    ready(move || {
+        let showing = Showing { status: statuses.next(), metadata: None };
+        black_box(home.show(black_box(&key), conn, &user, showing, NOW));
     })
 }
 

@@ -10,6 +10,7 @@ mod history;
 mod history_tests;
 mod home;
 mod interests;
+mod members;
 mod memberships;
 mod owed;
 mod pending;

@@ -34,3 +34,8 @@ fn join_and_vacate(bencher: Bencher<'_, '_>) {
 fn come_back_among_10k(bencher: Bencher<'_, '_>) {
     measure(bencher, hub::come_back_among_10k());
 }
+
+#[divan::bench]
+fn show_among_40k(bencher: Bencher<'_, '_>) {
+    measure(bencher, hub::show_among_40k());
+}
