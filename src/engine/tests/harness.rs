@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
-    base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
+    base::{ConnId, NodeId, Now, Prng, ShardId, TenantName, UserName},
     engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
     ws,
 };
@@ -285,6 +285,17 @@ impl Node {
         let input = Input::Parcel { from: ShardId(lane.0), parcel };
         self.engines[usize::from(lane.1)].handle(input, self.now);
         true
+    }
+
+    /// Up to `most` parcels of a lane that chance picks.
+    pub(super) fn carry(&mut self, prng: &mut Prng, most: u64) {
+        let lanes: Vec<_> = self.lanes.keys().copied().collect();
+        if !lanes.is_empty() {
+            let lane = lanes[prng.below(lanes.len() as u64) as usize];
+            for _ in 0..1 + prng.below(most) {
+                self.deliver(lane);
+            }
+        }
     }
 
     /// The end of one shard's turn, in the order of the shell's loop.

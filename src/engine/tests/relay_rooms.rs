@@ -134,12 +134,7 @@ fn ends_that_cross_joins_and_leaves() {
                     let now = node.now;
                     node.engines.iter_mut().for_each(|engine| engine.expire(now));
                 }
-                5 | 6 => {
-                    let lanes: Vec<_> = node.lanes.keys().copied().collect();
-                    if let Some(lane) = lanes.get(prng.below(lanes.len().max(1) as u64) as usize) {
-                        node.deliver(*lane);
-                    }
-                }
+                5 | 6 => node.carry(&mut prng, 1),
                 _ => node.turn(prng.below(3) as u16),
             }
         }
