@@ -1,10 +1,11 @@
-//! What every layer shares: ids, names, time as a value, bounds, and a few containers.
+//! What every layer shares: ids, names, time as a value, bounds, strict JSON, and a few containers.
 //! Owns no policy and knows no message.
 
 pub mod chunked;
 pub mod grammar;
 pub mod hash;
 pub mod ids;
+pub mod json;
 pub mod names;
 pub mod now;
 pub mod pattern;

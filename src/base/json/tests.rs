@@ -1,8 +1,8 @@
-//! The scanner against RFC 8259: a table of what must and must not pass, and serde_json as a second opinion.
+//! The reader against RFC 8259: a table of what must and must not pass, and serde_json as a second opinion.
 
 use proptest::prelude::*;
 
-use super::scan::{DEPTH_MAX, Kind, Malformed, members};
+use super::{DEPTH_MAX, Kind, Malformed, elements, members};
 
 fn scan(text: &str) -> Result<Vec<(String, Kind, &str)>, Malformed> {
     let mut seen = Vec::new();
@@ -305,6 +305,28 @@ fn a_message_is_one_object() {
     }
     for text in ["{}", " \t\r\n{ \n} \n"] {
         assert_eq!(scan(text), Ok(vec![]), "{text:?}");
+    }
+}
+
+#[test]
+fn elements_come_in_order_and_a_list_is_one_array() {
+    let read = |text| {
+        let mut seen = Vec::new();
+        elements(text, |element| seen.push(element.raw)).map(|()| seen)
+    };
+    let rows: [(&str, &[&str]); 4] = [
+        ("[]", &[]),
+        (" [ ] ", &[]),
+        ("[1]", &["1"]),
+        ("[ {\"a\":[2]} ,\"b\",[]]\n", &["{\"a\":[2]}", "\"b\"", "[]"]),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
+    }
+    for (text, at) in
+        [("", 0), ("{}", 0), ("[", 1), ("[1", 2), ("[1,]", 3), ("[1 2]", 3), ("[1}", 2), ("[]]", 2)]
+    {
+        assert!(matches!(read(text), Err(Malformed::Syntax { at: found, .. }) if found == at), "{text}");
     }
 }
 
