@@ -1,4 +1,5 @@
-//! A home shard: the order of a room's publications, what is kept of them, and who is there.
+//! A home shard: the order of a room's publications, what is kept of them, and who is there. A shard with members: which
+//! of its rooms a connection means.
 
 use std::{
     hint::black_box,
@@ -8,7 +9,7 @@ use std::{
 
 use ringway::{
     base::{ConnId, HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
-    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published, Showing},
+    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published, Roster, Showing},
     model::{Availability, MessageId, Payload, Position},
 };
 
@@ -122,6 +123,39 @@ pub fn show_among_40k() -> Work {
         let showing = Showing { status: statuses.next(), metadata: None };
         black_box(home.show(black_box(&key), conn, &user, showing, NOW));
     })
+}
+
+/// The room that a connection has joined first, among all `rooms` of the connection: by its name, as a publication
+/// names it.
+pub fn find_room(rooms: usize) -> Work {
+    let (roster, conn, first) = in_rooms(rooms);
+    ready(move || {
+        let found = roster.find(conn, black_box(first.room.as_str()));
+        assert_eq!(black_box(found), Some(&first));
+    })
+}
+
+/// The same by its id, as a relay's publication names it.
+pub fn find_room_by_id(rooms: usize) -> Work {
+    let (roster, conn, first) = in_rooms(rooms);
+    let id = first.id();
+    ready(move || {
+        let found = roster.find_id(conn, black_box(id));
+        assert!(black_box(found).is_some(), "it is in the room");
+    })
+}
+
+/// A connection in so many rooms, and the first that it has joined.
+fn in_rooms(rooms: usize) -> (Roster, ConnId, RoomKey) {
+    let mut roster = Roster::new(HashSeed::new(1));
+    let conn = joiner(0, 0, false).conn;
+    // Names of one length.
+    let keys: Vec<RoomKey> = (0..rooms).map(|room| key(1_000 + room)).collect();
+    for key in &keys {
+        assert!(roster.ask(conn, key, false, rooms), "so many are allowed");
+        roster.joined(conn, key);
+    }
+    (roster, conn, keys[0].clone())
 }
 
 fn home(messages: u32) -> Home {
