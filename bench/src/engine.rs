@@ -10,7 +10,7 @@ use ringway::{
         Settings,
         assemble::{self, Machine},
     },
-    engine::{Engine, Input, Output, Parcel, Tell, Wrote},
+    engine::{Ask, Engine, Input, Output, Parcel, Tell, Want, Wrote},
     model::Message,
     shell::driver::Driver,
     ws::Opcode,
@@ -163,6 +163,21 @@ pub fn recover(count: usize) -> Work {
         read.copy_from_slice(black_box(&wire));
         shard.receive(sender, &mut read);
         assert!(shard.turn().bytes > count * SEND_BYTES / 2);
+    })
+}
+
+/// What a shard with so many clients does for a probe or a scrape of the node.
+pub fn survey(clients: usize) -> Work {
+    let mut shard = Shard::new();
+    let token = format!("Authorization: Bearer {}\r\n", shard.token);
+    for _ in 0..clients {
+        shard.open("/ws", &token);
+    }
+    ready(move || {
+        let parcel = Parcel::Ask(Ask::Survey { survey: 1, want: Want::Counts });
+        shard.engine.handle(Input::Parcel { from: ShardId(1), parcel }, shard.now);
+        let report = shard.engine.poll_output();
+        assert!(matches!(black_box(report), Some(Output::Parcel { .. })), "a survey is answered");
     })
 }
 

@@ -39,3 +39,8 @@ fn reconnect(bencher: Bencher<'_, '_>) {
 fn recover(bencher: Bencher<'_, '_>, count: usize) {
     measure_throughput(bencher, ItemsCount::new(count), engine::recover(count));
 }
+
+#[divan::bench(args = [1_000, 50_000])]
+fn survey(bencher: Bencher<'_, '_>, clients: usize) {
+    measure(bencher, engine::survey(clients));
+}
