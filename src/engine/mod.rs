@@ -11,6 +11,7 @@
 
 mod answers;
 mod api;
+mod census;
 mod commands;
 mod config;
 mod dev;
@@ -169,6 +170,7 @@ impl Engine {
         let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
+        self.enters(id);
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -279,6 +281,7 @@ impl Engine {
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
+        self.has_left(&conn);
         self.surveys.give_up(id);
         self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));

@@ -22,8 +22,8 @@ impl Engine {
         now: Now,
     ) {
         let verified = self.verify(authenticate.token.expose(), now);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Socket(socket) = &mut conn.stage else { return };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
         let first = match &socket.kind {
             SocketKind::Pending { .. } => true,
             SocketKind::Json(_) => false,
@@ -50,10 +50,11 @@ impl Engine {
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(match &socket.kind {
+                let session = match &socket.kind {
                     SocketKind::Json(last) => session.after(last),
                     SocketKind::Pending { .. } | SocketKind::Echo => session,
-                });
+                };
+                self.identify(id, session);
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);

@@ -101,9 +101,8 @@ impl Engine {
                 self.queue(id, frame, now);
             }
             Item::Pong(payload) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                let Stage::Socket(socket) = &mut conn.stage else { return };
-                if let Some(rtt_us) = socket.keepalive.ponged(payload, now.mono_us) {
+                let rtt_us = self.beat(id, |keepalive| keepalive.ponged(payload, now.mono_us));
+                if let Some(rtt_us) = rtt_us.flatten() {
                     self.metrics.rtt.observe_us(rtt_us);
                 }
             }

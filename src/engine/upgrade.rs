@@ -110,8 +110,7 @@ impl Engine {
         self.queue(id, WireBytes::copy_from(out), now);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.stage = Stage::Socket(Socket {
+        let socket = Socket {
             decoder: Decoder::new(Role::Server, deflate),
             kind,
             encoding: match deflate {
@@ -120,7 +119,8 @@ impl Engine {
                 None => Encoding::Plain,
             },
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
-        });
+        };
+        self.enter_stage(id, Stage::Socket(socket));
         self.meet_deadlines(id, now);
     }
 
@@ -128,10 +128,7 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity, now));
-                }
+                self.identify(id, session_of(identity, now));
                 self.established(id, now);
             }
             Some(Err(error)) => {
