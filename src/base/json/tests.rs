@@ -1,5 +1,7 @@
 //! The reader against RFC 8259: a table of what must and must not pass, and serde_json as a second opinion.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use super::{DEPTH_MAX, Kind, Malformed, elements, members};
@@ -406,4 +408,36 @@ proptest! {
         let expected = second.is_ok_and(|value| value.is_object());
         prop_assert!(is_range || scan(&text).is_ok() == expected, "{text:?}");
     }
+
+    #[test]
+    fn strings_say_what_serde_json_reads(pieces in prop::collection::vec(string_piece(), 0..8)) {
+        let raw = format!("\"{}\"", pieces.concat());
+        let mut said = None;
+        let read = members(&format!("{{\"v\":{raw}}}"), |_, value| said = value.text().map(Cow::into_owned));
+        prop_assert_eq!(read.ok().and(said), serde_json::from_str::<String>(&raw).ok(), "{}", raw);
+    }
+}
+
+fn string_piece() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "\\f",
+        "\\n",
+        "\\r",
+        "\\t",
+        "\\u0000",
+        "\\u005C",
+        "\\ud83d\\ude00",
+        "\\uDBFF\\uDFFF",
+        "\\uffff",
+        "\\ud800",
+        "\\udfff",
+        "\\u",
+        "\\",
+        "\"",
+    ];
+    prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), any::<char>().prop_map(String::from)]
 }
