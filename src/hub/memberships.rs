@@ -9,7 +9,7 @@
 use crate::base::{HashSeed, Map, RoomId, Sorted, chunked::ChunkedVec, map_with_seed};
 
 /// The most memberships of a connection that are looked at one by one; of one that had more, half as many.
-const FEW: usize = 8;
+const FEW: usize = 16;
 
 /// Ends a list.
 const NONE: u32 = u32::MAX;
@@ -149,8 +149,11 @@ impl Memberships {
         is_it: impl Fn(&Membership) -> bool,
     ) -> Option<(u32, &Membership)> {
         let mut newest = self.of(slot);
-        if let Some(found) = newest.by_ref().take(FEW).find(|(_, membership)| is_it(membership)) {
-            return Some(found);
+        for _ in 0..FEW {
+            let (place, membership) = newest.next()?;
+            if is_it(membership) {
+                return Some((place, membership));
+            }
         }
         let (_, other) = newest.next()?;
         let index = self.indexes.get(&slot)?;
@@ -209,7 +212,7 @@ mod tests {
         for room in 0..4_000 {
             // More come than go, then more go than come.
             let leaves_of_4 = if room / 1_000 % 2 == 0 { 1 } else { 3 };
-            let slot = prng.below(10) as u32;
+            let slot = prng.below(8) as u32;
             let list = model.entry(slot).or_default();
             if prng.below(4) < leaves_of_4 && !list.is_empty() {
                 let (place, room) = list.remove(prng.below(list.len() as u64) as usize);
