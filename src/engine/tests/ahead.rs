@@ -73,7 +73,6 @@ fn who_is_quicker_than_his_results_is_paused_and_loses_nothing() {
     assert!(is_over && !is_paused(&node, id));
     assert_all(&told, 20_000);
     assert_eq!(member.json(&mut node).len(), 20_000);
-    assert!(node.engines[id.shard.index()].metrics_mut().reads_paused > 1, "again and again");
     leave(node, &[id, member.id]);
 }
 
@@ -83,14 +82,17 @@ fn whoever_waits_for_whom_every_line_is_answered_in_order() {
     for seed in seeds(20) {
         let mut chance = Prng::new(seed);
         let (mut node, member, id, home) = stuck();
-        let mut stream = lines(1..=6_000) + "0\r\n\r\n";
-        let (mut told, mut was_paused) = (String::new(), false);
+        let mut stream = lines(1..=9_000) + "0\r\n\r\n";
+        // More than is read ahead, to begin with.
+        let first: String = stream.drain(..200_000).collect();
+        send(&mut node, id, first.as_bytes());
+        assert!(is_paused(&node, id));
+        let mut told = String::new();
         while !stream.is_empty() || !told.ends_with("0\r\n\r\n") {
             let length = (chance.below(40_000) as usize + 1).min(stream.len());
             let part: String = stream.drain(..length).collect();
             node.receive(id, part.as_bytes());
-            was_paused |= is_paused(&node, id);
-            node.deaf = if chance.below(3) == 0 { Vec::new() } else { vec![home] };
+            node.deaf = if chance.below(6) == 0 { Vec::new() } else { vec![home] };
             let flow = match chance.below(4) {
                 0 => Flow::Blocked,
                 1 => Flow::Bytes(chance.below(5_000) as usize + 1),
@@ -105,8 +107,8 @@ fn whoever_waits_for_whom_every_line_is_answered_in_order() {
         }
         let (_, body) = told.split_once("\r\n\r\n").expect("a head");
         let (told, is_over) = results(body);
-        assert!(is_over && was_paused, "seed {seed}");
-        assert_all(&told, 6_000);
+        assert!(is_over, "seed {seed}");
+        assert_all(&told, 9_000);
         node.deaf.clear();
         node.settle();
         leave(node, &[id, member.id]);
@@ -239,10 +241,8 @@ fn what_is_read_behind_an_upgrade_goes_on_as_a_socket() {
     let mut node = Node::with(config(2));
     node.deaf = vec![1];
     let id = node.accept(0);
-    let headers = format!(
-        "Sec-WebSocket-Protocol: ringway.json.v1, ringway.bearer.{}\r\n",
-        token("ada", "acme", None)
-    );
+    let headers =
+        format!("Sec-WebSocket-Protocol: ringway.json.v1, ringway.bearer.{}\r\n", token("ada", "acme", None));
     let pings = text(r#"{"type":"ping"}"#).repeat(5_000);
     send(&mut node, id, &[request("/health", ""), upgrade_request("/ws", &headers), pings].concat());
     assert!(is_paused(&node, id));
@@ -254,7 +254,10 @@ fn what_is_read_behind_an_upgrade_goes_on_as_a_socket() {
     node.sockets.get_mut(&id).unwrap().put_back(&bytes[head..]);
     let mut client = Client::of(&mut node, id);
     let types = client.types(&mut node);
-    assert_eq!((types.len(), types[0].as_str(), types[1].as_str()), (5_001, "connection:established", "pong"));
+    assert_eq!(
+        (types.len(), types[0].as_str(), types[1].as_str()),
+        (5_001, "connection:established", "pong")
+    );
     node.hang_up(id, true);
     node.assert_empty();
 }
@@ -267,11 +270,8 @@ fn more_than_can_be_under_way_is_cut_off() {
         let mut node = Node::with(with_key(2, &[Scope::Rooms], &["acme"]));
         node.deaf = vec![1];
         let id = node.accept(0);
-        let first = if is_backend {
-            request("/api/v1/rooms", &bearer(&key()))
-        } else {
-            request("/health", "")
-        };
+        let first =
+            if is_backend { request("/api/v1/rooms", &bearer(&key())) } else { request("/health", "") };
         node.receive(id, &first);
         let mut part = request("/live", "").repeat(200);
         let mut kept = 0;

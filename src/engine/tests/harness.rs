@@ -237,7 +237,9 @@ impl Node {
     /// The next of what clients have sent that were paused; false when there is none.
     fn bring_unread(&mut self) -> bool {
         let is_due = |(_, socket): &(&ConnId, &Socket)| {
-            !socket.paused && socket.side != Side::Closed && (!socket.unread.is_empty() || socket.end.is_some())
+            !socket.paused
+                && socket.side != Side::Closed
+                && (!socket.unread.is_empty() || socket.end.is_some())
         };
         let Some(id) = self.sockets.iter().find(is_due).map(|(id, _)| *id) else { return false };
         let socket = self.socket(id);

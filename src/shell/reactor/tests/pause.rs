@@ -286,7 +286,10 @@ fn a_paused_connection_can_be_closed_and_its_slot_used_again(driver: Driver) {
             let got = bench.tap.bytes[&id].clone();
             assert!(got == pattern(round, len)[..got.len()], "bytes of another");
             bench.reactor.close(id);
-            assert_eq!(bench.reactor.write(id, &[IoSlice::new(b"x")]), WriteOutcome::Broken(io::ErrorKind::NotConnected));
+            assert_eq!(
+                bench.reactor.write(id, &[IoSlice::new(b"x")]),
+                WriteOutcome::Broken(io::ErrorKind::NotConnected)
+            );
             bench.reactor.resume(id);
             // Behind unread bytes a close is a reset, or it was an end.
             let mut rest = Vec::new();
