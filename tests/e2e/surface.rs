@@ -56,7 +56,7 @@ fn probes(driver: Driver) {
 }
 
 /// Every family of the operator's documentation that has a source by now.
-const FAMILIES: [&str; 28] = [
+const FAMILIES: [&str; 29] = [
     "websocket_active_connections",
     "websocket_connections_total",
     "websocket_disconnections_total",
