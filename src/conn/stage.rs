@@ -142,6 +142,8 @@ pub struct HttpStage {
     pub awaiting: bool,
     /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
     pub exchange: bool,
+    /// The shell was told to receive no more.
+    pub paused: bool,
 }
 
 impl HttpStage {
@@ -153,6 +155,7 @@ impl HttpStage {
             served: false,
             awaiting: false,
             exchange: false,
+            paused: false,
         }
     }
 

@@ -17,9 +17,6 @@ use crate::{
     metrics::{Disconnect, ErrorType},
 };
 
-/// What a socket may bring at once, in bytes.
-const WINDOW_BYTES: usize = 128 * 1024;
-
 /// What a request comes to.
 pub(super) enum Answer {
     /// The response is written into the scratch buffer.
@@ -36,7 +33,7 @@ pub(super) enum Answer {
 
 impl Engine {
     pub(super) fn http_received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
-        let (bytes_max, outbox_bytes_max) = (self.config.http.head_bytes_max, self.config.outbox_bytes_max);
+        let outbox_bytes_max = self.config.outbox_bytes_max;
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };
         if http.is_idle() {
@@ -50,18 +47,11 @@ impl Engine {
         if !in_place {
             http.buffer.extend_from_slice(bytes);
         }
-        // Inside an exchange it is a body that waits.
-        let waiting_bytes_max =
-            if http.exchange { self.config.body_bytes_max.max(WINDOW_BYTES) } else { 2 * bytes_max };
-        let is_too_much = http.buffer.len() > waiting_bytes_max;
         self.file_timer(id, deadline_ms);
         if !waits {
             self.serve_with(id, if in_place { bytes } else { &mut [] }, now);
-        } else if is_too_much {
-            // Any word would look like the answer that is still due.
-            self.metrics.errors.inc(ErrorType::Http);
-            self.enter_closing(id, Disconnect::ProtocolError, Finish::AtOnce, now);
         }
+        self.pause_if_ahead(id, now);
     }
 
     /// Answers the requests that are there, in their order, as long as the client takes the answers.
@@ -70,7 +60,12 @@ impl Engine {
     }
 
     /// As [`Engine::serve`], with bytes that have just come to a connection that had none.
-    fn serve_with(&mut self, id: ConnId, mut fresh: &mut [u8], now: Now) {
+    fn serve_with(&mut self, id: ConnId, fresh: &mut [u8], now: Now) {
+        self.serve_in_turn(id, fresh, now);
+        self.resume_if_used(id, now);
+    }
+
+    fn serve_in_turn(&mut self, id: ConnId, mut fresh: &mut [u8], now: Now) {
         loop {
             let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
             let Stage::Http(http) = &mut conn.stage else { return };

@@ -9,6 +9,7 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod ahead;
 mod answers;
 mod api;
 mod census;
@@ -41,6 +42,7 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
+pub use ahead::SLACK_BYTES;
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
@@ -186,7 +188,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
-            Input::Writable { conn } => self.writable(conn),
+            Input::Writable { conn } => self.writable(conn, now),
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
@@ -227,10 +229,13 @@ impl Engine {
         }
     }
 
-    fn writable(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
-            conn.blocked = false;
-            conn.mark_dirty(id, &mut self.dirty);
+    fn writable(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.blocked = false;
+        conn.mark_dirty(id, &mut self.dirty);
+        // Requests wait for that: the client takes what it is sent.
+        if conn.outbox.bytes() > self.config.outbox_bytes_max {
+            self.has_shown_life(id, now);
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Output {
     Parcel { to: ShardId, parcel: Parcel },
     /// Close the socket and forget it.
     Close { conn: ConnId },
+    /// Receive again from a connection for which [`super::Engine::is_paused`] has said yes.
+    ResumeReading { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
     ShutdownWrite { conn: ConnId },
     /// Drain the whole node, as a signal would.

@@ -108,6 +108,7 @@ impl Engine {
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
         switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
         self.queue(id, WireBytes::copy_from(out), now);
+        self.resume_reading(id);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
         let socket = Socket {

@@ -220,6 +220,7 @@ impl Engine {
     pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
         self.mark_dirty(id);
         self.end_session(id);
+        self.resume_reading(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };

@@ -68,6 +68,8 @@ pub struct Operation {
     pub access: Access,
     pub summary: &'static str,
     pub query: &'static [Parameter],
+    /// Headers that mean something to this operation alone.
+    pub headers: &'static [Parameter],
     /// What a request's body may be; empty where there is none.
     pub body: &'static [Content],
     /// What is answered; refusals, which all look alike, stand in no row.
@@ -76,7 +78,7 @@ pub struct Operation {
     pub is_public: bool,
 }
 
-/// A parameter of the query.
+/// A parameter of the query, or a header.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     pub name: &'static str,

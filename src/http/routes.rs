@@ -53,6 +53,7 @@ const PAGE: Operation = Operation {
     access: Access::Anyone,
     summary: "",
     query: &[],
+    headers: &[],
     body: &[],
     answers: &[],
     is_public: true,
@@ -163,8 +164,12 @@ pub static OPERATIONS: &[Operation] = &[
         paths: &["/api/v1/publish"],
         access: Access::Scope(Scope::Publish),
         summary: "Sends a message to a room: one as a JSON object, several as an array, or any number as lines of \
-                  JSON, each of which is answered by a line while the request is still being sent. The header \
-                  `Idempotency-Key` of a single message stands for its `messageId`.",
+                  JSON, each of which is answered by a line while the request is still being sent.",
+        headers: &[Parameter {
+            name: "Idempotency-Key",
+            schema: r##"{"$ref":"#/components/schemas/MessageId"}"##,
+            doc: "Stands for the `messageId` of a single message.",
+        }],
         body: &[json("PublishOneOrMany"), Content { kind: NDJSON, schema: "Lines" }],
         answers: &[answer(
             200,

@@ -93,6 +93,8 @@ impl Merge<'_> {
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
+        let help = "How often an HTTP connection was not read for a while, since what it had sent waited.";
+        self.counter("websocket_reads_paused_total", help, |it| &it.reads_paused);
     }
 
     fn history(&mut self) {

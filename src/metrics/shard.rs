@@ -76,6 +76,8 @@ pub struct ShardMetrics {
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
     pub slow_consumers: u64,
+    /// How often a connection was not read for a while, since what it had sent waited.
+    pub reads_paused: u64,
 
     /// Lengths of the shard's turns: what comes meanwhile waits so long.
     pub loop_lag: Histogram,
@@ -122,6 +124,7 @@ impl ShardMetrics {
             rate_limited: CounterVec::default(),
             outbound_queue_bytes: 0,
             slow_consumers: 0,
+            reads_paused: 0,
             loop_lag: Histogram::default(),
             mailbox_depth: 0,
             mailbox_full: 0,

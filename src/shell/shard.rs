@@ -12,11 +12,11 @@ use super::{
     clock::Clock,
     log::NoticeLog,
     mailbox::{Courier, Mailbox},
-    reactor::{Budget, Reactor, Sink, WaitFor, WriteOutcome},
+    reactor::{Budget, RECEIVED_BYTES_MAX, Reactor, Reading, Sink, WaitFor, WriteOutcome},
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    engine::{self, Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
     metrics::Reject,
 };
 
@@ -28,6 +28,9 @@ const PARCELS: usize = 4096;
 
 /// The longest sleep: a shard shows that it lives.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// An engine takes from a client that was paused what the reactor had received from him by then.
+const _: () = assert!(RECEIVED_BYTES_MAX <= engine::SLACK_BYTES);
 
 /// How soon a shard looks again whether a full mailbox has room.
 const RETRY: Duration = Duration::from_millis(1);
@@ -157,6 +160,9 @@ impl Shard {
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
                 Output::Close { conn } => self.reactor.close(conn),
+                // It may have been paused anew since.
+                Output::ResumeReading { conn } if self.engine.is_paused(conn) => {}
+                Output::ResumeReading { conn } => self.reactor.resume(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
                 Output::StopAccepting => drop(self.reactor.take_listener()?),
@@ -204,8 +210,9 @@ impl Sink for EngineSink<'_> {
         Some(self.engine.accept(peer.ip(), self.now))
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading {
         self.engine.handle(Input::Received { conn, bytes }, self.now);
+        if self.engine.is_paused(conn) { Reading::Paused } else { Reading::On }
     }
 
     fn writable(&mut self, conn: ConnId) {

@@ -35,6 +35,9 @@ pub(super) const START_UNIX_S: u64 = START_UNIX_MS / 1_000;
 
 const START_MONO_US: u64 = 500_000_000;
 
+/// What a client that was paused brings at once.
+const RECEIVE_BYTES: usize = 8 * 1024;
+
 /// How much a socket takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flow {
@@ -61,6 +64,12 @@ pub(super) struct Socket {
     ended: bool,
     /// A write was cut short: the reactor will report room.
     armed: bool,
+    /// The engine wants nothing more for now.
+    pub(super) paused: bool,
+    /// What the client has sent meanwhile.
+    pub(super) unread: VecDeque<u8>,
+    /// The client has ended its side, or broken the connection (true), behind that.
+    end: Option<bool>,
     /// What the client has not looked at yet.
     received: Vec<u8>,
 }
@@ -213,8 +222,16 @@ impl Node {
             (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
         };
         assert!(!self.sockets.iter().any(in_use), "{id:?}: the reactor still has the slot's last socket");
-        let received = Vec::new();
-        let socket = Socket { flow: Flow::Open, side: Side::Open, ended: false, armed: false, received };
+        let socket = Socket {
+            flow: Flow::Open,
+            side: Side::Open,
+            ended: false,
+            armed: false,
+            paused: false,
+            unread: VecDeque::new(),
+            end: None,
+            received: Vec::new(),
+        };
         assert!(self.sockets.insert(id, socket).is_none(), "an id came twice");
         id
     }
@@ -227,12 +244,46 @@ impl Node {
 
     /// Bytes from a client, and no turn yet. A socket that either side has shut or closed is not read any more.
     pub(super) fn receive_only(&mut self, id: ConnId, bytes: &[u8]) {
-        let socket = &self.sockets[&id];
-        if socket.side == Side::Open && !socket.ended {
-            let mut bytes = bytes.to_vec();
-            let now = self.now;
-            self.engine(id).handle(Input::Received { conn: id, bytes: &mut bytes }, now);
+        let socket = self.socket(id);
+        if socket.side != Side::Open || socket.ended || socket.end.is_some() {
+            return;
         }
+        if socket.paused || !socket.unread.is_empty() {
+            socket.unread.extend(bytes);
+        } else {
+            self.bring(id, bytes.to_vec());
+        }
+    }
+
+    /// As the reactor does: after a pause it brings nothing more.
+    fn bring(&mut self, id: ConnId, mut bytes: Vec<u8>) {
+        let now = self.now;
+        let engine = self.engine(id);
+        engine.handle(Input::Received { conn: id, bytes: &mut bytes }, now);
+        let is_paused = engine.is_paused(id);
+        self.socket(id).paused |= is_paused;
+    }
+
+    /// The next of what clients have sent that were paused; false when there is none.
+    fn bring_unread(&mut self) -> bool {
+        let is_due = |(_, socket): &(&ConnId, &Socket)| {
+            !socket.paused
+                && socket.side != Side::Closed
+                && (!socket.unread.is_empty() || socket.end.is_some())
+        };
+        let Some(id) = self.sockets.iter().find(is_due).map(|(id, _)| *id) else { return false };
+        let socket = self.socket(id);
+        if socket.side == Side::Shut {
+            socket.unread.clear();
+        }
+        let length = socket.unread.len().min(RECEIVE_BYTES);
+        if length > 0 {
+            let bytes = socket.unread.drain(..length).collect();
+            self.bring(id, bytes);
+        } else if let Some(reset) = socket.end.take() {
+            self.hang_up_only(id, reset);
+        }
+        true
     }
 
     /// The client ends its side, or breaks the connection.
@@ -244,6 +295,15 @@ impl Node {
     pub(super) fn hang_up_only(&mut self, id: ConnId, reset: bool) {
         let now = self.now;
         let socket = self.socket(id);
+        if (socket.paused || !socket.unread.is_empty()) && socket.side != Side::Closed {
+            // Nobody is told before the rest is read, but for a write that waits.
+            socket.end = Some(reset);
+            if reset {
+                socket.flow = Flow::Broken;
+                self.writable(id);
+            }
+            return;
+        }
         match (socket.side, socket.ended, reset) {
             (Side::Closed, ..) | (_, true, false) => {}
             (_, false, false) => {
@@ -299,8 +359,11 @@ impl Node {
                 self.turn(shard);
             }
             let lane = self.lanes.keys().copied().find(|lane| !self.deaf.contains(&lane.1));
-            let Some(lane) = lane else { break };
-            while self.deliver(lane) {}
+            match lane {
+                Some(lane) => while self.deliver(lane) {},
+                None if self.bring_unread() => {}
+                None => break,
+            }
         }
         self.engines.iter().for_each(assert_counted);
     }
@@ -370,8 +433,13 @@ impl Node {
                     assert_ne!(socket.side, Side::Closed, "a socket closed twice");
                     socket.side = Side::Closed;
                 }
+                Output::ResumeReading { conn } => {
+                    let is_paused = self.engines[usize::from(shard)].is_paused(conn);
+                    self.socket(conn).paused &= is_paused;
+                }
                 Output::ShutdownWrite { conn } => {
                     let socket = self.socket(conn);
+                    assert!(!socket.paused, "what still comes is not read");
                     assert_eq!(socket.side, Side::Open, "our side ended twice");
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;

@@ -1,6 +1,6 @@
 //! The epoll backend: level-triggered readiness, one receive per report into one buffer for the whole shard.
-//! Invariant: the interest in a connection is what its slot says: in reading until the peer has ended its side, in
-//! writing while a write is blocked.
+//! Invariant: the interest in a connection is what its slot says: in reading until the peer has ended its side, but while
+//! it is paused; in writing while a write is blocked.
 
 use std::{
     io, mem,
@@ -11,7 +11,7 @@ use std::{
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
 use super::{
-    Budget, Sink,
+    Budget, Reading, Sink,
     slots::{Slot, Slots},
     sys::{self, Epoll, Event, NO_EVENT},
     token::{Kind, Token},
@@ -51,6 +51,10 @@ impl EpollBackend {
     }
 
     pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
+        self.update_interest(conn, slot);
+    }
+
+    pub(super) fn resume(&mut self, conn: ConnId, slot: &Slot) {
         self.update_interest(conn, slot);
     }
 
@@ -128,7 +132,7 @@ impl EpollBackend {
             self.update_interest(conn, slot);
             sink.writable(conn);
         }
-        if slot.ended || happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
+        if slot.ended || slot.paused || happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
             return false;
         }
         let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
@@ -139,12 +143,14 @@ impl EpollBackend {
                 self.update_interest(conn, slot);
                 sink.ended(conn);
             }
-            Ok(len) => {
-                if !slot.discarding {
-                    sink.received(conn, &mut self.buffer[..len]);
+            Ok(len) if slot.discarding => return len == self.buffer.len(),
+            Ok(len) => match sink.received(conn, &mut self.buffer[..len]) {
+                Reading::On => return len == self.buffer.len(),
+                Reading::Paused => {
+                    slot.paused = true;
+                    self.update_interest(conn, slot);
                 }
-                return len == self.buffer.len();
-            }
+            },
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR) => {}
                 _ => {
@@ -158,8 +164,8 @@ impl EpollBackend {
 
     fn update_interest(&self, conn: ConnId, slot: &Slot) {
         // Errors and hang-ups are reported unasked. With nothing to receive they would be reported without end, hence
-        // edge-triggered: they are told once.
-        let reading = if slot.ended { EPOLLET } else { EPOLLIN };
+        // edge-triggered: they are told once. A connection that was paused hears of them again when it goes on.
+        let reading = if slot.ended || slot.paused { EPOLLET } else { EPOLLIN };
         let interest = if slot.write_armed { reading | EPOLLOUT } else { reading };
         let done = self.epoll.modify(slot.as_fd(), interest, Token::of(conn, Kind::Receive).pack());
         debug_assert!(done.is_ok(), "a slot's socket is in the set: {done:?}");

@@ -5,7 +5,8 @@
 //! and closes. Nothing blocks but `wait`, and no data is lost by dropping it.
 //!
 //! Invariants: after [`Sink::closed`] or [`Reactor::close`] an id finds nothing, and nothing more is reported for it;
-//! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes.
+//! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes; while a
+//! connection is paused, so does what had been received by then, and what is still in its socket stays there.
 
 mod acceptor;
 mod alarm;
@@ -50,7 +51,10 @@ use crate::{
 };
 
 pub(super) use self::trial::try_ring;
-pub use self::{ring::RingConfig, token::SLOTS_MAX};
+pub use self::{
+    ring::{RECEIVED_BYTES_MAX, RingConfig},
+    token::SLOTS_MAX,
+};
 
 /// The longest sleep; a longer timeout ends early, which a wait may.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -108,6 +112,17 @@ pub enum Harvest {
     MoreWaiting,
 }
 
+/// Whether more is to be received from a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Reading {
+    On,
+    /// Not until [`Reactor::resume`]: the kernel keeps what the peer sends, and makes him wait when it has enough. What
+    /// has been received already still comes, [`RECEIVED_BYTES_MAX`] at most. That the peer has ended or broken the
+    /// connection is reported afterwards, or by a write.
+    Paused,
+}
+
 /// What became of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -124,7 +139,7 @@ pub trait Sink {
     /// use. `None` refuses it: the reactor closes the socket.
     fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId>;
     /// Bytes have arrived. They may be changed in place, and are gone after the call.
-    fn received(&mut self, conn: ConnId, bytes: &mut [u8]);
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading;
     /// A write that had been cut short may go on.
     fn writable(&mut self, conn: ConnId);
     /// The peer has ended its side in order, and may still be reading. The connection can be written to until the
@@ -254,10 +269,22 @@ impl Reactor {
         WriteOutcome::Written(written)
     }
 
-    /// Ends our side of the connection, after what was written. What the peer still sends is thrown away, until it
-    /// ends its side ([`Sink::ended`]) or the connection is closed.
+    /// Goes on with a connection that [`Sink::received`] has paused: what is in its socket by now is reported as if it had
+    /// just come. Does nothing for any other.
+    pub fn resume(&mut self, conn: ConnId) {
+        let Some(slot) = self.slots.get(conn).filter(|slot| slot.paused) else { return };
+        slot.paused = false;
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.resume(conn, slot),
+            Backend::Epoll(epoll) => epoll.resume(conn, slot),
+        }
+    }
+
+    /// Ends our side of the connection, which must not be paused, after what was written. What the peer still sends is
+    /// thrown away, until it ends its side ([`Sink::ended`]) or the connection is closed.
     pub fn shutdown_write(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.get(conn) {
+            debug_assert!(!slot.paused, "nothing would be thrown away");
             slot.discarding = true;
             // The one error, a connection that is gone already, is reported by the next receive.
             let _ = SockRef::from(&*slot).shutdown(Shutdown::Write);

@@ -2,8 +2,8 @@
 //! A parked receive costs the kernel 860 bytes and a search to cancel, a poll 256. So a connection is polled, and received
 //! from when the poll reports; only one that speaks often gets a multishot receive, until it falls silent.
 //! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive or poll for
-//! it is in flight or about to be submitted, and `Slot::lookout` says which; a descriptor is closed only once every entry
-//! that names it has gone to the kernel.
+//! it is in flight or about to be submitted, and `Slot::lookout` says which; for one that is paused it is a receive that is
+//! being cancelled, or nothing; a descriptor is closed only once every entry that names it has gone to the kernel.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    Budget, Sink,
+    Budget, Reading, Sink,
     ring::{Completion, Ring, RingConfig},
     slots::{Lookout, Slot, Slots},
     sys,
@@ -83,6 +83,13 @@ impl Uring {
         self.ring.poll_writable(slot, Token::of(conn, Kind::Writable));
     }
 
+    /// Looks out again for a connection that was paused. One whose receive is still being cancelled is polled behind that.
+    pub(super) fn resume(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.lookout == Lookout::Idle {
+            self.poll(conn, slot);
+        }
+    }
+
     /// Ends the connection both ways, which ends what is in flight for it. To cancel that instead would take the kernel
     /// a search through a hundredth of all connections.
     pub(super) fn close(&mut self, slot: Slot) {
@@ -110,10 +117,7 @@ impl Uring {
         if visits == 0 {
             return;
         }
-        let visited = slots.sweep(visits, DEMOTIONS_MAX, |conn, slot| {
-            slot.lookout = Lookout::Cancelled;
-            self.ring.cancel(Token::of(conn, Kind::Receive));
-        });
+        let visited = slots.sweep(visits, DEMOTIONS_MAX, |conn, slot| self.cancel(conn, slot));
         // The rest stays due.
         self.swept =
             if visited == visits { now } else { self.swept + since.mul_f64(visited as f64 / visits as f64) };
@@ -226,11 +230,14 @@ impl Uring {
                 }
                 Ok(len) => {
                     slot.words = slot.words.saturating_add(1);
+                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
+                        let reading = sink.received(conn, self.ring.buffers.bytes(id, len));
+                        slot.paused |= reading == Reading::Paused;
+                    }
                     if !report.goes_on {
                         self.receive(conn, slot);
-                    }
-                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
-                        sink.received(conn, self.ring.buffers.bytes(id, len));
+                    } else if slot.paused && slot.lookout == Lookout::Receive {
+                        self.cancel(conn, slot);
                     }
                 }
                 // The reports before this one held the buffers that were missing; they are back by now.
@@ -266,13 +273,13 @@ impl Uring {
                 sink.ended(conn);
             }
             Ok(len) => {
+                if !slot.discarding {
+                    slot.paused = sink.received(conn, &mut self.buffer[..len]) == Reading::Paused;
+                }
                 if len < self.buffer.len() {
                     self.poll(conn, slot);
                 } else {
                     self.receive(conn, slot);
-                }
-                if !slot.discarding {
-                    sink.received(conn, &mut self.buffer[..len]);
                 }
             }
             Err(error) => match error.raw_os_error() {
@@ -282,14 +289,30 @@ impl Uring {
         }
     }
 
+    /// Polls a connection that nothing is in flight for, unless it is paused.
     fn poll(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.paused {
+            slot.lookout = Lookout::Idle;
+            return;
+        }
         slot.lookout = Lookout::Poll;
         self.ring.poll_readable(&*slot, Token::of(conn, Kind::Readable));
     }
 
+    /// Receives from a connection that nothing is in flight for, unless it is paused.
     fn receive(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.paused {
+            slot.lookout = Lookout::Idle;
+            return;
+        }
         slot.lookout = Lookout::Receive;
         self.ring.receive(&*slot, Token::of(conn, Kind::Receive));
+    }
+
+    /// Ends a receive, whose last report then decides what comes next.
+    fn cancel(&mut self, conn: ConnId, slot: &mut Slot) {
+        slot.lookout = Lookout::Cancelled;
+        self.ring.cancel(Token::of(conn, Kind::Receive));
     }
 
     fn failed(&mut self, conn: ConnId, slots: &mut Slots, error: io::ErrorKind, sink: &mut impl Sink) {

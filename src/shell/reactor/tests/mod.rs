@@ -4,6 +4,7 @@
 
 mod limits;
 mod lookout;
+mod pause;
 mod traffic;
 mod waking;
 
@@ -187,12 +188,12 @@ impl Sink for Echo {
         Some(id)
     }
 
-    fn received(&mut self, id: ConnId, bytes: &mut [u8]) {
+    fn received(&mut self, id: ConnId, bytes: &mut [u8]) -> Reading {
         assert!(!bytes.is_empty());
         self.tally.received += bytes.len();
         let mute = self.script.mute;
         // Once closed by the engine, a connection may still be reported on in the same harvest.
-        let Some(conn) = self.conn(id) else { return };
+        let Some(conn) = self.conn(id) else { return Reading::On };
         assert!(!conn.ended, "bytes after their end");
         for byte in bytes.iter().filter(|_| !mute) {
             match *byte {
@@ -201,6 +202,7 @@ impl Sink for Echo {
             }
         }
         self.dirty.push(id);
+        Reading::On
     }
 
     fn writable(&mut self, id: ConnId) {
