@@ -1,7 +1,7 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens.
@@ -9,6 +9,7 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod admission;
 mod answers;
 mod api;
 mod commands;
@@ -18,6 +19,7 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod limits;
 mod output;
 mod parcel;
 mod presence;
@@ -40,6 +42,7 @@ mod tests;
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
+pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
 pub use quality::ConnectionsQuery;
@@ -113,6 +116,8 @@ pub struct Engine {
     exchanges: api::Exchanges,
     evictions: api::Evictions,
     requests: requests::Requests,
+    spending: limits::Spending,
+    admission: admission::Admission,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -154,6 +159,8 @@ impl Engine {
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            spending: limits::Spending::new(hash, config.shards),
+            admission: admission::Admission::new(hash),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -169,6 +176,7 @@ impl Engine {
         let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
+        self.enter_address(id, peer.into());
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -276,6 +284,7 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.end_session(id);
+        self.leave_address(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

@@ -98,13 +98,14 @@ impl Engine {
         })
     }
 
-    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// The connection is nobody's any more: out of its rooms, its requests, its purses and the directory, without a
     /// word to the client.
     pub(super) fn end_session(&mut self, id: ConnId) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.leave_all(id);
             self.directory.close(id.slot);
             self.end_requests(id);
+            self.end_spending(id);
         }
     }
 

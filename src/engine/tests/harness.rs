@@ -11,7 +11,7 @@ use std::{
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
-    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
+    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Wrote},
     ws,
 };
 
@@ -110,6 +110,11 @@ pub(super) fn config(shards: u16) -> Config {
         channels: Arc::new(ChannelTemplates::new(templates.map(str::to_owned))),
         ..Config::for_tests(shards, Verifier::new(auth::Config::new(keys)))
     }
+}
+
+/// The same with limits.
+pub(super) fn limited(shards: u16, limits: Limits) -> Config {
+    config_with(shards, |policy| policy.limits = limits)
 }
 
 /// A signed token; `lasts_s` counts from the start of the test.
@@ -394,6 +399,8 @@ impl Node {
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
+            assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
+            assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");
         }

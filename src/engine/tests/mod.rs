@@ -4,6 +4,7 @@
 mod client;
 mod harness;
 
+mod admission;
 mod api;
 mod api_errands;
 mod api_lines;
@@ -17,6 +18,7 @@ mod hostile;
 mod http;
 mod json;
 mod keepalive;
+mod limits;
 mod outbox;
 mod presence;
 mod presence_truth;
