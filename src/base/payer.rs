@@ -1,6 +1,10 @@
 //! Who pays for messages where a limit is not of one connection: a user, or a tenant.
 
-use super::{hash::fnv1a, names::{TenantName, UserName}, prng};
+use super::{
+    hash::fnv1a,
+    names::{TenantName, UserName},
+    prng,
+};
 
 /// Whose messages are counted together, whatever connections they come from.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -29,7 +33,8 @@ mod tests {
     fn payers_are_told_apart() {
         let tenant = |name: &str| TenantName::parse(name).unwrap();
         let user = |one: &str, two: &str| Payer::User(tenant(one), UserName::parse(two).unwrap());
-        let payers = [user("a", "bc"), user("ab", "c"), Payer::Tenant(tenant("a")), Payer::Tenant(tenant("abc"))];
+        let payers =
+            [user("a", "bc"), user("ab", "c"), Payer::Tenant(tenant("a")), Payer::Tenant(tenant("abc"))];
         for (place, payer) in payers.iter().enumerate() {
             assert!(payers[..place].iter().all(|other| other != payer && other.spread() != payer.spread()));
         }

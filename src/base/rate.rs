@@ -69,10 +69,15 @@ mod tests {
         for (from_ms, to_ms, drained) in rows {
             assert_eq!(rate.drained(from_ms, to_ms), drained, "{from_ms}..{to_ms}");
         }
-        for (amount, now_ms, wait_ms) in [(0, 7, 0), (1, 0, 50), (1, 49, 1), (200, 30, 9_970), (201, 0, 10_050)] {
+        for (amount, now_ms, wait_ms) in
+            [(0, 7, 0), (1, 0, 50), (1, 49, 1), (200, 30, 9_970), (201, 0, 10_050)]
+        {
             assert_eq!(rate.wait_ms(amount, now_ms), wait_ms, "{amount} at {now_ms}");
         }
-        assert_eq!((Rate::<1_000>::new(0).drained(0, 1 << 40), Rate::<1_000>::new(0).wait_ms(1, 0)), (0, u64::MAX));
+        assert_eq!(
+            (Rate::<1_000>::new(0).drained(0, 1 << 40), Rate::<1_000>::new(0).wait_ms(1, 0)),
+            (0, u64::MAX)
+        );
     }
 
     #[test]

@@ -84,7 +84,9 @@ mod tests {
     #[test]
     fn what_is_used_in_each_period_stays_and_what_is_not_goes() {
         let mut recent = recent();
-        let entry = |recent: &mut Recent<u32, u32>, key, now_ms| *recent.entry(key, now_ms, PERIOD_MS, || now_ms as u32);
+        let entry = |recent: &mut Recent<u32, u32>, key, now_ms| {
+            *recent.entry(key, now_ms, PERIOD_MS, || now_ms as u32)
+        };
         assert_eq!(entry(&mut recent, 1, 5_000), 5_000);
         assert_eq!(entry(&mut recent, 2, 5_000), 5_000);
         for now_ms in [5_999, 6_900, 7_800, 8_700] {

@@ -6,11 +6,11 @@ use std::{net::SocketAddr, sync::Arc};
 use super::settings::{self, Settings};
 use crate::{
     auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
-    base::NodeId,
-    conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
+    base::{NodeId, Rate},
+    conn::{MessageLimits, QualityLimits},
+    engine::{self, ChannelTemplates, DrainConfig, Limits, Policy, PresenceConfig, RequestsConfig},
     http,
-    hub::{HistoryConfig, Keep, PendingLimits},
+    hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::driver::Driver,
     ws,
 };
@@ -89,6 +89,19 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
+/// What a reload replaces, on `machine`.
+///
+/// # Errors
+/// As [`verifier`].
+pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> {
+    Ok(Policy {
+        verifier: Arc::new(verifier(settings)?),
+        api_keys: api_keys(&settings.api),
+        channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        limits: limits(&settings.limits, machine),
+    })
+}
+
 /// The engine's configuration on `machine`.
 ///
 /// # Errors
@@ -102,10 +115,9 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        verifier: Arc::new(verifier(settings)?),
+        policy: Arc::new(policy(settings, machine)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         dev_tokens,
-        api_keys: Arc::new(api_keys(&settings.api)),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -127,10 +139,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         latency_budget_us: settings.server.latency_budget_us,
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
-        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
-        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
         relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
-        connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
         requests: requests(&settings.requests, machine.shards),
@@ -140,7 +149,6 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
             page_max: settings.presence.page_max as usize,
             metadata_bytes_max: settings.presence.metadata_bytes_max,
         },
-        channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
 }
@@ -152,6 +160,26 @@ fn api_keys(api: &settings::Api) -> ApiKeys {
         tenants: key.tenants.clone(),
     };
     ApiKeys::new(api.keys.iter().map(|key| (key.hash.0, backend(key))).collect())
+}
+
+fn limits(limits: &settings::Limits, machine: &Machine) -> Limits {
+    let payer = |per_s, burst| PayerLimit::new(per_s, burst, machine.shards);
+    Limits {
+        connections_max: connections_max(limits.connections_total, machine.fds_max),
+        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        messages: MessageLimits {
+            messages: Rate::new(limits.messages_per_10s),
+            bytes: Rate::new(limits.bytes_per_10s),
+            refusals: Rate::new(limits.refusals_per_min),
+        },
+        user: payer(limits.user_messages_per_s, limits.user_messages_burst),
+        tenant: payer(limits.tenant_messages_per_s, limits.tenant_messages_burst),
+        address: AddressLimits {
+            open: limits.connections_per_ip,
+            opened: Rate::new(limits.connects_per_ip_per_min),
+        },
+    }
 }
 
 fn quality(quality: &settings::Quality) -> QualityLimits {

@@ -9,7 +9,7 @@ use super::{
     report::{default_file, effective},
     settings::Settings,
     source::Source,
-    table::{self, SETTINGS},
+    table,
 };
 use crate::{
     auth::{Algorithm, Tenants},
@@ -133,6 +133,9 @@ fn every_plain_name_sets_its_setting() {
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("MAX_CONNS_PER_IP", "6", "limits.connections_per_ip", "6"),
+        ("MAX_MSGS_PER_10S", "8", "limits.messages_per_10s", "8"),
+        ("MAX_BYTES_PER_10S", "9", "limits.bytes_per_10s", "9"),
         ("MAX_ROOM_CREATES_PER_IP_PER_MIN", "7", "limits.room_creates_per_ip_per_min", "7"),
         ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
         (
@@ -162,6 +165,11 @@ fn production_changes_defaults_and_what_is_set_stays() {
     assert_eq!(settings.server.host.to_string(), "0.0.0.0");
     assert!(settings.server.production && !settings.server.echo);
     assert_eq!(settings.drain.announce_s, 5);
+    let limits = &settings.limits;
+    assert_eq!(
+        (limits.connections_per_ip, limits.messages_per_10s, limits.bytes_per_10s),
+        (50, 200, 1 << 20)
+    );
     let files = [("ringway.toml", "[server]\nhost = \"127.0.0.1\"\necho = true\nproduction = true\n")];
     let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
     assert_eq!(loaded.settings.server.host.to_string(), "127.0.0.1");
@@ -517,7 +525,7 @@ fn the_default_file_is_the_defaults() {
     let mut expected = Settings::defaults(false);
     expected.auth.jwt_secret = Some(SECRET.to_owned().into());
     assert_eq!(loaded.settings, expected);
-    for setting in SETTINGS {
+    for setting in table::settings() {
         let (_, name) = setting.section_and_name();
         let start = if setting.example.is_some() { "# " } else { "" };
         assert!(text.contains(&format!("\n{start}{name} = ")), "{}", setting.key);
@@ -537,7 +545,7 @@ fn the_default_file_is_the_defaults() {
 
 #[test]
 fn every_example_is_taken_but_that_of_the_secret() {
-    for setting in SETTINGS {
+    for setting in table::settings() {
         let Some(example) = setting.example else { continue };
         let (section, name) = setting.section_and_name();
         let text = format!("[{section}]\n{name} = {example}\n");

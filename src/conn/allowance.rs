@@ -149,10 +149,19 @@ mod tests {
     use crate::base::Prng;
 
     fn limits(messages: u32, bytes: u32, refusals: u32) -> MessageLimits {
-        MessageLimits { messages: Rate::new(messages), bytes: Rate::new(bytes), refusals: Rate::new(refusals) }
+        MessageLimits {
+            messages: Rate::new(messages),
+            bytes: Rate::new(bytes),
+            refusals: Rate::new(refusals),
+        }
     }
 
-    fn send(allowance: &mut Allowance, limits: &MessageLimits, bytes: u32, now_ms: u64) -> Result<(), Excess> {
+    fn send(
+        allowance: &mut Allowance,
+        limits: &MessageLimits,
+        bytes: u32,
+        now_ms: u64,
+    ) -> Result<(), Excess> {
         allowance.check(limits, bytes, now_ms)?;
         allowance.take(limits, bytes);
         Ok(())
@@ -174,7 +183,11 @@ mod tests {
             }
             let excess = Err(Excess { limit, retry_after_ms });
             assert_eq!(send(&mut allowance, &limits, bytes, now_ms), excess, "{limits:?}");
-            assert_eq!(send(&mut allowance, &limits, bytes, now_ms), excess, "what is refused uses up nothing");
+            assert_eq!(
+                send(&mut allowance, &limits, bytes, now_ms),
+                excess,
+                "what is refused uses up nothing"
+            );
             let early_ms = now_ms + retry_after_ms - 1;
             assert!(send(&mut allowance, &limits, bytes, early_ms).is_err(), "{limits:?}");
             assert_eq!(send(&mut allowance, &limits, bytes, early_ms + 1), Ok(()), "{limits:?}");

@@ -65,7 +65,7 @@ impl Engine {
     /// Whether somebody who has connected may come in: before [`Engine::accept`]. Who may not is counted; the shell closes the
     /// socket without a word.
     pub fn welcomes(&mut self, peer: IpAddr, now: Now) -> bool {
-        let connections_max = self.config.connections_max;
+        let connections_max = self.config.policy.limits.connections_max;
         // Somebody over the limit is told why, and probes must get through, as long as they are not many.
         let most = connections_max.saturating_add(connections_max / 16).saturating_add(16);
         if connections_max > 0 && self.node_connections() >= most {

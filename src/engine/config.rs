@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use super::Policy;
 use crate::{
-    auth::{ApiKeys, SigningKey, Verifier},
+    auth::SigningKey,
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -22,13 +23,12 @@ pub struct Config {
     pub version: &'static str,
     /// The reactor backend in use, for the same.
     pub driver: &'static str,
-    pub verifier: Arc<Verifier>,
+    /// What a reload replaces.
+    pub policy: Arc<Policy>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
-    /// Keys of backends.
-    pub api_keys: Arc<ApiKeys>,
     /// `/openapi.json`.
     pub openapi: Arc<[u8]>,
     pub http: http::Limits,
@@ -51,19 +51,13 @@ pub struct Config {
     pub latency_budget_us: u64,
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
-    pub rooms_per_connection_max: usize,
-    /// Rooms of this home that may be created from one address in a minute; 0 is no limit.
-    pub room_creates_per_ip_per_min: u32,
     /// How long a room that was joined over relay only lasts without traffic; 0 is no limit.
     pub relay_room_ttl_ms: u64,
-    /// Connections of the whole node; 0 is no limit.
-    pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
     pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub presence: PresenceConfig,
-    pub channels: Arc<ChannelTemplates>,
     /// What one shard's rooms keep.
     pub history: Arc<HistoryConfig>,
 }
@@ -81,7 +75,7 @@ impl Config {
 #[cfg(test)]
 impl Config {
     /// The configuration's defaults, outside production.
-    pub(crate) fn for_tests(shards: u16, verifier: Verifier) -> Self {
+    pub(crate) fn for_tests(shards: u16, verifier: crate::auth::Verifier) -> Self {
         let limits = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 1024, inflate_ratio_max: 100 };
         Self {
             node: NodeId(0x0123_abcd),
@@ -89,10 +83,9 @@ impl Config {
             shards,
             version: "1.2.3",
             driver: "epoll",
-            verifier: Arc::new(verifier),
+            policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
             dev_tokens: None,
-            api_keys: Arc::default(),
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,
@@ -110,10 +103,7 @@ impl Config {
             latency_budget_us: 0,
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
-            rooms_per_connection_max: 1000,
-            room_creates_per_ip_per_min: 0,
             relay_room_ttl_ms: 3_600_000,
-            connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
             requests: RequestsConfig {
@@ -123,7 +113,6 @@ impl Config {
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
-            channels: Arc::new(ChannelTemplates::default()),
             history: Arc::new(HistoryConfig::for_tests()),
         }
     }

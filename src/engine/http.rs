@@ -234,7 +234,7 @@ impl Engine {
 
     /// Whether new connections are welcome. Whoever asks is counted: the limit is reached by the last who is let in.
     pub(super) fn readiness(&self) -> Readiness {
-        let (connections, limit) = (self.node_connections(), self.config.connections_max);
+        let (connections, limit) = (self.node_connections(), self.config.policy.limits.connections_max);
         if self.draining.is_some() {
             Readiness::Draining
         } else if limit > 0 && connections > limit {

@@ -15,9 +15,15 @@ use crate::{
     ws::close,
 };
 
-/// What clients may do how often, and how many of them there may be; of none of these is there a limit where it is 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// How many clients there may be, and what they may do how often. Of what is 0 there is no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
+    /// Connections of the whole node.
+    pub connections_max: usize,
+    /// Rooms of one connection; here 0 is none.
+    pub rooms_per_connection_max: usize,
+    /// Rooms that one home lets one address create in a minute.
+    pub room_creates_per_ip_per_min: u32,
     /// Of one connection.
     pub messages: MessageLimits,
     /// Of the messages of one user's connections.
@@ -27,12 +33,30 @@ pub struct Limits {
     pub address: AddressLimits,
 }
 
+impl Default for Limits {
+    /// No limits.
+    fn default() -> Self {
+        Self {
+            connections_max: 0,
+            rooms_per_connection_max: usize::MAX,
+            room_creates_per_ip_per_min: 0,
+            messages: MessageLimits::default(),
+            user: PayerLimit::default(),
+            tenant: PayerLimit::default(),
+            address: AddressLimits::default(),
+        }
+    }
+}
+
 impl Limits {
     /// Whether any message can be over any limit.
     #[inline]
     fn is_of_messages(&self) -> bool {
-        let Self { messages, user, tenant, address: _ } = self;
-        !(messages.messages.is_none() && messages.bytes.is_none() && user.rate.is_none() && tenant.rate.is_none())
+        let Self { messages, user, tenant, .. } = self;
+        !(messages.messages.is_none()
+            && messages.bytes.is_none()
+            && user.rate.is_none()
+            && tenant.rate.is_none())
     }
 
     fn of(&self, payer: &Payer) -> PayerLimit {
@@ -112,7 +136,9 @@ impl Engine {
     /// The first message of a connection whose user or tenant is limited.
     fn open_purses(&mut self, id: ConnId, limits: &Limits) {
         // Who has no identity yet is limited as a connection.
-        let Some(session) = self.conns.get(id.slot, id.generation).and_then(|conn| conn.session()) else { return };
+        let Some(session) = self.conns.get(id.slot, id.generation).and_then(|conn| conn.session()) else {
+            return;
+        };
         let (tenant, user) = (session.tenant.clone(), session.user.clone());
         if !limits.user.rate.is_none() && self.spending.allowance(id).user.is_none() {
             let (purse, spent) = self.spending.purses.open(Payer::User(tenant.clone(), user));

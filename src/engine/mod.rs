@@ -22,6 +22,7 @@ mod http;
 mod limits;
 mod output;
 mod parcel;
+mod policy;
 mod presence;
 mod quality;
 mod relay;
@@ -45,6 +46,7 @@ pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, Requests
 pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
+pub use policy::Policy;
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -75,6 +77,8 @@ pub enum Input<'a> {
     Parcel { from: ShardId, parcel: Parcel },
     /// What the shell knows of process and node; once a second.
     Facts(NodeFacts),
+    /// Another policy holds from here on.
+    Reload(Arc<Policy>),
     /// Leave gently.
     Drain,
 }
@@ -130,7 +134,7 @@ impl Engine {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
         let limits = HomeLimits {
-            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            creates_per_peer_per_min: config.policy.limits.room_creates_per_ip_per_min,
             ephemeral_ttl_ms: config.relay_room_ttl_ms,
         };
         Self {
@@ -191,6 +195,7 @@ impl Engine {
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.learn(facts, now),
+            Input::Reload(policy) => self.reload(policy),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

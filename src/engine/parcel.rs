@@ -14,9 +14,7 @@ use super::{
     survey::Want,
 };
 use crate::{
-    base::{
-        ConnId, NodeId, Payer, PeerBlock, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName,
-    },
+    base::{ConnId, NodeId, Payer, PeerBlock, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::{AddressFull, Joiner, Showing, Spent},
     model::{
         Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, PresenceChange, Reply,

@@ -78,7 +78,7 @@ impl Engine {
 
     /// Whose token this is, if it holds now.
     pub(super) fn verify(&mut self, token: &str, now: Now) -> Result<Identity, AuthError> {
-        let (found, verdict) = self.tokens.verify(&self.config.verifier, token, now.unix_s());
+        let (found, verdict) = self.tokens.verify(&self.config.policy.verifier, token, now.unix_s());
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }
@@ -123,7 +123,7 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.rooms_per_connection_max,
+            rooms_max: self.config.policy.limits.rooms_per_connection_max,
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

@@ -150,12 +150,8 @@ mod tests {
         let mut addresses = Addresses::new(HashSeed::new(1));
         let full = |limit, retry_after_ms| Err(AddressFull { limit, retry_after_ms });
         let limits = limits(2, 3);
-        let steps = [
-            (1, 0, Ok(())),
-            (1, 0, Ok(())),
-            (1, 0, full(AddressLimit::Open, 10_000)),
-            (2, 0, Ok(())),
-        ];
+        let steps =
+            [(1, 0, Ok(())), (1, 0, Ok(())), (1, 0, full(AddressLimit::Open, 10_000)), (2, 0, Ok(()))];
         for (number, now_ms, expected) in steps {
             assert_eq!(addresses.enter(peer(number), &limits, now_ms), expected, "{number} at {now_ms}");
         }

@@ -45,7 +45,12 @@ impl Doors {
     ///
     /// # Errors
     /// The limit that the address is far over: its connection is to be closed.
-    pub fn knock(&mut self, peer: PeerBlock, limits: &AddressLimits, now_ms: u64) -> Result<(), AddressLimit> {
+    pub fn knock(
+        &mut self,
+        peer: PeerBlock,
+        limits: &AddressLimits,
+        now_ms: u64,
+    ) -> Result<(), AddressLimit> {
         let open = self.open.get(&peer).copied().unwrap_or(0);
         if limits.open > 0 && open >= limits.open.saturating_mul(FAR) {
             return Err(AddressLimit::Open);

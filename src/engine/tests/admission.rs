@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::{ConnId, Prng, Rate},
-    engine::{Config, Limits},
+    engine::Limits,
     hub::AddressLimits,
     metrics::{RateLimit, Reject},
 };
@@ -72,7 +72,8 @@ fn an_address_has_so_many_connections_on_all_shards_together() {
 #[test]
 fn an_ipv6_subscriber_is_one_address() {
     let mut node = Node::with(limited(2, of_address(1, 0)));
-    let of = |subscriber: u16, host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, subscriber, 0, 0, 0, host));
+    let of =
+        |subscriber: u16, host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, subscriber, 0, 0, 0, host));
     let answers = [(1, 1), (1, 2), (2, 1)].map(|(one, two)| upgrade(&mut node, 0, of(one, two)).1);
     assert_eq!(answers, [101, 429, 101]);
 }
@@ -173,7 +174,7 @@ fn an_address_that_is_far_over_is_closed_unheard() {
 
 #[test]
 fn a_full_node_leaves_room_for_probes_and_for_no_crowd() {
-    let mut node = Node::with(Config { connections_max: 32, ..limited(1, Limits::default()) });
+    let mut node = Node::with(limited(1, Limits { connections_max: 32, ..Limits::default() }));
     let mut let_in = 0;
     while node.engines[0].welcomes(peer(1), node.now) {
         node.accept_from(0, peer(1));
