@@ -8,7 +8,7 @@
 use super::{Ask, Engine, Notice, Output, Parcel, Tell, parcel::home_of_payer};
 use crate::{
     base::{ConnId, HashSeed, Now, Payer, ShardId, chunked::ChunkedVec},
-    conn::{Allowance, Excess, MessageLimit, MessageLimits},
+    conn::{Allowance, Conn, Excess, MessageLimit, MessageLimits},
     hub::{AddressLimits, Empty, Ledger, PayerLimit, Purses, Spent},
     metrics::Disconnect,
     model::{CorrelationId, Fault, FaultCode},
@@ -102,54 +102,58 @@ impl Engine {
     }
 
     fn charge_limited(&mut self, id: ConnId, bytes: usize, now: Now) -> Result<(), Excess> {
-        let (limits, now_ms) = (self.config.policy.limits, now.mono_ms());
+        let now_ms = now.mono_ms();
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let allowance = self.spending.allowance(id);
+        self.open_purses(id);
+        let limits = &self.config.policy.limits;
+        let Spending { allowances, purses, .. } = &mut self.spending;
+        let Some(allowance) = allowances.get_mut(id.slot as usize) else { return Ok(()) };
         allowance.check(&limits.messages, bytes, now_ms)?;
-        let has_purses = |allowance: &Allowance| {
-            (allowance.user.is_some() || limits.user.rate.is_none())
-                && (allowance.tenant.is_some() || limits.tenant.rate.is_none())
-        };
-        if !has_purses(allowance) {
-            self.open_purses(id, &limits);
+        // One that was opened under another policy is of no use under this.
+        let user = allowance.user.filter(|_| !limits.user.rate.is_none());
+        let tenant = allowance.tenant.filter(|_| !limits.tenant.rate.is_none());
+        if let Some(user) = user {
+            let limit = MessageLimit::User;
+            let checked = purses.check(user, limits.user, now_ms);
+            checked.map_err(|retry_after_ms| Excess { limit, retry_after_ms })?;
         }
-        let allowance = self.spending.allowance(id);
-        let payers = [
-            (allowance.user, limits.user, MessageLimit::User),
-            (allowance.tenant, limits.tenant, MessageLimit::Tenant),
-        ];
-        let purses = &mut self.spending.purses;
-        for (purse, payer, limit) in payers {
-            let Some(purse) = purse.filter(|_| !payer.rate.is_none()) else { continue };
-            purses.check(purse, payer, now_ms).map_err(|retry_after_ms| Excess { limit, retry_after_ms })?;
+        if let Some(tenant) = tenant {
+            let limit = MessageLimit::Tenant;
+            let checked = purses.check(tenant, limits.tenant, now_ms);
+            checked.map_err(|retry_after_ms| Excess { limit, retry_after_ms })?;
         }
-        self.spending.allowance(id).take(&limits.messages, bytes);
-        for (purse, payer, _) in payers {
-            let Some(purse) = purse.filter(|_| !payer.rate.is_none()) else { continue };
-            if let Some(spent) = self.spending.purses.take(purse, payer) {
-                self.report_spent(spent);
-            }
-        }
+        allowance.take(&limits.messages, bytes);
+        let of_user = user.and_then(|user| purses.take(user, limits.user));
+        let of_tenant = tenant.and_then(|tenant| purses.take(tenant, limits.tenant));
+        of_user.into_iter().chain(of_tenant).for_each(|spent| self.report_spent(spent));
         Ok(())
     }
 
-    /// The first message of a connection whose user or tenant is limited.
-    fn open_purses(&mut self, id: ConnId, limits: &Limits) {
+    /// Opens the purses that a connection's messages are paid from, with its first message.
+    #[inline]
+    fn open_purses(&mut self, id: ConnId) {
+        let (user, tenant) = (self.config.policy.limits.user, self.config.policy.limits.tenant);
+        let allowance = self.spending.allowance(id);
+        let wants_user = allowance.user.is_none() && !user.rate.is_none();
+        let wants_tenant = allowance.tenant.is_none() && !tenant.rate.is_none();
+        if wants_user || wants_tenant {
+            self.open_wanted_purses(id, wants_user, wants_tenant);
+        }
+    }
+
+    fn open_wanted_purses(&mut self, id: ConnId, wants_user: bool, wants_tenant: bool) {
+        let session = self.conns.get(id.slot, id.generation).and_then(Conn::session);
         // Who has no identity yet is limited as a connection.
-        let Some(session) = self.conns.get(id.slot, id.generation).and_then(|conn| conn.session()) else {
-            return;
-        };
-        let (tenant, user) = (session.tenant.clone(), session.user.clone());
-        if !limits.user.rate.is_none() && self.spending.allowance(id).user.is_none() {
-            let (purse, spent) = self.spending.purses.open(Payer::User(tenant.clone(), user));
-            self.spending.allowance(id).user = Some(purse);
-            spent.into_iter().for_each(|spent| self.report_spent(spent));
-        }
-        if !limits.tenant.rate.is_none() && self.spending.allowance(id).tenant.is_none() {
-            let (purse, spent) = self.spending.purses.open(Payer::Tenant(tenant));
-            self.spending.allowance(id).tenant = Some(purse);
-            spent.into_iter().for_each(|spent| self.report_spent(spent));
-        }
+        let Some(session) = session else { return };
+        let user = wants_user.then(|| Payer::User(session.tenant.clone(), session.user.clone()));
+        let tenant = wants_tenant.then(|| Payer::Tenant(session.tenant.clone()));
+        let (user, of_user) = user.map(|payer| self.spending.purses.open(payer)).unzip();
+        let (tenant, of_tenant) = tenant.map(|payer| self.spending.purses.open(payer)).unzip();
+        let allowance = self.spending.allowance(id);
+        allowance.user = user.or(allowance.user);
+        allowance.tenant = tenant.or(allowance.tenant);
+        let begun = [of_user, of_tenant].into_iter().flatten().flatten();
+        begun.for_each(|spent| self.report_spent(spent));
     }
 
     /// The connection sends nothing more.

@@ -6,7 +6,7 @@
 //!
 //! So over all shards a payer never gets less than the limit, and at most half a burst more than it (two messages a shard where a
 //! burst is smaller than that), beside what passes while reports and answers are on their way; what was too much has
-//! to drain as well, before any more passes.
+//! to drain as well, before any more passes. Both hold where a burst is more than what drains on the way.
 //!
 //! Invariant: a purse is there exactly while a connection holds it.
 
