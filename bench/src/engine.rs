@@ -9,6 +9,7 @@ use ringway::{
     config::{
         Settings,
         assemble::{self, Machine},
+        settings::Limits,
     },
     engine::{Ask, Engine, Input, Output, Parcel, Tell, Want, Wrote},
     model::Message,
@@ -23,12 +24,34 @@ const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 const TOKEN_TTL_S: u64 = 10 * 365 * 86_400;
 /// Bytes of a `room:send`.
 const SEND_BYTES: usize = 128;
+/// A limit that nobody reaches.
+const MANY: u32 = 100_000_000;
 /// Bytes of a relay's payload, so that its message has as many as a `room:send`.
 const RELAY_BYTES: usize = SEND_BYTES - 9;
 
 /// One `room:send` in; the frame for each of `members` others out.
 pub fn publish(members: usize) -> Work {
     sends(members, 1)
+}
+
+/// The same with every limit on, a millisecond after the last.
+pub fn publish_limited(members: usize) -> Work {
+    let mut shard = Shard::with(|limits| {
+        (limits.connections_per_ip, limits.connects_per_ip_per_min) = (MANY, MANY);
+        (limits.messages_per_10s, limits.bytes_per_10s, limits.refusals_per_min) = (MANY, MANY, MANY);
+        (limits.user_messages_per_s, limits.user_messages_burst) = (MANY, MANY);
+        (limits.tenant_messages_per_s, limits.tenant_messages_burst) = (MANY, MANY);
+    });
+    let sender = shard.member();
+    shard.members(members);
+    let wire = masked(Opcode::Text, native::send(SEND_BYTES).as_bytes());
+    let mut read = wire.clone();
+    ready(move || {
+        shard.now.mono_us += 1_000;
+        read.copy_from_slice(black_box(&wire));
+        shard.receive(sender, &mut read);
+        assert_eq!(shard.turn().writes, members);
+    })
 }
 
 /// Sixteen `room:send` in one read; one write of sixteen frames for each of `members` others out.
@@ -200,7 +223,13 @@ struct Left {
 impl Shard {
     /// A node of its own, with nobody on it.
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with limits.
+    fn with(change: impl FnOnce(&mut Limits)) -> Self {
         let mut settings = Settings::defaults(false);
+        change(&mut settings.limits);
         settings.auth.jwt_secret = Some("a".repeat(64).into());
         let machine = Machine {
             address: ([127, 0, 0, 1], 0).into(),

@@ -6,11 +6,11 @@ use std::{net::SocketAddr, sync::Arc};
 use super::settings::{self, Settings};
 use crate::{
     auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
-    base::NodeId,
-    conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
+    base::{NodeId, Rate},
+    conn::{MessageLimits, QualityLimits},
+    engine::{self, ChannelTemplates, DrainConfig, Limits, Policy, PresenceConfig, RequestsConfig},
     http,
-    hub::{HistoryConfig, Keep, PendingLimits},
+    hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::driver::Driver,
     ws,
 };
@@ -89,15 +89,16 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
-/// What a reload replaces.
+/// What a reload replaces, on `machine`.
 ///
 /// # Errors
 /// As [`verifier`].
-pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
+pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> {
     Ok(Policy {
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        limits: limits(&settings.limits, machine),
     })
 }
 
@@ -114,7 +115,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        policy: Arc::new(policy(settings)?),
+        policy: Arc::new(policy(settings, machine)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
         revocations_max: settings.auth.revocations_max as usize,
@@ -140,10 +141,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         latency_budget_us: settings.server.latency_budget_us,
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
-        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
-        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
         relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
-        connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
         requests: requests(&settings.requests, machine.shards),
@@ -164,6 +162,26 @@ fn api_keys(api: &settings::Api) -> ApiKeys {
         tenants: key.tenants.clone(),
     };
     ApiKeys::new(api.keys.iter().map(|key| (key.hash.0, backend(key))).collect())
+}
+
+fn limits(limits: &settings::Limits, machine: &Machine) -> Limits {
+    let payer = |per_s, burst| PayerLimit::new(per_s, burst, machine.shards);
+    Limits {
+        connections_max: connections_max(limits.connections_total, machine.fds_max),
+        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        messages: MessageLimits {
+            messages: Rate::new(limits.messages_per_10s),
+            bytes: Rate::new(limits.bytes_per_10s),
+            refusals: Rate::new(limits.refusals_per_min),
+        },
+        user: payer(limits.user_messages_per_s, limits.user_messages_burst),
+        tenant: payer(limits.tenant_messages_per_s, limits.tenant_messages_burst),
+        address: AddressLimits {
+            open: limits.connections_per_ip,
+            opened: Rate::new(limits.connects_per_ip_per_min),
+        },
+    }
 }
 
 fn quality(quality: &settings::Quality) -> QualityLimits {

@@ -167,6 +167,22 @@ pub struct Limits {
     pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
+    /// WebSockets of one address; 0: no limit.
+    pub connections_per_ip: u32,
+    /// WebSockets that one address may open in a minute; 0: no limit.
+    pub connects_per_ip_per_min: u32,
+    /// Of one connection; 0: no limit.
+    pub messages_per_10s: u32,
+    /// Of one connection; 0: no limit.
+    pub bytes_per_10s: u32,
+    /// Messages that are refused before their connection is closed; 0: none is.
+    pub refusals_per_min: u32,
+    /// Of all connections of a user; 0: no limit.
+    pub user_messages_per_s: u32,
+    pub user_messages_burst: u32,
+    /// Of all connections of a tenant; 0: no limit.
+    pub tenant_messages_per_s: u32,
+    pub tenant_messages_burst: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
 }
@@ -332,6 +348,15 @@ impl Settings {
                 rooms_per_connection: 1000,
                 room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
+                connections_per_ip: if production { 50 } else { 0 },
+                connects_per_ip_per_min: if production { 600 } else { 0 },
+                messages_per_10s: if production { 200 } else { 0 },
+                bytes_per_10s: if production { 1024 * 1024 } else { 0 },
+                refusals_per_min: 100,
+                user_messages_per_s: 0,
+                user_messages_burst: 200,
+                tenant_messages_per_s: 0,
+                tenant_messages_burst: 2000,
                 mailbox_parcels: 8192,
             },
             requests: Requests {

@@ -133,6 +133,9 @@ fn every_plain_name_sets_its_setting() {
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("MAX_CONNS_PER_IP", "6", "limits.connections_per_ip", "6"),
+        ("MAX_MSGS_PER_10S", "8", "limits.messages_per_10s", "8"),
+        ("MAX_BYTES_PER_10S", "9", "limits.bytes_per_10s", "9"),
         ("MAX_ROOM_CREATES_PER_IP_PER_MIN", "7", "limits.room_creates_per_ip_per_min", "7"),
         ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
         (
@@ -162,6 +165,11 @@ fn production_changes_defaults_and_what_is_set_stays() {
     assert_eq!(settings.server.host.to_string(), "0.0.0.0");
     assert!(settings.server.production && !settings.server.echo);
     assert_eq!(settings.drain.announce_s, 5);
+    let limits = &settings.limits;
+    assert_eq!(
+        (limits.connections_per_ip, limits.messages_per_10s, limits.bytes_per_10s),
+        (50, 200, 1 << 20)
+    );
     let files = [("ringway.toml", "[server]\nhost = \"127.0.0.1\"\necho = true\nproduction = true\n")];
     let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
     assert_eq!(loaded.settings.server.host.to_string(), "127.0.0.1");

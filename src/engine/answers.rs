@@ -188,8 +188,8 @@ pub(super) fn health(node: &NodeReport<'_>) -> (u16, Vec<u8>) {
             },
             capacity: Capacity {
                 connections,
-                limit: node.config.connections_max,
-                ratio: ratio(connections, node.config.connections_max as u64),
+                limit: node.config.policy.limits.connections_max,
+                ratio: ratio(connections, node.config.policy.limits.connections_max as u64),
             },
             shards,
         },

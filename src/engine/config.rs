@@ -55,13 +55,8 @@ pub struct Config {
     pub latency_budget_us: u64,
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
-    pub rooms_per_connection_max: usize,
-    /// Rooms of this home that may be created from one address in a minute; 0 is no limit.
-    pub room_creates_per_ip_per_min: u32,
     /// How long a room that was joined over relay only lasts without traffic; 0 is no limit.
     pub relay_room_ttl_ms: u64,
-    /// Connections of the whole node; 0 is no limit.
-    pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
     pub requests: RequestsConfig,
@@ -114,10 +109,7 @@ impl Config {
             latency_budget_us: 0,
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
-            rooms_per_connection_max: 1000,
-            room_creates_per_ip_per_min: 0,
             relay_room_ttl_ms: 3_600_000,
-            connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
             requests: RequestsConfig {

@@ -23,6 +23,8 @@ pub(super) enum Answer {
     Written(Framing),
     /// The response waits for others.
     Awaited,
+    /// The request waits for others, and is to be read again then.
+    Deferred,
     /// The request is not whole: its body is still coming.
     Reading { expects_continue: bool },
     /// The connection is closing.
@@ -102,6 +104,7 @@ impl Engine {
                     self.respond(id, &out, framing, now);
                 }
                 Answer::Awaited => self.put_back(id, &bytes[used..]),
+                Answer::Deferred => self.put_back(id, bytes),
                 Answer::Reading { expects_continue } => {
                     self.put_back(id, &bytes[used..]);
                     // Who has sent some of the body waits for no word.
@@ -157,7 +160,8 @@ impl Engine {
 
     fn request(&mut self, id: ConnId, head: &Head<'_>, out: &mut Vec<u8>, now: Now) -> Answer {
         let mut framing = Framing::of(head);
-        framing.keep_alive &= self.draining.is_none();
+        // A node that has no room keeps nobody who is not inside.
+        framing.keep_alive &= self.readiness() == Readiness::Ready;
         match self.route(id, head, framing, out, now) {
             Ok(answer) => answer,
             Err(fault) => {
@@ -225,7 +229,7 @@ impl Engine {
 
     /// Whether new connections are welcome. Whoever asks is counted: the limit is reached by the last who is let in.
     pub(super) fn readiness(&self) -> Readiness {
-        let (connections, limit) = (self.node_connections(), self.config.connections_max);
+        let (connections, limit) = (self.node_connections(), self.config.policy.limits.connections_max);
         if self.draining.is_some() {
             Readiness::Draining
         } else if limit > 0 && connections > limit {

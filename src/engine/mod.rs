@@ -1,7 +1,7 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens.
@@ -9,6 +9,7 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod admission;
 mod ahead;
 mod answers;
 mod api;
@@ -20,6 +21,7 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod limits;
 mod output;
 mod parcel;
 mod policy;
@@ -44,6 +46,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 pub use ahead::SLACK_BYTES;
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
+pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
 pub use policy::Policy;
@@ -121,6 +124,8 @@ pub struct Engine {
     exchanges: api::Exchanges,
     evictions: api::Evictions,
     requests: requests::Requests,
+    spending: limits::Spending,
+    admission: admission::Admission,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -133,7 +138,7 @@ impl Engine {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
         let limits = HomeLimits {
-            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            creates_per_peer_per_min: config.policy.limits.room_creates_per_ip_per_min,
             ephemeral_ttl_ms: config.relay_room_ttl_ms,
         };
         Self {
@@ -163,6 +168,8 @@ impl Engine {
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            spending: limits::Spending::new(hash, config.shards),
+            admission: admission::Admission::new(hash),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -179,6 +186,7 @@ impl Engine {
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.enters(id);
+        self.enter_address(id, peer.into());
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -290,6 +298,7 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.end_session(id);
+        self.leave_address(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::parcel::Parcel;
 use crate::{
     base::{ConnId, ShardId, TenantName, UserName},
-    metrics::Disconnect,
+    metrics::{Disconnect, RateLimit},
 };
 
 /// Something for the shell to do.
@@ -51,6 +51,11 @@ pub enum Notice {
     SlowConsumer {
         conn: ConnId,
         peer: IpAddr,
+    },
+    /// Something was refused for a limit of rates or addresses.
+    RateLimited {
+        peer: IpAddr,
+        limit: RateLimit,
     },
     /// Requests waited that were over: an error of the gateway, repaired.
     StrayRequests {

@@ -1,4 +1,4 @@
-//! What may change while a node runs: who is known, and what short names stand for. The rest of the configuration
+//! What may change while a node runs: who is known, what short names stand for, and how much is too much. The rest of the configuration
 //! holds from start to end.
 //!
 //! Invariants: a policy never changes; a shard takes another one between two inputs, so that each is judged by one; what
@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{ChannelTemplates, Engine};
+use super::{ChannelTemplates, Engine, Limits};
 use crate::auth::{ApiKeys, Verifier};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
@@ -16,11 +16,13 @@ pub struct Policy {
     /// Keys of backends.
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
+    pub limits: Limits,
 }
 
 impl Engine {
     /// From now on another policy holds. Whoever was let in by the last one stays.
     pub(super) fn reload(&mut self, policy: Arc<Policy>) {
+        self.home.limit_creates(policy.limits.room_creates_per_ip_per_min);
         self.config.policy = policy;
     }
 }
@@ -33,6 +35,7 @@ impl Policy {
             verifier: Arc::new(verifier),
             api_keys: ApiKeys::default(),
             channels: ChannelTemplates::default(),
+            limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
         }
     }
 }

@@ -71,6 +71,7 @@ impl Engine {
         self.metrics.history_bytes = history.bytes;
         self.metrics.history_evicted = history.evicted;
         self.metrics.history_repeated = history.repeated;
+        self.metrics.limits_forgotten = self.spending.crowded_out() + self.admission.crowded_out();
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();

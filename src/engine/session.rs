@@ -102,13 +102,14 @@ impl Engine {
         })
     }
 
-    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// The connection is nobody's any more: out of its rooms, its requests, its purses and the directory, without a
     /// word to the client.
     pub(super) fn end_session(&mut self, id: ConnId) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.leave_all(id);
             self.directory.close(id.slot);
             self.end_requests(id);
+            self.end_spending(id);
         }
     }
 
@@ -126,7 +127,7 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.rooms_per_connection_max,
+            rooms_max: self.config.policy.limits.rooms_per_connection_max,
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

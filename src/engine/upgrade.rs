@@ -36,6 +36,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         let presented = self.checked(presented(head, &upgrade))?;
         let verified = match &presented {
             Presented::Header(token) => {
@@ -67,6 +70,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
         Ok(Answer::Upgraded)
     }

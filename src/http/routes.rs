@@ -71,6 +71,12 @@ pub static OPERATIONS: &[Operation] = &[
         answers: &[
             answer(101, "The connection is a WebSocket now.", &[]),
             answer(426, "This was no upgrade.", &[json("Error")]),
+            answer(
+                429,
+                "The address has as many connections as it may; `Retry-After` says when to come back.",
+                &[json("Error")],
+            ),
+            answer(503, "The node has, or is draining; likewise.", &[json("Error")]),
         ],
         ..PAGE
     },

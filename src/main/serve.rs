@@ -16,6 +16,7 @@ use ringway::{
         self, Loaded,
         assemble::{self, Machine},
         cli::ServeArgs,
+        settings,
     },
     shell::{
         driver::{self, Driver},
@@ -156,8 +157,23 @@ fn banner(
     text += &format!("  Metrics    http://{reachable}/metrics\n");
     text +=
         &format!("  Load       cargo run --release -p loadgen -- --url ws://{reachable}/ws --conns 10000\n");
-    text += "\n  Not production: no rate limits; Ctrl-C drains, twice ends at once.\n\n";
+    let off = limits_off(&settings.limits);
+    let limits = if off.is_empty() { "all limits are on".to_owned() } else { format!("no limits of {off}") };
+    text += &format!("\n  Not production: {limits}; Ctrl-C drains, twice ends at once.\n\n");
     Ok(text)
+}
+
+/// Which limits of rates and addresses there are not.
+fn limits_off(limits: &settings::Limits) -> String {
+    let rows = [
+        ("messages", limits.messages_per_10s),
+        ("bytes", limits.bytes_per_10s),
+        ("connections per address", limits.connections_per_ip),
+        ("connects per address", limits.connects_per_ip_per_min),
+        ("new rooms per address", limits.room_creates_per_ip_per_min),
+    ];
+    let off: Vec<_> = rows.into_iter().filter(|(_, limit)| *limit == 0).map(|(name, _)| name).collect();
+    off.join(", ")
 }
 
 /// An address that a client on this machine can use.

@@ -89,6 +89,9 @@ impl Merge<'_> {
         });
         let help = "Refused for being asked too often.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
+        let help =
+            "Addresses, users and tenants that were forgotten although a limit still counted for them.";
+        self.counter("websocket_limits_forgotten_total", help, |it| &it.limits_forgotten);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";

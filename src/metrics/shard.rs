@@ -72,6 +72,8 @@ pub struct ShardMetrics {
     pub dropped: CounterVec<Dropped>,
     /// What was refused for being asked too often.
     pub rate_limited: CounterVec<RateLimit>,
+    /// Addresses, users and tenants whose limits were forgotten early, since so many others came.
+    pub limits_forgotten: u64,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
@@ -122,6 +124,7 @@ impl ShardMetrics {
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),
+            limits_forgotten: 0,
             outbound_queue_bytes: 0,
             slow_consumers: 0,
             reads_paused: 0,

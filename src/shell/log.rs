@@ -184,13 +184,14 @@ pub struct NoticeLog {
     auth_failed: Sample,
     slow_consumer: Sample,
     accept_failed: Sample,
+    rate_limited: Sample,
 }
 
 impl NoticeLog {
     /// Nothing logged yet.
     pub fn new(shard: ShardId) -> Self {
-        let [auth_failed, slow_consumer, accept_failed] = <[Sample; 3]>::default();
-        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed }
+        let [auth_failed, slow_consumer, accept_failed, rate_limited] = <[Sample; 4]>::default();
+        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed, rate_limited }
     }
 
     /// Logs a notice, unless there were too many of its kind in this second.
@@ -211,6 +212,11 @@ impl NoticeLog {
             Notice::SlowConsumer { conn, peer } => {
                 if let Some(skipped) = self.slow_consumer.take(now.unix_s()) {
                     info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
+                }
+            }
+            Notice::RateLimited { peer, limit } => {
+                if let Some(skipped) = self.rate_limited.take(now.unix_s()) {
+                    info!(shard, ip = %peer, reason = limit.as_str(), skipped, "rate limited");
                 }
             }
             Notice::StrayRequests { count } => {

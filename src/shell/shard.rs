@@ -207,7 +207,8 @@ struct EngineSink<'a> {
 
 impl Sink for EngineSink<'_> {
     fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
-        Some(self.engine.accept(peer.ip(), self.now))
+        let peer = peer.ip();
+        self.engine.welcomes(peer, self.now).then(|| self.engine.accept(peer, self.now))
     }
 
     fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading {

@@ -42,6 +42,7 @@ mod drivers;
 mod first_run;
 mod heartbeat;
 mod hostile;
+mod limits;
 mod presence;
 mod recovery;
 mod relay;

@@ -11,6 +11,11 @@ fn publish(bencher: Bencher<'_, '_>, members: usize) {
 }
 
 #[divan::bench(args = [10, 200, 1_000])]
+fn publish_limited(bencher: Bencher<'_, '_>, members: usize) {
+    measure_throughput(bencher, ItemsCount::new(members), engine::publish_limited(members));
+}
+
+#[divan::bench(args = [10, 200, 1_000])]
 fn relay(bencher: Bencher<'_, '_>, members: usize) {
     measure_throughput(bencher, ItemsCount::new(members), engine::relay(members));
 }

@@ -12,7 +12,7 @@ use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, Prng, ShardId, TenantName, UserName},
     engine::{
-        ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Policy, Wrote, census,
+        ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote, census,
     },
     metrics::{CounterVec, Label, QualityClass},
     ws,
@@ -117,6 +117,7 @@ pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Conf
     let templates = ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"];
     let mut policy = Policy::for_tests(verifier.clone());
     policy.channels = ChannelTemplates::new(templates.map(str::to_owned));
+    policy.limits.rooms_per_connection_max = 8;
     change(&mut policy);
     Config {
         node: NodeId(0x2a),
@@ -125,12 +126,16 @@ pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Conf
         echo_ws: ws::Limits { message_bytes_max: 1 << 20, fragments_max: 1_024, inflate_ratio_max: 2_000 },
         outbox_bytes_max: 256 * 1024,
         echo_outbox_bytes_max: 4 << 20,
-        rooms_per_connection_max: 8,
         deflate_bytes_min: 64,
         drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 100 },
         policy: Arc::new(policy),
         ..Config::for_tests(shards, verifier)
     }
+}
+
+/// The same with limits.
+pub(super) fn limited(shards: u16, limits: Limits) -> Config {
+    config_with(shards, |policy| policy.limits = limits)
 }
 
 /// A signed token; `lasts_s` counts from the start of the test.
@@ -504,6 +509,8 @@ impl Node {
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
+            assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
+            assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");
         }

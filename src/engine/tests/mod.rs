@@ -4,6 +4,7 @@
 mod client;
 mod harness;
 
+mod admission;
 mod ahead;
 mod api;
 mod api_errands;
@@ -18,6 +19,7 @@ mod hostile;
 mod http;
 mod json;
 mod keepalive;
+mod limits;
 mod outbox;
 mod presence;
 mod presence_truth;

@@ -55,6 +55,7 @@ fn shard(number: u16) -> ShardMetrics {
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
+    it.limits_forgotten = 3 * n;
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
     it.reads_paused = 3 * n;
