@@ -12,7 +12,8 @@ use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, Prng, ShardId, TenantName, UserName},
     engine::{
-        ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote, census,
+        ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote,
+        census,
     },
     metrics::{CounterVec, Label, QualityClass},
     ws,
