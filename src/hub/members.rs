@@ -218,9 +218,9 @@ mod tests {
             let first = member(&mut prng);
             let mut members = Members::new(first);
             let mut model = BTreeMap::from([(first.conn(), first)]);
-            for step in 0..4_000 {
+            for step in 0..1_600 {
                 let other = member(&mut prng);
-                if prng.below(4) < if step / 800 % 2 == 0 { 3 } else { 1 } {
+                if prng.below(4) < if step / 320 % 2 == 0 { 3 } else { 1 } {
                     prop_assert_eq!(members.put(other), model.insert(other.conn(), other));
                 } else {
                     // Mostly one that is here.
