@@ -155,8 +155,8 @@ fn the_header_names_a_message() {
     let rows = [
         (header, r#"{"room":"a","payload":1}"#, 200),
         (header, r#"{"room":"a","payload":1,"messageId":"k1"}"#, 200),
-        (header, r#"{"room":"a","payload":1,"messageId":"k2"}"#, 400),
-        (header, r#"[{"room":"a","payload":1}]"#, 400),
+        (header, r#"{"room":"a","payload":1,"messageId":"k2"}"#, 409),
+        (header, r#"[{"room":"a","payload":1}]"#, 409),
         ("Idempotency-Key: k1\r\nIdempotency-Key: k1\r\n", r#"{"room":"a","payload":1}"#, 400),
         ("Idempotency-Key: \r\n", r#"{"room":"a","payload":1}"#, 400),
     ];
