@@ -5,10 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
+    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier, key_digest},
     base::NodeId,
     conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
+    engine::{self, ChannelTemplates, DrainConfig, MetricsPolicy, Policy, PresenceConfig, RequestsConfig},
     http,
     hub::{HistoryConfig, Keep, PendingLimits},
     shell::driver::Driver,
@@ -89,12 +89,14 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
-/// What a reload replaces.
+/// What a reload replaces. With `hand_out_tokens` the secret was made for this run, and `/dev/token` answers.
 ///
 /// # Errors
 /// As [`verifier`].
-pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
+pub fn policy(settings: &Settings, hand_out_tokens: bool) -> Result<Policy, BadKey> {
     Ok(Policy {
+        dev_tokens: if hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None },
+        metrics: metrics(&settings.metrics),
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
@@ -106,7 +108,6 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
 /// # Errors
 /// As [`verifier`].
 pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, BadKey> {
-    let dev_tokens = if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None };
     let limits = &settings.limits;
     Ok(engine::Config {
         node: machine.node,
@@ -114,9 +115,8 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        policy: Arc::new(policy(settings)?),
+        policy: Arc::new(policy(settings, machine.hand_out_tokens)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
-        dev_tokens,
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -153,6 +153,14 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         },
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
+}
+
+fn metrics(metrics: &settings::Metrics) -> MetricsPolicy {
+    MetricsPolicy {
+        is_open: metrics.open && metrics.bearer.is_none(),
+        bearer: metrics.bearer.as_ref().map(|bearer| key_digest(bearer.expose())),
+        legacy_names: metrics.legacy_names,
+    }
 }
 
 fn api_keys(api: &settings::Api) -> ApiKeys {

@@ -61,6 +61,13 @@ impl Loaded {
     pub fn secret_is_generated(&self) -> bool {
         matches!(self.source("auth.jwt_secret"), Source::Generated)
     }
+
+    /// Takes over the secret that was made for this run, if there still is no other: its tokens are out there.
+    pub fn keep_secret_of(&mut self, running: &Self) {
+        if self.secret_is_generated() && running.secret_is_generated() {
+            self.settings.auth.jwt_secret.clone_from(&running.settings.auth.jwt_secret);
+        }
+    }
 }
 
 /// Loads from this process's files and environment and the given arguments.

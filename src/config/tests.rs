@@ -156,7 +156,11 @@ fn every_plain_name_sets_its_setting() {
 
 #[test]
 fn production_changes_defaults_and_what_is_set_stays() {
-    let environment = [("NODE_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let environment = [
+        ("NODE_ENV", "production"),
+        ("JWT_SECRET", SECRET),
+        ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "true"),
+    ];
     let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
     let settings = &loaded.settings;
     assert_eq!(settings.server.host.to_string(), "0.0.0.0");
@@ -171,6 +175,7 @@ fn production_changes_defaults_and_what_is_set_stays() {
     assert_eq!(loaded.settings, {
         let mut expected = Settings::defaults(false);
         expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+        expected.server.tls_terminated_by_proxy = true;
         expected
     });
 }
@@ -224,7 +229,7 @@ templates = [\"a.{x}\", \"a.{y}\"]
          like `info,ringway::hub=debug`",
         "ringway.toml:13: limits.message_bytes = 1.5: must be a whole number of bytes from 128 to 67108864",
         "ringway.toml:14: limits.fragments = \"many\": must be a whole number from 1 to 1048576",
-        "ringway.toml:20: channels.templates = […]: must be a list of templates, each name once, like \
+        "ringway.toml:20: channels.templates = [\"a.{x}\", \"a.{y}\"]: must be a list of templates, each name once, like \
          `dashboard.{user_id}`: a name, a dot, text with `{placeholders}`",
         "environment WS_PING_INTERVAL_MS: heartbeat.interval_ms = \"soon\": must be a whole number of milliseconds \
          from 10 to 3600000",
@@ -268,12 +273,33 @@ fn rules_say_why() {
             "flag --set: auth.jwt_secret = \"***\": a secret must have 32 bytes or more, this one has 5",
         ),
         (
-            &[("auth.jwt_secret", &SECRET[1..]), ("server.production", "true")],
+            &[
+                ("auth.jwt_secret", &SECRET[1..]),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+            ],
             "flag --set: auth.jwt_secret = \"***\": a secret must have 64 bytes or more in production, this one has 63",
         ),
         (
-            &[("server.production", "yes")],
+            &[("server.production", "yes"), ("server.tls_terminated_by_proxy", "yes")],
             "auth.jwt_secret: production needs a secret (JWT_SECRET, 64 bytes or more)",
+        ),
+        (
+            &[("auth.jwt_secret", SECRET), ("server.production", "true")],
+            "server.tls_terminated_by_proxy: in production this must be true",
+        ),
+        (
+            &[
+                ("auth.jwt_secret", SECRET),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+                ("metrics.open", "true"),
+            ],
+            "flag --set: metrics.open = true: in production /metrics is not for everybody",
+        ),
+        (
+            &[("metrics.open", "true"), ("metrics.bearer", SECRET)],
+            "flag --set: metrics.open = true: says that anybody may read /metrics, while metrics.bearer",
         ),
         (
             &[("heartbeat.timeout_ms", "30000")],
@@ -415,7 +441,11 @@ keys = [
             .into(),
     ];
     assert_eq!(World { files: &files, ..World::default() }.errors(), expected);
-    let environment = [("RINGWAY_AUTH__KEYS", "a.pem"), ("APP_ENV", "production")];
+    let environment = [
+        ("RINGWAY_AUTH__KEYS", "a.pem"),
+        ("APP_ENV", "production"),
+        ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "true"),
+    ];
     let errors = World { environment: &environment, ..World::default() }.errors();
     assert_eq!(
         errors,
@@ -459,14 +489,14 @@ fn api_keys() {
         "ringway.toml:3: api.keys[0].hash: must be the key's SHA-256 in 64 hexadecimal digits, as `ringway key make` \
          prints it"
             .into(),
-        format!("ringway.toml:4: api.keys[0].scopes = […]: {scopes}"),
-        "ringway.toml:5: api.keys[0].tenants = […]: must be names of tenants, or [\"*\"] for all".into(),
-        "ringway.toml:6: api.keys[0].scope: is no setting".into(),
+        format!("ringway.toml:4: api.keys[0].scopes = [\"all\"]: {scopes}"),
+        "ringway.toml:5: api.keys[0].tenants = [\"a\", \"*\"]: must be names of tenants, or [\"*\"] for all".into(),
+        "ringway.toml:6: api.keys[0].scope: is no setting; did you mean `scopes`?".into(),
         "ringway.toml:7: api.keys[1].hash: is missing".into(),
         "ringway.toml:7: api.keys[1].scopes: is missing".into(),
         "ringway.toml:7: api.keys[1].tenants: is missing".into(),
         "ringway.toml:9: api.keys[2]: the scope `admin` shows the whole node: it wants tenants = [\"*\"]".into(),
-        format!("ringway.toml:22: api.keys[4].scopes = […]: {scopes}"),
+        format!("ringway.toml:22: api.keys[4].scopes = []: {scopes}"),
         "ringway.toml:24: api.keys[5]: has the name or the hash of a key before it".into(),
     ];
     let mut errors = file_errors(&text);
@@ -522,16 +552,17 @@ fn the_default_file_is_the_defaults() {
         let start = if setting.example.is_some() { "# " } else { "" };
         assert!(text.contains(&format!("\n{start}{name} = ")), "{}", setting.key);
         let is_set = *loaded.source(setting.key) != Source::Default;
-        assert_eq!(is_set, setting.example.is_none() || setting.is_secret, "{}", setting.key);
+        assert_eq!(is_set, setting.example.is_none() || setting.key == "auth.jwt_secret", "{}", setting.key);
     }
     assert!(text.lines().all(|line| line.chars().count() <= 180), "{text}");
     // In production the same file leaves to production what depends on it.
     let production = [environment[0], ("APP_ENV", "production")];
-    let set = [("server.production", "true")];
+    let set = [("server.production", "true"), ("server.tls_terminated_by_proxy", "true")];
     let loaded =
         World { files: &files, environment: &production, set: &set, ..World::default() }.load().unwrap();
     expected = Settings::defaults(true);
     expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+    expected.server.tls_terminated_by_proxy = true;
     assert_eq!(loaded.settings, expected);
 }
 

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::Policy;
 use crate::{
-    auth::SigningKey,
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -27,8 +26,6 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
-    /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
-    pub dev_tokens: Option<Arc<SigningKey>>,
     /// `/openapi.json`.
     pub openapi: Arc<[u8]>,
     pub http: http::Limits,
@@ -90,7 +87,6 @@ impl Config {
             driver: "epoll",
             policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
-            dev_tokens: None,
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,

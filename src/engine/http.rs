@@ -185,7 +185,7 @@ impl Engine {
         let page = match path.operation.route {
             Route::Ws => return self.upgrade(id, head, out, now),
             Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),
-            Route::DevToken if self.config.dev_tokens.is_some() => {
+            Route::DevToken if self.config.policy.dev_tokens.is_some() => {
                 let body = self.dev_tokens(id, head, now)?;
                 Response::json(200, &body).write(out, framing);
                 return Ok(Answer::Written(framing));

@@ -43,7 +43,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
-pub use policy::Policy;
+pub use policy::{MetricsPolicy, Policy};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;

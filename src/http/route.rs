@@ -54,6 +54,8 @@ pub enum Access {
     Anyone,
     /// A client with its token.
     Client,
+    /// Anyone, or whoever shows what the configuration says.
+    Metrics,
     /// A key or token that is good for this.
     Scope(Scope),
 }

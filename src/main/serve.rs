@@ -20,14 +20,14 @@ use ringway::{
     shell::{
         driver::{self, Driver},
         listener,
-        log::{self, LogFormat},
+        log::{self, LogFilter, LogFormat},
         node::{self, Ended, NodeConfig},
         process,
     },
 };
 use tracing::{info, warn};
 
-use super::{EXIT_CONFIG, EXIT_SOFTWARE};
+use super::{EXIT_CONFIG, EXIT_SOFTWARE, reload::Reload};
 
 /// How long the printed tokens last, in seconds.
 const TOKEN_TTL_S: u64 = 24 * 3600;
@@ -49,7 +49,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
 fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     let settings = &loaded.settings;
-    let _log = log::init(&settings.log.level, settings.log.format)?;
+    let log = log::init(LogFilter::parse(&settings.log.level)?, settings.log.format);
     // As many connections as the system lets this process have.
     let fds_max = process::raise_open_files();
     let (driver, refused) = driver::choose(settings.server.driver)?;
@@ -81,7 +81,8 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
         mailbox_parcels: settings.limits.mailbox_parcels as usize,
         seed: random()?,
     };
-    Ok(node::run(node, |address| introduce(&loaded, &machine, address))?)
+    let mut reload = Reload::new(args, &log, &loaded);
+    Ok(node::run(node, |address| introduce(&loaded, &machine, address), || reload.reload())?)
 }
 
 fn random() -> Result<u64, Box<dyn std::error::Error>> {

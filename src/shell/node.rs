@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     base::ShardId,
-    engine::{self, Engine, NodeFacts, ShardFacts},
+    engine::{self, Engine, NodeFacts, Policy, ShardFacts},
 };
 
 /// How often shards are told of the process and of each other.
@@ -75,17 +75,23 @@ enum Stage {
     Ended,
 }
 
-/// Runs a node until it has drained. `started` is called when every shard serves.
+/// Runs a node until it has drained. `started` is called when every shard serves; `reload` on SIGHUP, for the policy
+/// that every shard is to take, if there is one.
 ///
 /// # Errors
 /// When wakers, signals or threads cannot be had.
-pub fn run(config: NodeConfig, started: impl FnOnce(SocketAddr)) -> std::io::Result<Ended> {
-    run_shards(config, started, ShardStart::run)
+pub fn run(
+    config: NodeConfig,
+    started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
+) -> std::io::Result<Ended> {
+    run_shards(config, started, reload, ShardStart::run)
 }
 
 fn run_shards(
     config: NodeConfig,
     started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
     body: fn(ShardStart) -> std::io::Result<()>,
 ) -> std::io::Result<Ended> {
     let address = config.listeners[0].local_addr()?;
@@ -126,7 +132,7 @@ fn run_shards(
     let mut node =
         Node { shards, clock, beats, started_unix_s, news, signals, draining: false, failed: false };
     node.send_facts();
-    Ok(node.serve(|| started(address)))
+    Ok(node.serve(|| started(address), reload))
 }
 
 struct Node {
@@ -141,7 +147,7 @@ struct Node {
 }
 
 impl Node {
-    fn serve(&mut self, started: impl FnOnce()) -> Ended {
+    fn serve(&mut self, started: impl FnOnce(), mut reload: impl FnMut() -> Option<Arc<Policy>>) -> Ended {
         let mut started = Some(started);
         let facts = tick(FACTS_EVERY);
         let (news, signals) = (self.news.clone(), self.signals.clone());
@@ -158,7 +164,9 @@ impl Node {
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or_default();
                     if signal == SIGHUP {
-                        info!("SIGHUP: nothing is reloaded while running; restart to apply a changed configuration");
+                        if let Some(policy) = reload() {
+                            self.tell_all(|_| Control::Reload(Arc::clone(&policy)));
+                        }
                         continue;
                     }
                     if self.draining {
@@ -339,7 +347,7 @@ mod tests {
         };
         let body =
             |start: ShardStart| if start.id == ShardId(1) { panic!("on purpose") } else { start.run() };
-        assert_eq!(run_shards(config, |_| {}, body).unwrap(), Ended::ShardFailed);
+        assert_eq!(run_shards(config, |_| {}, || None, body).unwrap(), Ended::ShardFailed);
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod hostile;
 mod presence;
 mod recovery;
 mod relay;
+mod reload;
 mod requests;
 mod rooms;
 mod slow_consumer;

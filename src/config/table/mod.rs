@@ -31,6 +31,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how the gateway runs."),
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
+    ("metrics", "What /metrics shows, and to whom."),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",

@@ -24,6 +24,7 @@ mod quality;
 mod recovery;
 mod relay;
 mod relay_rooms;
+mod reload;
 mod requests;
 mod requests_chance;
 mod rooms;
