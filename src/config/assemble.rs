@@ -41,6 +41,8 @@ pub struct BadKey {
 pub struct Machine {
     pub node: NodeId,
     pub address: SocketAddr,
+    /// Where administrators and backends connect to, if not there.
+    pub admin_address: Option<SocketAddr>,
     pub shards: u16,
     pub driver: Driver,
     /// The open-file limit.
@@ -113,6 +115,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         node: machine.node,
         address: machine.address,
         shards: machine.shards,
+        admin_apart: machine.admin_address.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
         policy: Arc::new(policy(settings, machine.hand_out_tokens)?),

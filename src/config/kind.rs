@@ -2,7 +2,12 @@
 //!
 //! A kind holds a path into [`Settings`] (`at`), so that one row of the table both sets a field and shows it.
 
-use std::{io, net::IpAddr, ops::RangeInclusive, path::Path};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::Path,
+};
 
 use super::{
     error::Problem,
@@ -257,6 +262,28 @@ impl Kind for MaybeSecret {
 
     fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
         (self.0)(one) == (self.0)(other)
+    }
+}
+
+/// An address with a port to listen on; an empty text is none.
+pub(super) struct MaybeListen(pub(super) At<Option<SocketAddr>>);
+
+impl Kind for MaybeListen {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?.trim();
+        *(self.0)(settings) = match text {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Refused::Value)?),
+        };
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        (self.0)(settings).map(|address| quote(&address.to_string()))
+    }
+
+    fn allowed(&self) -> String {
+        "an address and a port, like `127.0.0.1:9090` or `[::1]:9090`; empty for none".into()
     }
 }
 

@@ -12,9 +12,9 @@ pub(super) fn refusals(settings: &Settings, refuse: &mut dyn FnMut(&str, Option<
                       the way can read tokens and messages. Put a proxy before it that ends TLS, and say so here";
         refuse("server.tls_terminated_by_proxy", Some("false".into()), reason.into());
     }
-    if settings.metrics.open {
-        let reason = "in production /metrics is not for everybody: it names tenants and shows what they do. Set \
-                      metrics.bearer, or let the scraper show an API key with the scope `admin`";
+    if settings.metrics.open && settings.admin.listen.is_none() {
+        let reason = "in production /metrics is not for every client: it names tenants and shows what they do. Set \
+                      metrics.bearer or admin.listen, or let the scraper show an API key with the scope `admin`";
         refuse("metrics.open", Some("true".into()), reason.into());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -23,6 +23,7 @@ pub struct Settings {
     pub log: Log,
     pub http: Http,
     pub metrics: Metrics,
+    pub admin: Admin,
     pub api: Api,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
@@ -81,6 +82,13 @@ pub struct Metrics {
     pub open: bool,
     pub bearer: Option<Secret>,
     pub legacy_names: bool,
+}
+
+/// Where administrators and backends connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// `None`: where clients do.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Who may use the backend's API beside the bearers of tokens.
@@ -314,6 +322,7 @@ impl Settings {
                 body_timeout_ms: 30_000,
             },
             metrics: Metrics { open: !production, bearer: None, legacy_names: false },
+            admin: Admin { listen: None },
             api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,

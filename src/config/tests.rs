@@ -146,7 +146,11 @@ fn every_plain_name_sets_its_setting() {
         ("RINGWAY_PORT", "tcp://10.0.0.1:80", "server.port", "8080"),
     ];
     for (name, value, key, expected) in rows {
-        let environment = [(*name, *value), ("RINGWAY_AUTH__JWT_SECRET", SECRET)];
+        let environment = [
+            (*name, *value),
+            ("RINGWAY_AUTH__JWT_SECRET", SECRET),
+            ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "yes"),
+        ];
         let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
         let rows = loaded.rows();
         let (_, shown, _) = rows.iter().find(|(setting, ..)| setting.key == *key).unwrap();
@@ -295,7 +299,7 @@ fn rules_say_why() {
                 ("server.tls_terminated_by_proxy", "true"),
                 ("metrics.open", "true"),
             ],
-            "flag --set: metrics.open = true: in production /metrics is not for everybody",
+            "flag --set: metrics.open = true: in production /metrics is not for every client",
         ),
         (
             &[("metrics.open", "true"), ("metrics.bearer", SECRET)],

@@ -18,6 +18,8 @@ pub struct Config {
     /// Where it listens.
     pub address: SocketAddr,
     pub shards: u16,
+    /// Whether administrators and backends have a listener of their own: the public one then answers clients and probes.
+    pub admin_apart: bool,
     /// For the health report and `websocket_build_info`.
     pub version: &'static str,
     /// The reactor backend in use, for the same.
@@ -83,6 +85,7 @@ impl Config {
             node: NodeId(0x0123_abcd),
             address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             shards,
+            admin_apart: false,
             version: "1.2.3",
             driver: "epoll",
             policy: Arc::new(Policy::for_tests(verifier)),

@@ -54,6 +54,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
+    http::route::Door,
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
@@ -167,10 +168,15 @@ impl Engine {
         }
     }
 
-    /// A client was accepted.
+    /// A client was accepted at the public door.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        self.accept_at(Door::Public, peer, now)
+    }
+
+    /// Somebody was accepted.
+    pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let (slot, generation) = self.conns.insert(Conn::new(peer, door, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.file_timer(id, deadline_ms);

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     process::ExitCode,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -64,10 +64,15 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     };
     let address = SocketAddr::new(settings.server.host, settings.server.port);
     let listeners = listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?;
+    let admin_listeners = match settings.admin.listen {
+        Some(address) => listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?,
+        None => Vec::new(),
+    };
     let machine = Machine {
         node: NodeId(random()? as u32),
         // With the port that was free, where any would do.
         address: listeners[0].local_addr()?,
+        admin_address: admin_listeners.first().map(TcpListener::local_addr).transpose()?,
         shards,
         driver,
         fds_max,
@@ -76,6 +81,7 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let engine = assemble::engine(settings, &machine)?;
     let node = NodeConfig {
         listeners,
+        admin_listeners,
         driver,
         engine,
         mailbox_parcels: settings.limits.mailbox_parcels as usize,
@@ -102,6 +108,9 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
         version = env!("CARGO_PKG_VERSION"),
         "listening on {address}"
     );
+    if let Some(address) = machine.admin_address {
+        info!("administrators and backends are answered on {address} only");
+    }
     if settings.server.production || settings.log.format == LogFormat::Json {
         return;
     }
@@ -116,6 +125,7 @@ fn banner(
     address: SocketAddr,
 ) -> Result<String, Box<dyn std::error::Error>> {
     let settings = &loaded.settings;
+    let admin = reachable(machine.admin_address.unwrap_or(address));
     let reachable = reachable(address);
     let driver = match machine.driver {
         Driver::Uring => "io_uring",
@@ -142,7 +152,7 @@ fn banner(
             claims.abilities.push(ABILITY_ADMIN.into());
             text += &format!("  More       curl 'http://{reachable}/dev/token?user=ada&tenant=acme'\n");
             text += &format!(
-                "  Stats      curl -H 'Authorization: Bearer {}' http://{reachable}/stats\n",
+                "  Stats      curl -H 'Authorization: Bearer {}' http://{admin}/stats\n",
                 mint(&key, &claims)
             );
         } else {
@@ -154,7 +164,7 @@ fn banner(
         text += &format!("  Echo       ws://{reachable}/echo\n");
     }
     text += &format!("  Health     http://{reachable}/health\n");
-    text += &format!("  Metrics    http://{reachable}/metrics\n");
+    text += &format!("  Metrics    http://{admin}/metrics\n");
     text +=
         &format!("  Load       cargo run --release -p loadgen -- --url ws://{reachable}/ws --conns 10000\n");
     text += "\n  Not production: no rate limits; Ctrl-C drains, twice ends at once.\n\n";

@@ -41,6 +41,8 @@ const FACTS_EVERY: Duration = Duration::from_secs(1);
 pub struct NodeConfig {
     /// One listener for each shard.
     pub listeners: Vec<TcpListener>,
+    /// One for each shard, or none: what administrators and backends connect to.
+    pub admin_listeners: Vec<TcpListener>,
     pub driver: Driver,
     pub engine: engine::Config,
     /// Room in each lane of a shard's mailbox.
@@ -103,6 +105,7 @@ fn run_shards(
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
     let started_unix_s = clock.now().unix_ms as f64 / 1_000.0;
     let mut shards = Vec::new();
+    let mut admin_listeners = config.admin_listeners.into_iter();
     let parts = config.listeners.into_iter().zip(boxes).zip(&wakers);
     for (number, ((listener, (mailbox, courier)), waker)) in (0..).zip(parts) {
         let id = ShardId(number);
@@ -110,6 +113,7 @@ fn run_shards(
         let start = ShardStart {
             id,
             listener,
+            admin_listener: admin_listeners.next(),
             driver: config.driver,
             engine: config.engine.clone(),
             seed: config.seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -258,6 +262,7 @@ impl Node {
 struct ShardStart {
     id: ShardId,
     listener: TcpListener,
+    admin_listener: Option<TcpListener>,
     driver: Driver,
     engine: engine::Config,
     seed: u64,
@@ -276,10 +281,14 @@ impl ShardStart {
         pin(self.id);
         with_runtime(self.driver, async move {
             let config = ReactorConfig { shard: self.id, ring: RingConfig::default() };
+            let mut reactor = Reactor::new(self.driver, self.listener, &self.waker, &config)?;
+            if let Some(listener) = self.admin_listener {
+                reactor.open_admin_door(listener)?;
+            }
             let shard = Shard {
                 id: self.id,
                 engine: Engine::new(self.id, self.engine, self.seed),
-                reactor: Reactor::new(self.driver, self.listener, &self.waker, &config)?,
+                reactor,
                 mailbox: self.mailbox,
                 courier: self.courier,
                 control: self.control,
@@ -340,6 +349,7 @@ mod tests {
         let verifier = Verifier::new(auth::Config::new(KeySet::default()));
         let config = NodeConfig {
             listeners: bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3, 16).unwrap(),
+            admin_listeners: Vec::new(),
             driver: Driver::Epoll,
             engine: engine::Config::for_tests(3, verifier),
             mailbox_parcels: 16,

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     base::{ConnId, Now, ShardId},
     engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    http::route::Door,
     metrics::Reject,
 };
 
@@ -159,7 +160,11 @@ impl Shard {
                 Output::Close { conn } => self.reactor.close(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
-                Output::StopAccepting => drop(self.reactor.take_listener()?),
+                Output::StopAccepting => {
+                    for door in [Door::Public, Door::Admin] {
+                        drop(self.reactor.take_listener(door)?);
+                    }
+                }
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
@@ -200,8 +205,8 @@ struct EngineSink<'a> {
 }
 
 impl Sink for EngineSink<'_> {
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
-        Some(self.engine.accept(peer.ip(), self.now))
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId> {
+        Some(self.engine.accept_at(door, peer.ip(), self.now))
     }
 
     fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {

@@ -32,6 +32,7 @@ macro_rules! on_both_drivers {
     };
 }
 
+mod admin;
 mod api;
 mod churn;
 mod command;

@@ -32,6 +32,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
     ("metrics", "What /metrics shows, and to whom."),
+    ("admin", "Where administrators and backends connect to."),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",

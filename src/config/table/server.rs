@@ -1,11 +1,11 @@
-//! The rows of the process and its HTTP side: `server`, `log`, `http`, `metrics`, `api`.
+//! The rows of the process and its HTTP side: `server`, `log`, `http`, `metrics`, `admin`, `api`.
 //! Invariant: as in the table, sections stand together.
 
 use super::{PRODUCTION_NAMES, Setting, setting};
 use crate::{
     base::SHARDS_MAX,
     config::{
-        kind::{Address, Bearer, Choice, Number, OnOff, Text},
+        kind::{Address, Bearer, Choice, MaybeListen, Number, OnOff, Text},
         kind_api_keys::ApiKeys,
     },
     shell::{driver::DriverChoice, log::LogFormat},
@@ -116,6 +116,13 @@ pub(super) static ROWS: &[Setting] = &[
          (`active_connections`, `ws_messages_sent` and so on), for their dashboards.",
     )
     .live(),
+    setting(
+        "admin.listen",
+        &MaybeListen(|s| &mut s.admin.listen),
+        "A second address to listen on. With it /metrics, the pages of administrators and the backend's API answer there and \
+         not on the first one, which answers clients; health and probes answer on both.",
+    )
+    .example("\"127.0.0.1:9090\""),
     setting(
         "api.keys",
         &ApiKeys(|s| &mut s.api.keys),

@@ -12,6 +12,7 @@ use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
     engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Policy, Wrote},
+    http::route::Door,
     ws,
 };
 
@@ -188,6 +189,16 @@ impl Node {
 
     pub(super) fn accept_from(&mut self, shard: u16, peer: IpAddr) -> ConnId {
         let id = self.engines[usize::from(shard)].accept(peer, self.now);
+        self.accepted(id)
+    }
+
+    pub(super) fn accept_at(&mut self, shard: u16, door: Door) -> ConnId {
+        let peer = Ipv4Addr::LOCALHOST.into();
+        let id = self.engines[usize::from(shard)].accept_at(door, peer, self.now);
+        self.accepted(id)
+    }
+
+    fn accepted(&mut self, id: ConnId) -> ConnId {
         let in_use = |(other, socket): (&ConnId, &Socket)| {
             (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
         };

@@ -10,6 +10,7 @@ mod api_lines;
 mod close;
 mod company;
 mod dev;
+mod doors;
 mod drain;
 mod ended;
 mod history;
