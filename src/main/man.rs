@@ -48,7 +48,8 @@ fn add_pages_below(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> Res
 }
 
 fn page_of(command: &Command) -> Man {
-    Man::new(command.clone()).source(format!("Ringway {}", env!("CARGO_PKG_VERSION"))).manual("Ringway")
+    // A date would have to be that of the words: the version says as much.
+    Man::new(command.clone()).date(env!("CARGO_PKG_VERSION")).source("Ringway").manual("Ringway")
 }
 
 fn main_page(command: &Command) -> Result<Vec<u8>, Failure> {

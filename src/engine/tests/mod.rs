@@ -28,6 +28,7 @@ mod relay_rooms;
 mod reload;
 mod requests;
 mod requests_chance;
+mod revocation;
 mod rooms;
 mod survey;
 mod tenants;
