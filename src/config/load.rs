@@ -115,8 +115,10 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
     let mut broken = rules::broken(&loaded);
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));
-    broken.retain(|rule| !refused(&rule.key) && (rule.key != "auth.jwt_secret" || !refused("auth.keys")));
+    let lacks_secret = |rule: &ConfigError| rule.key == "auth.jwt_secret" && rule.value.is_none();
+    broken.retain(|rule| !refused(&rule.key) && !(lacks_secret(rule) && refused("auth.keys")));
     errors.extend(broken);
+    errors.sort_by_key(|error| error.source.rank());
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
     }
@@ -140,16 +142,11 @@ fn read_file(inputs: &Inputs<'_>) -> (Option<PathBuf>, Layer) {
     }
 }
 
-/// One list, the stronger later; errors in the order of layers and, in the file, of lines.
+/// One list, the stronger later, and in the file by line.
 fn merge(layers: [Layer; 3]) -> (Vec<Raw>, Vec<ConfigError>) {
     let (mut raws, mut errors) = (Vec::new(), Vec::new());
     for mut layer in layers {
-        let line = |source: &Source| match source {
-            Source::File { line, .. } => *line,
-            Source::Default | Source::Generated | Source::Environment(_) | Source::Flag(_) => 0,
-        };
-        layer.raws.sort_by_key(|raw| line(&raw.source));
-        layer.errors.sort_by_key(|error| line(&error.source));
+        layer.raws.sort_by_key(|raw| raw.source.rank());
         raws.extend(layer.raws);
         errors.extend(layer.errors);
     }
