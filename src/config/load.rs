@@ -116,7 +116,7 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));
     let lacks_secret = |rule: &ConfigError| rule.key == "auth.jwt_secret" && rule.value.is_none();
-    broken.retain(|rule| !refused(&rule.key) && !(lacks_secret(rule) && refused("auth.keys")));
+    broken.retain(|rule| !refused(&rule.key) && (!lacks_secret(rule) || !refused("auth.keys")));
     errors.extend(broken);
     errors.sort_by_key(|error| error.source.rank());
     if !errors.is_empty() {

@@ -8,6 +8,8 @@ pub mod assemble;
 mod changes;
 pub mod cli;
 mod error;
+#[cfg(test)]
+mod keys_tests;
 mod kind;
 mod kind_api_keys;
 mod kind_history;
