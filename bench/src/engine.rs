@@ -233,6 +233,7 @@ impl Shard {
         settings.auth.jwt_secret = Some("a".repeat(64).into());
         let machine = Machine {
             address: ([127, 0, 0, 1], 0).into(),
+            admin_address: None,
             node: NodeId(0x2a),
             shards: 1,
             driver: Driver::Epoll,

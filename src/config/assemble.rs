@@ -5,10 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
+    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier, key_digest},
     base::{NodeId, Rate},
     conn::{MessageLimits, QualityLimits},
-    engine::{self, ChannelTemplates, DrainConfig, Limits, Policy, PresenceConfig, RequestsConfig},
+    engine::{self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig},
     http,
     hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::driver::Driver,
@@ -41,6 +41,8 @@ pub struct BadKey {
 pub struct Machine {
     pub node: NodeId,
     pub address: SocketAddr,
+    /// Where administrators and backends connect to, if not there.
+    pub admin_address: Option<SocketAddr>,
     pub shards: u16,
     pub driver: Driver,
     /// The open-file limit.
@@ -95,6 +97,8 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
 /// As [`verifier`].
 pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> {
     Ok(Policy {
+        dev_tokens: if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None },
+        metrics: metrics(&settings.metrics),
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
@@ -107,19 +111,18 @@ pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> 
 /// # Errors
 /// As [`verifier`].
 pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, BadKey> {
-    let dev_tokens = if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None };
     let limits = &settings.limits;
     Ok(engine::Config {
         node: machine.node,
         address: machine.address,
         shards: machine.shards,
+        admin_apart: machine.admin_address.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
         policy: Arc::new(policy(settings, machine)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
         revocations_max: settings.auth.revocations_max as usize,
-        dev_tokens,
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -153,6 +156,14 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         },
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
+}
+
+fn metrics(metrics: &settings::Metrics) -> MetricsPolicy {
+    MetricsPolicy {
+        is_open: metrics.open && metrics.bearer.is_none(),
+        bearer: metrics.bearer.as_ref().map(|bearer| key_digest(bearer.expose())),
+        legacy_names: metrics.legacy_names,
+    }
 }
 
 fn api_keys(api: &settings::Api) -> ApiKeys {

@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub metrics: Metrics,
+    pub admin: Admin,
     pub api: Api,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
@@ -51,6 +53,8 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    /// What the operator says: clients reach the gateway through a proxy that ends TLS.
+    pub tls_terminated_by_proxy: bool,
 }
 
 /// What is logged, and how.
@@ -69,6 +73,22 @@ pub struct Http {
     /// The largest body, or line of a body that is a stream of lines.
     pub body_bytes_max: usize,
     pub body_timeout_ms: u64,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metrics {
+    /// Whether anybody may, as long as there is no `bearer`.
+    pub open: bool,
+    pub bearer: Option<Secret>,
+    pub legacy_names: bool,
+}
+
+/// Where administrators and backends connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// `None`: where clients do.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Who may use the backend's API beside the bearers of tokens.
@@ -311,6 +331,7 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                tls_terminated_by_proxy: false,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
             http: Http {
@@ -319,6 +340,8 @@ impl Settings {
                 body_bytes_max: 1024 * 1024,
                 body_timeout_ms: 30_000,
             },
+            metrics: Metrics { open: !production, bearer: None, legacy_names: false },
+            admin: Admin { listen: None },
             api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,

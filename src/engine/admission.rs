@@ -13,7 +13,7 @@ use super::{Ask, Engine, Notice, Output, Parcel, Tell, parcel::home_of_peer};
 use crate::{
     base::{ConnId, HashSeed, Now, PeerBlock, ShardId, chunked::ChunkedVec},
     conn::Stage,
-    http::HttpFault,
+    http::{HttpFault, route::Door},
     hub::{AddressFull, AddressLimit, Addresses, Doors},
     metrics::Reject,
 };
@@ -64,7 +64,11 @@ impl Admission {
 impl Engine {
     /// Whether somebody who has connected may come in: before [`Engine::accept`]. Who may not is counted; the shell closes the
     /// socket without a word.
-    pub fn welcomes(&mut self, peer: IpAddr, now: Now) -> bool {
+    pub fn welcomes(&mut self, door: Door, peer: IpAddr, now: Now) -> bool {
+        if door == Door::Admin {
+            // Operators must get in above all when it is crowded.
+            return true;
+        }
         let connections_max = self.config.policy.limits.connections_max;
         // Somebody over the limit is told why, and probes must get through, as long as they are not many.
         let most = connections_max.saturating_add(connections_max / 16).saturating_add(16);

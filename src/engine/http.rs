@@ -12,7 +12,10 @@ use crate::{
     base::{ConnId, Now, WireBytes},
     conn::{Finish, Stage},
     http::{
-        Framing, Head, HttpFault, Parsed, Response, Route, accept::metrics_format, response, route::route,
+        Framing, Head, HttpFault, Parsed, Response, Route,
+        accept::metrics_format,
+        response,
+        route::{Operation, route},
     },
     metrics::{Disconnect, ErrorType},
 };
@@ -180,11 +183,14 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let path = route(head.path, head.method)?;
+        if self.config.admin_apart && !self.is_at_its_door(id, path.operation) {
+            return Err(HttpFault::NOT_FOUND);
+        }
         let backend = self.admitted(head, path.operation.access, now)?;
         let page = match path.operation.route {
             Route::Ws => return self.upgrade(id, head, out, now),
             Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),
-            Route::DevToken if self.config.dev_tokens.is_some() => {
+            Route::DevToken if self.config.policy.dev_tokens.is_some() => {
                 let body = self.dev_tokens(id, head, now)?;
                 Response::json(200, &body).write(out, framing);
                 return Ok(Answer::Written(framing));
@@ -225,6 +231,15 @@ impl Engine {
         };
         self.survey(id, page, framing, now);
         Ok(Answer::Awaited)
+    }
+
+    /// Whether the connection came by a door where the operation answers.
+    fn is_at_its_door(&self, id: ConnId, operation: &Operation) -> bool {
+        let conn = self.conns.get(id.slot, id.generation);
+        conn.is_some_and(|conn| match &conn.stage {
+            Stage::Http(http) => operation.is_at(http.door),
+            Stage::Socket(_) | Stage::Closing { .. } => false,
+        })
     }
 
     /// Whether new connections are welcome. Whoever asks is counted: the limit is reached by the last who is let in.

@@ -49,7 +49,7 @@ pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, Requests
 pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
-pub use policy::Policy;
+pub use policy::{MetricsPolicy, Policy};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -60,6 +60,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
+    http::route::Door,
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
@@ -179,14 +180,22 @@ impl Engine {
         }
     }
 
-    /// A client was accepted.
+    /// A client was accepted at the public door.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        self.accept_at(Door::Public, peer, now)
+    }
+
+    /// Somebody was accepted.
+    pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let (slot, generation) = self.conns.insert(Conn::new(peer, door, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.enters(id);
-        self.enter_address(id, peer.into());
+        match door {
+            Door::Public => self.enter_address(id, peer.into()),
+            Door::Admin => {}
+        }
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id

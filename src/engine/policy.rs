@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine, Limits};
-use crate::auth::{ApiKeys, Verifier};
+use crate::auth::{ApiKeys, KeyDigest, SigningKey, Verifier, is_key};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
 #[derive(Debug)]
@@ -17,6 +17,27 @@ pub struct Policy {
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
     pub limits: Limits,
+    /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
+    pub dev_tokens: Option<Arc<SigningKey>>,
+    pub metrics: MetricsPolicy,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsPolicy {
+    /// Otherwise whoever shows the bearer, or is an administrator.
+    pub is_open: bool,
+    /// The SHA-256 of what a scraper shows.
+    pub bearer: Option<KeyDigest>,
+    /// Whether values stand there under the names of earlier servers, too.
+    pub legacy_names: bool,
+}
+
+impl MetricsPolicy {
+    /// Whether this is the scraper's bearer.
+    pub(super) fn knows(&self, shown: &str) -> bool {
+        self.bearer.is_some_and(|bearer| is_key(shown, &bearer))
+    }
 }
 
 impl Engine {
@@ -36,6 +57,8 @@ impl Policy {
             api_keys: ApiKeys::default(),
             channels: ChannelTemplates::default(),
             limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
+            dev_tokens: None,
+            metrics: MetricsPolicy { is_open: true, ..MetricsPolicy::default() },
         }
     }
 }

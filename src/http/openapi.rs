@@ -74,6 +74,7 @@ fn item(operation: &Operation, path: &str, is_alias: bool) -> Piece {
     }
     match operation.access {
         Access::Anyone => {}
+        Access::Metrics => described.push(("security", Piece::Raw(r#"[{},{"backend":[]}]"#))),
         Access::Client => described.push(("security", Piece::Raw(r#"[{},{"client":[]}]"#))),
         Access::Scope(scope) => {
             described.push(("security", Piece::Raw(r#"[{"backend":[]}]"#)));

@@ -54,8 +54,19 @@ pub enum Access {
     Anyone,
     /// A client with its token.
     Client,
+    /// Anyone, or whoever shows what the configuration says.
+    Metrics,
     /// A key or token that is good for this.
     Scope(Scope),
+}
+
+/// Which of the node's listeners a connection came by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// The one for clients.
+    Public,
+    /// The one for administrators and backends, where they have one of their own.
+    Admin,
 }
 
 /// One row of the table: what a route is, for routing and for the reader of `/openapi.json`.
@@ -76,6 +87,17 @@ pub struct Operation {
     pub answers: &'static [Answer],
     /// Whether `/openapi.json` has it: what is there for tests and first tries is not.
     pub is_public: bool,
+}
+
+impl Operation {
+    /// Whether it answers at this door, where there are two.
+    pub fn is_at(&self, door: Door) -> bool {
+        match self.access {
+            Access::Anyone => true,
+            Access::Client => door == Door::Public,
+            Access::Metrics | Access::Scope(_) => door == Door::Admin,
+        }
+    }
 }
 
 /// A parameter of the query, or a header.

@@ -113,6 +113,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         route: Route::Metrics,
         paths: &["/metrics"],
+        access: Access::Metrics,
         summary: "Metrics for Prometheus; OpenMetrics or JSON by `Accept`.",
         answers: &[answer(
             200,

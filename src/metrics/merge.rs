@@ -253,19 +253,22 @@ impl Merge<'_> {
     }
 
     fn family(&mut self, kind: MetricType, name: &str, help: &str, series: Vec<Metric>) {
-        if series.is_empty() {
-            return;
+        if !series.is_empty() {
+            self.families.push(family(kind, name, help, series));
         }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(series);
-        self.families.push(family);
     }
 }
 
-fn counter(value: f64) -> Metric {
+pub(super) fn family(kind: MetricType, name: &str, help: &str, series: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(series);
+    family
+}
+
+pub(super) fn counter(value: f64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(value);
     let mut metric = Metric::default();
@@ -273,7 +276,7 @@ fn counter(value: f64) -> Metric {
     metric
 }
 
-fn gauge(value: f64) -> Metric {
+pub(super) fn gauge(value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     Metric::from_gauge(gauge)

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     base::{ConnId, Now, ShardId},
     engine::{self, Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    http::route::Door,
     metrics::Reject,
 };
 
@@ -165,7 +166,11 @@ impl Shard {
                 Output::ResumeReading { conn } => self.reactor.resume(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
-                Output::StopAccepting => drop(self.reactor.take_listener()?),
+                Output::StopAccepting => {
+                    for door in [Door::Public, Door::Admin] {
+                        drop(self.reactor.take_listener(door)?);
+                    }
+                }
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
@@ -206,9 +211,9 @@ struct EngineSink<'a> {
 }
 
 impl Sink for EngineSink<'_> {
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId> {
         let peer = peer.ip();
-        self.engine.welcomes(peer, self.now).then(|| self.engine.accept(peer, self.now))
+        self.engine.welcomes(door, peer, self.now).then(|| self.engine.accept_at(door, peer, self.now))
     }
 
     fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading {

@@ -32,6 +32,7 @@ macro_rules! on_both_drivers {
     };
 }
 
+mod admin;
 mod api;
 mod churn;
 mod command;
@@ -46,6 +47,7 @@ mod limits;
 mod presence;
 mod recovery;
 mod relay;
+mod reload;
 mod requests;
 mod rooms;
 mod slow_consumer;

@@ -197,9 +197,14 @@ impl Engine {
         let scope = match access {
             // A client's token is looked at when the connection becomes a socket.
             Access::Anyone | Access::Client => return Ok(None),
+            Access::Metrics if self.config.policy.metrics.is_open => return Ok(None),
+            Access::Metrics => Scope::Admin,
             Access::Scope(scope) => scope,
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
+        if access == Access::Metrics && self.config.policy.metrics.knows(shown) {
+            return Ok(None);
+        }
         let backend = if ApiKeys::is_key(shown) {
             self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {

@@ -16,6 +16,7 @@ use crate::{
         census,
     },
     metrics::{CounterVec, Label, QualityClass},
+    http::route::Door,
     ws,
 };
 
@@ -224,6 +225,16 @@ impl Node {
 
     pub(super) fn accept_from(&mut self, shard: u16, peer: IpAddr) -> ConnId {
         let id = self.engines[usize::from(shard)].accept(peer, self.now);
+        self.accepted(id)
+    }
+
+    pub(super) fn accept_at(&mut self, shard: u16, door: Door) -> ConnId {
+        let peer = Ipv4Addr::LOCALHOST.into();
+        let id = self.engines[usize::from(shard)].accept_at(door, peer, self.now);
+        self.accepted(id)
+    }
+
+    fn accepted(&mut self, id: ConnId) -> ConnId {
         let in_use = |(other, socket): (&ConnId, &Socket)| {
             (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
         };

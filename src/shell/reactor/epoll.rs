@@ -12,11 +12,12 @@ use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
 use super::{
     Budget, Reading, Sink,
+    doors::Doors,
     slots::{Slot, Slots},
     sys::{self, Epoll, Event, NO_EVENT},
     token::{Kind, Token},
 };
-use crate::{base::ConnId, shell::waker::Waker};
+use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 const EVENTS_MAX: usize = 256;
 const RECEIVE_BYTES_MAX: usize = 64 * 1024;
@@ -36,7 +37,7 @@ impl EpollBackend {
         // keep the shard awake.
         epoll.add(waker.bell().as_fd(), EPOLLIN | EPOLLET, Token::BELL.pack())?;
         epoll.add(alarm, EPOLLIN | EPOLLET, Token::ALARM.pack())?;
-        epoll.add(listener, EPOLLIN | EPOLLET, Token::LISTENER.pack())?;
+        epoll.add(listener, EPOLLIN | EPOLLET, Token::listener(Door::Public).pack())?;
         Ok(Self {
             epoll,
             ready: 0,
@@ -56,6 +57,10 @@ impl EpollBackend {
 
     pub(super) fn resume(&mut self, conn: ConnId, slot: &Slot) {
         self.update_interest(conn, slot);
+    }
+
+    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>, door: Door) -> io::Result<()> {
+        self.epoll.add(listener, EPOLLIN | EPOLLET, Token::listener(door).pack())
     }
 
     pub(super) fn forget_listener(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
@@ -89,7 +94,7 @@ impl EpollBackend {
         slots: &mut Slots,
         budget: &mut Budget,
         sink: &mut impl Sink,
-        to_accept: &mut bool,
+        doors: &mut Doors,
     ) -> io::Result<bool> {
         let mut filled = false;
         while !budget.is_spent() {
@@ -106,7 +111,7 @@ impl EpollBackend {
                 let (happened, token) = (events.cast_signed(), Token::unpack(bits));
                 match token.kind {
                     Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
-                    Kind::Listener => *to_accept = true,
+                    Kind::Listener => doors.knocked(token),
                     Kind::Bell | Kind::Alarm | Kind::Readable | Kind::Writable | Kind::Cancel => {}
                 }
             }

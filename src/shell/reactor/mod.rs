@@ -11,6 +11,7 @@
 mod acceptor;
 mod alarm;
 mod buffers;
+mod doors;
 mod doze;
 mod epoll;
 mod pace;
@@ -35,6 +36,7 @@ use socket2::SockRef;
 use self::{
     acceptor::{Accepted, Acceptor},
     alarm::Alarm,
+    doors::Doors,
     doze::Doze,
     epoll::EpollBackend,
     pace::{Pace, Sleep},
@@ -48,6 +50,7 @@ use super::{
 use crate::{
     base::{ConnId, ShardId},
     conn::SLICES_MAX,
+    http::route::Door,
 };
 
 pub(super) use self::trial::try_ring;
@@ -137,7 +140,7 @@ pub enum WriteOutcome {
 pub trait Sink {
     /// Somebody has connected. An id opens the connection under it: of this shard, slot below [`SLOTS_MAX`] and not in
     /// use. `None` refuses it: the reactor closes the socket.
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId>;
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId>;
     /// Bytes have arrived. They may be changed in place, and are gone after the call.
     fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading;
     /// A write that had been cut short may go on.
@@ -155,7 +158,7 @@ pub trait Sink {
 /// The sockets of one shard. Made and used inside the shard's runtime, on its thread.
 pub struct Reactor {
     slots: Slots,
-    acceptor: Acceptor,
+    doors: Doors,
     backend: Backend,
     waker: Waker,
     doze: Doze,
@@ -202,7 +205,7 @@ impl Reactor {
         let doze = Doze::new(driver, backend.as_fd())?;
         Ok(Self {
             slots: Slots::new(config.shard),
-            acceptor: Acceptor::new(listener)?,
+            doors: Doors::new(listener)?,
             backend,
             waker: waker.clone(),
             doze,
@@ -210,6 +213,16 @@ impl Reactor {
             alarm,
             more_waiting: false,
         })
+    }
+
+    /// Takes over another listener: whoever comes there comes by [`Door::Admin`]. Fails when the system refuses a
+    /// descriptor or memory.
+    pub fn open_admin_door(&mut self, listener: TcpListener) -> io::Result<()> {
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.watch_listener(listener.as_fd(), Door::Admin)?,
+            Backend::Epoll(epoll) => epoll.watch_listener(listener.as_fd(), Door::Admin)?,
+        }
+        self.doors.open_admin(listener)
     }
 
     /// Sleeps until there is something to do. A timeout below 10 ms is kept to a few microseconds. The runtime's other
@@ -231,18 +244,15 @@ impl Reactor {
 
     /// Tells `sink` what the sockets did, without blocking. An error is fatal to the shard.
     pub fn harvest(&mut self, mut budget: Budget, sink: &mut impl Sink) -> io::Result<Harvest> {
-        let Self { slots, acceptor, backend, .. } = self;
-        let mut to_accept = acceptor.ready;
+        let Self { slots, doors, backend, .. } = self;
         let receives_left = match backend {
-            Backend::Uring(uring) => {
-                let listener = acceptor.listener().map(AsFd::as_fd);
-                uring.harvest(slots, listener, &mut budget, sink, &mut to_accept)?
-            }
-            Backend::Epoll(epoll) => epoll.harvest(slots, &mut budget, sink, &mut to_accept)?,
+            Backend::Uring(uring) => uring.harvest(slots, &mut budget, sink, doors)?,
+            Backend::Epoll(epoll) => epoll.harvest(slots, &mut budget, sink, doors)?,
         };
-        acceptor.ready = to_accept;
-        self.accept(budget.accepts, sink);
-        self.more_waiting = receives_left || self.acceptor.is_due();
+        for door in [Door::Admin, Door::Public] {
+            self.accept(door, budget.accepts, sink);
+        }
+        self.more_waiting = receives_left || self.doors.is_due();
         Ok(if self.more_waiting { Harvest::MoreWaiting } else { Harvest::Complete })
     }
 
@@ -301,25 +311,27 @@ impl Reactor {
         }
     }
 
-    /// Stops accepting for good and gives the listener away: to be dropped (drain), or handed to another process.
-    pub fn take_listener(&mut self) -> io::Result<Option<TcpListener>> {
-        let Some(listener) = self.acceptor.take_listener() else { return Ok(None) };
+    /// Stops accepting at this door for good and gives the listener away: to be dropped (drain), or handed to another
+    /// process.
+    pub fn take_listener(&mut self, door: Door) -> io::Result<Option<TcpListener>> {
+        let acceptor = self.doors.at(door);
+        let Some(listener) = acceptor.and_then(Acceptor::take_listener) else { return Ok(None) };
         match &mut self.backend {
-            Backend::Uring(uring) => uring.forget_listener()?,
+            Backend::Uring(uring) => uring.forget_listener(door)?,
             Backend::Epoll(epoll) => epoll.forget_listener(listener.as_fd())?,
         }
         Ok(Some(listener))
     }
 
     async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
-        let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
+        let timeout = self.doors.rest_left().map_or(timeout, |rest| rest.min(timeout));
         let mut now = Instant::now();
         let deadline = now + timeout;
         if let Backend::Uring(uring) = &mut self.backend {
             uring.demote(&mut self.slots, now);
         }
         loop {
-            if self.has_reports() || self.acceptor.is_due() || now >= deadline {
+            if self.has_reports() || self.doors.is_due() || now >= deadline {
                 return self.pass_if_owed(now).await;
             }
             let (plan, began) = (self.pace.plan(deadline - now), now);
@@ -435,11 +447,12 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, at_most: u32, sink: &mut impl Sink) {
+    fn accept(&mut self, door: Door, at_most: u32, sink: &mut impl Sink) {
         for _ in 0..at_most {
-            match self.acceptor.accept() {
+            let Some(acceptor) = self.doors.at(door) else { return };
+            match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
-                    if let Some(conn) = sink.accepted(peer) {
+                    if let Some(conn) = sink.accepted(door, peer) {
                         self.open(conn, stream.into(), sink);
                     }
                 }

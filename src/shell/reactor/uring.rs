@@ -16,12 +16,13 @@ use socket2::SockRef;
 
 use super::{
     Budget, Reading, Sink,
+    doors::Doors,
     ring::{Completion, Ring, RingConfig},
     slots::{Lookout, Slot, Slots},
     sys,
     token::{Kind, Token},
 };
-use crate::{base::ConnId, shell::waker::Waker};
+use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 /// Entries into the kernel that one harvest makes at most; each finishes about twenty operations.
 const ROUNDS_MAX: usize = 256;
@@ -59,7 +60,7 @@ impl Uring {
         listener: BorrowedFd<'_>,
     ) -> io::Result<Self> {
         let mut ring = Ring::new(config, waker.chime().as_fd())?;
-        ring.watch(listener, Token::LISTENER);
+        ring.watch(listener, Token::listener(Door::Public));
         ring.watch(waker.bell(), Token::BELL);
         ring.watch(alarm, Token::ALARM);
         ring.enter(false)?;
@@ -123,9 +124,14 @@ impl Uring {
             if visited == visits { now } else { self.swept + since.mul_f64(visited as f64 / visits as f64) };
     }
 
+    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>, door: Door) -> io::Result<()> {
+        self.ring.watch(listener, Token::listener(door));
+        self.enter(false)
+    }
+
     /// Stops watching the listener, so that it may be closed.
-    pub(super) fn forget_listener(&mut self) -> io::Result<()> {
-        self.ring.cancel(Token::LISTENER);
+    pub(super) fn forget_listener(&mut self, door: Door) -> io::Result<()> {
+        self.ring.cancel(Token::listener(door));
         self.enter(true)
     }
 
@@ -133,10 +139,9 @@ impl Uring {
     pub(super) fn harvest(
         &mut self,
         slots: &mut Slots,
-        listener: Option<BorrowedFd<'_>>,
         budget: &mut Budget,
         sink: &mut impl Sink,
-        to_accept: &mut bool,
+        doors: &mut Doors,
     ) -> io::Result<bool> {
         for _ in 0..ROUNDS_MAX {
             if self.ring.has_deferred() || !self.ring.is_submitted() {
@@ -149,9 +154,10 @@ impl Uring {
                     Kind::Readable => self.readable(report.token, slots, budget, sink),
                     Kind::Writable => writable(report.token, slots, sink),
                     Kind::Listener => {
-                        *to_accept = true;
+                        doors.knocked(report.token);
+                        let listener = doors.listener(report.token.door());
                         if let Some(listener) = listener.filter(|_| !report.goes_on) {
-                            self.ring.watch(listener, Token::LISTENER);
+                            self.ring.watch(listener, report.token);
                         }
                     }
                     Kind::Bell => {

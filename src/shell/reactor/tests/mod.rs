@@ -117,12 +117,14 @@ struct Echo {
     script: Script,
     conns: Vec<(u32, Option<Conn>)>,
     dirty: Vec<ConnId>,
+    /// By which door each came.
+    doors: Vec<Door>,
     tally: Tally,
 }
 
 impl Echo {
     fn new(script: Script) -> Self {
-        Self { script, conns: Vec::new(), dirty: Vec::new(), tally: Tally::default() }
+        Self { script, conns: Vec::new(), dirty: Vec::new(), doors: Vec::new(), tally: Tally::default() }
     }
 
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -170,7 +172,7 @@ impl Echo {
 }
 
 impl Sink for Echo {
-    fn accepted(&mut self, _peer: SocketAddr) -> Option<ConnId> {
+    fn accepted(&mut self, door: Door, _peer: SocketAddr) -> Option<ConnId> {
         if self.script.open_max != 0 && self.tally.open >= self.script.open_max {
             return None;
         }
@@ -183,6 +185,7 @@ impl Sink for Echo {
         self.conns[slot].1 = Some(conn);
         let id = ConnId { shard: SHARD, slot: slot as u32, generation: self.conns[slot].0 };
         self.dirty.push(id);
+        self.doors.push(door);
         self.tally.accepted += 1;
         self.tally.open += 1;
         Some(id)
