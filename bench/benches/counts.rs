@@ -69,6 +69,7 @@ count! { mailbox,
 
 count! { engine,
     publish: members_10(10), members_1000(1_000);
+    publish_limited: members_10(10), members_1000(1_000);
     publish_16: members_200(200);
     relay: members_10(10), members_1000(1_000);
     echo: bytes_128(128);

@@ -39,7 +39,7 @@ mod jwks_tests;
 mod vector_tests;
 
 pub use algorithm::Algorithm;
-pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, key_digest, spell_key};
+pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, is_key, key_digest, spell_key};
 pub use cache::TokenCache;
 pub use claims::ClaimNames;
 pub use error::{AuthError, Claim, JsonError, KeyError, Part, Unjudged};

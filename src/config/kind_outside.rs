@@ -86,6 +86,10 @@ impl Kind for MaybeFile {
     fn allowed(&self) -> String {
         self.allowed.into()
     }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.at)(one) == (self.at)(other)
+    }
 }
 
 /// Whether a text is a set of keys of which one at least can be used.

@@ -5,8 +5,11 @@
 //! reported at once. Nothing else in the program reads a configuration file or the environment.
 
 pub mod assemble;
+mod changes;
 pub mod cli;
 mod error;
+#[cfg(test)]
+mod keys_tests;
 mod kind;
 mod kind_api_keys;
 mod kind_history;
@@ -16,6 +19,7 @@ mod layers;
 mod load;
 #[cfg(test)]
 mod outside_tests;
+mod production;
 mod report;
 mod rules;
 pub mod settings;
@@ -25,8 +29,9 @@ mod table;
 mod tests;
 mod value;
 
+pub use changes::{Change, changes};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use load::{Flag, Inputs, Loaded, load, load_process};
-pub use report::{default_file, effective};
+pub use report::{default_file, effective, plain_names};
 pub use settings::Settings;
 pub use source::Source;

@@ -4,6 +4,7 @@ use super::{
     error::{ConfigError, Problem},
     kind_outside::is_plaintext,
     load::Loaded,
+    production,
     source::Source,
 };
 use crate::auth::SECRET_BYTES_MIN;
@@ -22,6 +23,7 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     };
     let settings = &loaded.settings;
     let production = settings.server.production;
+    let is_set = |key: &str| *loaded.source(key) != Source::Default;
 
     if let Some(secret) = &settings.auth.jwt_secret {
         let (min, place) =
@@ -36,8 +38,16 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         }
     } else if production && !settings.auth.has_public_keys() && settings.introspection.url.is_none() {
         let reason = "production needs a secret (JWT_SECRET, 64 bytes or more), auth.keys, a set of keys or introspection: a \
-                      secret made at each start would end every token at each restart";
+                      secret made at each start would end every token at each restart, and /dev/token would hand tokens out";
         refuse("auth.jwt_secret", None, reason.into());
+    }
+    if production {
+        production::refusals(settings, &mut refuse);
+    }
+    if settings.metrics.open && settings.metrics.bearer.is_some() && is_set("metrics.open") {
+        let reason =
+            "says that anybody may read /metrics, while metrics.bearer says what one must show: one of them";
+        refuse("metrics.open", Some("true".into()), reason.into());
     }
 
     let introspection = &settings.introspection;

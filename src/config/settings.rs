@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub metrics: Metrics,
+    pub admin: Admin,
     pub api: Api,
     pub auth: Auth,
     pub introspection: Introspection,
@@ -53,6 +55,8 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    /// What the operator says: clients reach the gateway through a proxy that ends TLS.
+    pub tls_terminated_by_proxy: bool,
 }
 
 /// What is logged, and how.
@@ -71,6 +75,22 @@ pub struct Http {
     /// The largest body, or line of a body that is a stream of lines.
     pub body_bytes_max: usize,
     pub body_timeout_ms: u64,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metrics {
+    /// Whether anybody may, as long as there is no `bearer`.
+    pub open: bool,
+    pub bearer: Option<Secret>,
+    pub legacy_names: bool,
+}
+
+/// Where administrators and backends connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// `None`: where clients do.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Who may use the backend's API beside the bearers of tokens.
@@ -223,6 +243,22 @@ pub struct Limits {
     pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
+    /// WebSockets of one address; 0: no limit.
+    pub connections_per_ip: u32,
+    /// WebSockets that one address may open in a minute; 0: no limit.
+    pub connects_per_ip_per_min: u32,
+    /// Of one connection; 0: no limit.
+    pub messages_per_10s: u32,
+    /// Of one connection; 0: no limit.
+    pub bytes_per_10s: u32,
+    /// Messages that are refused before their connection is closed; 0: none is.
+    pub refusals_per_min: u32,
+    /// Of all connections of a user; 0: no limit.
+    pub user_messages_per_s: u32,
+    pub user_messages_burst: u32,
+    /// Of all connections of a tenant; 0: no limit.
+    pub tenant_messages_per_s: u32,
+    pub tenant_messages_burst: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
 }
@@ -358,6 +394,7 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                tls_terminated_by_proxy: false,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
             http: Http {
@@ -366,6 +403,8 @@ impl Settings {
                 body_bytes_max: 1024 * 1024,
                 body_timeout_ms: 30_000,
             },
+            metrics: Metrics { open: !production, bearer: None, legacy_names: false },
+            admin: Admin { listen: None },
             api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,
@@ -417,6 +456,15 @@ impl Settings {
                 rooms_per_connection: 1000,
                 room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
+                connections_per_ip: if production { 50 } else { 0 },
+                connects_per_ip_per_min: if production { 600 } else { 0 },
+                messages_per_10s: if production { 200 } else { 0 },
+                bytes_per_10s: if production { 1024 * 1024 } else { 0 },
+                refusals_per_min: 100,
+                user_messages_per_s: 0,
+                user_messages_burst: 200,
+                tenant_messages_per_s: 0,
+                tenant_messages_burst: 2000,
                 mailbox_parcels: 8192,
             },
             requests: Requests {

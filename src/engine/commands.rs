@@ -73,9 +73,9 @@ impl Engine {
         let listens = join.presence && self.config.presence.enabled;
         self.check_metadata(join.metadata.as_ref())?;
         let joiner = self.joiner(id, &key, join.metadata, listens)?;
-        if !self.roster.ask(id, &key, listens, self.config.rooms_per_connection_max) {
-            let text =
-                format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
+        let rooms_max = self.config.policy.limits.rooms_per_connection_max;
+        if !self.roster.ask(id, &key, listens, rooms_max) {
+            let text = format!("a connection may be in {rooms_max} rooms at most");
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
         let (joiner, since) = (Box::new(joiner), join.since);

@@ -36,7 +36,7 @@ impl Engine {
         if !conn.peer.to_canonical().is_loopback() || !head.host.is_some_and(is_local_host) {
             return Err(REMOTE);
         }
-        let key = self.config.dev_tokens.as_ref().ok_or(HttpFault::NOT_FOUND)?;
+        let key = self.config.policy.dev_tokens.as_ref().ok_or(HttpFault::NOT_FOUND)?;
         let tenant = match head.query_param("tenant")? {
             Some(tenant) => TenantName::parse(&tenant).map_err(|_| bad("`tenant` must be a name"))?,
             None => TenantName::default_tenant(),

@@ -1,7 +1,7 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens.
@@ -9,8 +9,11 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod admission;
+mod ahead;
 mod answers;
 mod api;
+mod census;
 mod commands;
 mod config;
 mod dev;
@@ -19,6 +22,7 @@ mod fan_out;
 mod history;
 mod http;
 mod introspection;
+mod limits;
 mod output;
 mod outside;
 mod parcel;
@@ -42,10 +46,12 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
+pub use ahead::SLACK_BYTES;
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
+pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
-pub use policy::Policy;
+pub use policy::{MetricsPolicy, Policy};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -56,6 +62,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
+    http::route::Door,
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     model::{CallId, OutsideAnswer, OutsideError},
@@ -123,6 +130,8 @@ pub struct Engine {
     exchanges: api::Exchanges,
     evictions: api::Evictions,
     requests: requests::Requests,
+    spending: limits::Spending,
+    admission: admission::Admission,
     calls: outside::Calls,
     introspections: introspection::Introspections,
     /// When to look for new keys next, at the earliest.
@@ -139,7 +148,7 @@ impl Engine {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
         let limits = HomeLimits {
-            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            creates_per_peer_per_min: config.policy.limits.room_creates_per_ip_per_min,
             ephemeral_ttl_ms: config.relay_room_ttl_ms,
         };
         Self {
@@ -169,6 +178,8 @@ impl Engine {
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            spending: limits::Spending::new(hash, config.shards),
+            admission: admission::Admission::new(hash),
             calls: outside::Calls::default(),
             introspections: introspection::Introspections::new(config.token_hasher.clone(), hash),
             keys_wanted_ms: 0,
@@ -181,12 +192,22 @@ impl Engine {
         }
     }
 
-    /// A client was accepted.
+    /// A client was accepted at the public door.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        self.accept_at(Door::Public, peer, now)
+    }
+
+    /// Somebody was accepted.
+    pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let (slot, generation) = self.conns.insert(Conn::new(peer, door, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
+        self.enters(id);
+        match door {
+            Door::Public => self.enter_address(id, peer.into()),
+            Door::Admin => {}
+        }
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -196,7 +217,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
-            Input::Writable { conn } => self.writable(conn),
+            Input::Writable { conn } => self.writable(conn, now),
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
@@ -238,10 +259,13 @@ impl Engine {
         }
     }
 
-    fn writable(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
-            conn.blocked = false;
-            conn.mark_dirty(id, &mut self.dirty);
+    fn writable(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.blocked = false;
+        conn.mark_dirty(id, &mut self.dirty);
+        // Requests wait for that: the client takes what it is sent.
+        if conn.outbox.bytes() > self.config.outbox_bytes_max {
+            self.has_shown_life(id, now);
         }
     }
 
@@ -296,9 +320,11 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.end_session(id);
+        self.leave_address(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
+        self.has_left(&conn);
         self.surveys.give_up(id);
         self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));

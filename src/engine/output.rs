@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::parcel::Parcel;
 use crate::{
     base::{ConnId, ShardId, TenantName, UserName},
-    metrics::Disconnect,
+    metrics::{Disconnect, RateLimit},
     model::{CallId, OutsideRequest},
 };
 
@@ -20,6 +20,8 @@ pub enum Output {
     KeysWanted,
     /// Close the socket and forget it.
     Close { conn: ConnId },
+    /// Receive again from a connection for which [`super::Engine::is_paused`] has said yes.
+    ResumeReading { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
     ShutdownWrite { conn: ConnId },
     /// Drain the whole node, as a signal would.
@@ -58,6 +60,11 @@ pub enum Notice {
     /// The introspection server does not answer, or not as it should.
     IntrospectionFailed {
         reason: String,
+    },
+    /// Something was refused for a limit of rates or addresses.
+    RateLimited {
+        peer: IpAddr,
+        limit: RateLimit,
     },
     /// Requests waited that were over: an error of the gateway, repaired.
     StrayRequests {

@@ -1,4 +1,4 @@
-//! What may change while a node runs: who is known, and what short names stand for. The rest of the configuration
+//! What may change while a node runs: who is known, what short names stand for, and how much is too much. The rest of the configuration
 //! holds from start to end.
 //!
 //! Invariants: a policy never changes; a shard takes another one between two inputs, so that each is judged by one; what
@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::{ChannelTemplates, Engine};
-use crate::auth::{ApiKeys, Introspection, KeySource, Verifier};
+use super::{ChannelTemplates, Engine, Limits};
+use crate::auth::{ApiKeys, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
 #[derive(Clone, Debug)]
@@ -20,11 +20,34 @@ pub struct Policy {
     pub introspection: Option<Arc<Introspection>>,
     /// Where an issuer's keys are, if there is one. The verifier holds those that are in use.
     pub jwks: Option<Arc<KeySource>>,
+    pub limits: Limits,
+    /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
+    pub dev_tokens: Option<Arc<SigningKey>>,
+    pub metrics: MetricsPolicy,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsPolicy {
+    /// Otherwise whoever shows the bearer, or is an administrator.
+    pub is_open: bool,
+    /// The SHA-256 of what a scraper shows.
+    pub bearer: Option<KeyDigest>,
+    /// Whether values stand there under the names of earlier servers, too.
+    pub legacy_names: bool,
+}
+
+impl MetricsPolicy {
+    /// Whether this is the scraper's bearer.
+    pub(super) fn knows(&self, shown: &str) -> bool {
+        self.bearer.is_some_and(|bearer| is_key(shown, &bearer))
+    }
 }
 
 impl Engine {
     /// From now on another policy holds. Whoever was let in by the last one stays.
     pub(super) fn reload(&mut self, policy: Arc<Policy>) {
+        self.home.limit_creates(policy.limits.room_creates_per_ip_per_min);
         self.config.policy = policy;
     }
 }
@@ -39,6 +62,9 @@ impl Policy {
             channels: ChannelTemplates::default(),
             introspection: None,
             jwks: None,
+            limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
+            dev_tokens: None,
+            metrics: MetricsPolicy { is_open: true, ..MetricsPolicy::default() },
         }
     }
 }

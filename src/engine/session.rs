@@ -41,8 +41,8 @@ impl Engine {
         now: Now,
     ) {
         let Asked { call, tenant } = asked;
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Socket(socket) = &mut conn.stage else { return };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
         let first = match &socket.kind {
             SocketKind::Pending { .. } => true,
             SocketKind::Json(_) => false,
@@ -69,10 +69,11 @@ impl Engine {
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(match &socket.kind {
+                let session = match &socket.kind {
                     SocketKind::Json(last) => session.after(last),
                     SocketKind::Pending { .. } | SocketKind::Echo => session,
-                });
+                };
+                self.identify(id, session);
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
@@ -137,7 +138,7 @@ impl Engine {
         })
     }
 
-    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// The connection is nobody's any more: out of its rooms, its requests, its purses and the directory, without a
     /// word to the client.
     pub(super) fn end_session(&mut self, id: ConnId) {
         if self.conns.get(id.slot, id.generation).is_some() {
@@ -145,6 +146,7 @@ impl Engine {
             self.directory.close(id.slot);
             self.end_requests(id);
             self.introspections.give_up(id);
+            self.end_spending(id);
         }
     }
 
@@ -162,7 +164,7 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.rooms_per_connection_max,
+            rooms_max: self.config.policy.limits.rooms_per_connection_max,
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

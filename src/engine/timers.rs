@@ -132,17 +132,17 @@ impl Engine {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
         let leeway_ms = self.config.policy.verifier.leeway_s().saturating_mul(1_000);
-        let conn = self.conns.get_mut(id.slot, id.generation)?;
-        let Stage::Socket(socket) = &mut conn.stage else { return None };
-        let mut ping = None;
-        match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
-            Beat::Wait => {}
-            Beat::Ping => ping = Some(socket.keepalive.pinged(now.mono_us)),
+        let Stage::Socket(socket) = &self.conns.get(id.slot, id.generation)?.stage else { return None };
+        let ping = match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
+            Beat::Wait => None,
+            Beat::Ping => self.beat(id, |keepalive| keepalive.pinged(now.mono_us)),
             Beat::Dead => {
                 self.close(id, close::TIMEOUT, "heartbeat timeout", Disconnect::HeartbeatTimeout, now);
                 return None;
             }
-        }
+        };
+        let conn = self.conns.get_mut(id.slot, id.generation)?;
+        let Stage::Socket(socket) = &mut conn.stage else { return None };
         let mut next_ms = socket.keepalive.due_ms(now.mono_ms(), interval_ms, timeout_ms);
         let mut expiring = None;
         match &mut socket.kind {

@@ -41,6 +41,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         let presented = self.checked(presented(head, &upgrade))?;
         let token = match &presented {
             Presented::Header(token) => Some(*token),
@@ -48,7 +51,7 @@ impl Engine {
             Presented::Nothing => None,
         };
         let verified = match token.map(|token| self.bearer_of_request(id, token, now)) {
-            Some(None) => return Ok(Answer::Unread),
+            Some(None) => return Ok(Answer::Deferred),
             Some(Some(verified)) => Some(verified),
             None => None,
         };
@@ -76,6 +79,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
         Ok(Answer::Upgraded)
     }
@@ -117,10 +123,10 @@ impl Engine {
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
         switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
         self.queue(id, WireBytes::copy_from(out), now);
+        self.resume_reading(id);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.stage = Stage::Socket(Socket {
+        let socket = Socket {
             decoder: Decoder::new(Role::Server, deflate),
             kind,
             encoding: match deflate {
@@ -129,7 +135,8 @@ impl Engine {
                 None => Encoding::Plain,
             },
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
-        });
+        };
+        self.enter_stage(id, Stage::Socket(socket));
         self.meet_deadlines(id, now);
     }
 
@@ -137,10 +144,7 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity, now));
-                }
+                self.identify(id, session_of(identity, now));
                 self.established(id, now);
             }
             Some(Err(error)) => {

@@ -1,5 +1,5 @@
-//! The members on this shard: which connections are in which rooms, both ways, in constant time per join,
-//! leave and lookup.
+//! The members on this shard: which connections are in which rooms, both ways. To find a room of a connection costs no
+//! more than a few steps, in however many it is.
 //!
 //! A membership begins as *joining* (the home shard has been asked) and becomes *joined* when the answer comes
 //! in the room's stream; only joined members get what the stream carries after it. For what the connection itself
@@ -55,7 +55,7 @@ impl Roster {
             rooms: Vec::new(),
             free: Vec::new(),
             by_key: map_with_seed(hash),
-            memberships: Memberships::new(),
+            memberships: Memberships::new(hash),
             joined: 0,
         }
     }
@@ -78,7 +78,8 @@ impl Roster {
         }
         let room = room.unwrap_or_else(|| self.new_room(key));
         self.room_mut(room).joining += 1;
-        self.memberships.add(conn.slot, room, listens);
+        let rooms = &self.rooms;
+        self.memberships.add(conn.slot, room, listens, |room| live(rooms, room).id);
         true
     }
 
@@ -183,10 +184,11 @@ impl Roster {
         self.named(conn, room).map(|(_, key)| key)
     }
 
-    /// The same, by the room's id. Of two rooms with one id it is the one that the connection has asked to join last.
+    /// The same, by the room's id. Of two rooms with one id it is either.
     pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<&RoomKey> {
-        let rooms = self.wanted(conn).map(|(_, membership)| self.room(membership.room));
-        rooms.into_iter().find(|room| room.id == id).map(|room| &room.key)
+        let is_it = |membership: &Membership| membership.wanted && self.room(membership.room).id == id;
+        let (_, membership) = self.memberships.find(conn.slot, |_| id, is_it)?;
+        Some(&self.room(membership.room).key)
     }
 
     /// The keys of the rooms that `conn` has joined and has not asked to leave.
@@ -210,10 +212,12 @@ impl Roster {
         self.joined
     }
 
-    /// Compares names, so that a message costs no allocation: a connection is in few rooms.
+    /// Compares names, so that a message costs no allocation. A connection has one tenant.
     fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &RoomKey)> {
-        let keys = self.wanted(conn).map(|(place, membership)| (place, &self.room(membership.room).key));
-        keys.into_iter().find(|(_, key)| key.room.as_str() == room)
+        let id = |other: &Membership| RoomId::of(&self.room(other.room).key.tenant, room);
+        let is_it = |it: &Membership| it.wanted && self.room(it.room).key.room.as_str() == room;
+        let (place, membership) = self.memberships.find(conn.slot, id, is_it)?;
+        Some((place, &self.room(membership.room).key))
     }
 
     fn newest(&self, conn: ConnId) -> Option<(u32, LocalRoomId)> {
@@ -259,7 +263,8 @@ impl Roster {
 
     /// Drops a membership that stands in no member list.
     fn forget_membership(&mut self, conn: ConnId, place: u32) {
-        let membership = self.memberships.remove(conn.slot, place);
+        let id = self.room(self.memberships.at(place).room).id;
+        let membership = self.memberships.remove(conn.slot, place, id);
         debug_assert_eq!(membership.index, NOT_JOINED);
         self.room_mut(membership.room).joining -= 1;
     }
@@ -281,10 +286,15 @@ impl Roster {
     }
 
     fn room(&self, id: LocalRoomId) -> &Room {
-        self.rooms[id.0 as usize].as_ref().expect("ids in memberships and by_key name live rooms")
+        live(&self.rooms, id)
     }
 
     fn place(&self, conn: ConnId, room: LocalRoomId) -> Option<u32> {
-        self.memberships.of(conn.slot).find(|(_, membership)| membership.room == room).map(|(place, _)| place)
+        let is_it = |membership: &Membership| membership.room == room;
+        self.memberships.find(conn.slot, |_| self.room(room).id, is_it).map(|(place, _)| place)
     }
+}
+
+fn live(rooms: &[Option<Room>], id: LocalRoomId) -> &Room {
+    rooms[id.index()].as_ref().expect("ids in memberships and by_key name live rooms")
 }

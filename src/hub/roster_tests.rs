@@ -143,6 +143,33 @@ fn rooms_are_found_by_id_among_those_of_a_connection() {
     assert_eq!(roster.find_id(ada, key("a").id()), None);
 }
 
+#[test]
+fn a_room_is_found_among_many() {
+    let mut roster = roster();
+    let ada = conn(4, 0);
+    let mut wanted = BTreeSet::new();
+    let mut prng = Prng::new(1);
+    for step in 0..3_000_u64 {
+        let room = format!("room-{}", prng.below(if step < 2_000 { 300 } else { 10 }));
+        let (key, is_in) = (key(&room), wanted.contains(&room));
+        assert_eq!(roster.find(ada, &room), is_in.then_some(&key));
+        assert_eq!(roster.find_id(ada, key.id()), is_in.then_some(&key));
+        if step < 2_000 && prng.below(3) > 0 {
+            assert!(roster.ask(ada, &key, true, usize::MAX));
+            roster.joined(ada, &key);
+            wanted.insert(room);
+        } else if let Some(room) = wanted.pop_first() {
+            assert!(roster.ask_leave(ada, &room).is_some());
+            roster.left(ada, &self::key(&room));
+        }
+        assert_eq!(roster.subscriptions(), wanted.len());
+    }
+    while let Some(gone) = roster.gone(ada) {
+        assert!(wanted.remove(gone.key.room.as_str()));
+    }
+    assert_eq!((wanted.len(), roster.sizes().count()), (0, 0));
+}
+
 /// What the roster should know, in plain collections, with the home that answers it.
 struct Model {
     roster: Roster,

@@ -83,6 +83,13 @@ impl IssuerKeys {
         }
     }
 
+    /// Takes another configuration. Keys of another issuer are forgotten, and its own are looked at.
+    pub(super) fn configure(&mut self, policy: Arc<Policy>, now: Now) {
+        self.issuer.adopt(policy.jwks.as_ref());
+        self.configured = policy;
+        self.look(now);
+    }
+
     /// The policy in effect.
     pub(super) fn policy(&self) -> Arc<Policy> {
         match self.issuer.keys() {

@@ -217,6 +217,59 @@ fn tokens_go_round() {
 }
 
 #[test]
+fn shells_complete_the_command() {
+    for (shell, words) in
+        [("bash", "complete -F _ringway"), ("zsh", "#compdef ringway"), ("fish", "complete -c ringway")]
+    {
+        let (code, script, err) = run_with(&["completions", shell]);
+        assert!(code == Some(0) && script.contains(words), "{shell}: {err}");
+    }
+    let (_, script, _) = run_with(&["completions", "bash"]);
+    let script = file("ringway.bash", &script);
+    let complete = |words: &[&str]| {
+        let line = words.join("' '");
+        let last = words.last().copied().unwrap_or_default();
+        let before = words.iter().rev().nth(1).copied().unwrap_or_default();
+        let text = format!(
+            "source '{}'; COMP_WORDS=('{line}'); COMP_CWORD={}; _ringway ringway '{last}' '{before}'; \
+             echo \"${{COMPREPLY[*]}}\"",
+            script.display(),
+            words.len() - 1
+        );
+        let (code, out, err) = run(Command::new("/bin/bash").args(["--norc", "-c", &text]));
+        assert_eq!(code, Some(0), "{err}");
+        out.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["ringway", "con"]), ["config"]);
+    assert_eq!(complete(&["ringway", "config", "ch"]), ["check"]);
+    assert_eq!(complete(&["ringway", "serve", "--dri"]), ["--driver"]);
+    assert_eq!(complete(&["ringway", "serve", "--driver", ""]), ["auto", "uring", "epoll"]);
+    assert_eq!(complete(&["ringway", "completions", "z"]), ["zsh"]);
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let (code, page, err) = run_with(&["man"]);
+    assert_eq!(code, Some(0), "{err}");
+    for words in [".TH ringway 1", ".SH SIGNALS", ".SH ENVIRONMENT", "JWT_SECRET", "SIGHUP", "\\-\\-config"] {
+        assert!(page.contains(words), "{words} in\n{page}");
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command").join("man");
+    let (code, out, err) = run(ringway().args(["man", "--folder"]).arg(&folder));
+    assert!(code == Some(0) && out.contains("ringway.1"), "{err}");
+    let written = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    assert_eq!(written("ringway.1"), page);
+    for command in
+        ["serve", "config", "config-check", "config-default", "token-mint", "key-make", "completions", "man"]
+    {
+        let page = written(&format!("ringway-{command}.1"));
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let (code, _, err) = run_with(&["man", "--folder", "/proc/nowhere"]);
+    assert!(code == Some(1) && err.contains("/proc/nowhere"), "{err}");
+}
+
+#[test]
 fn a_port_in_use_is_said_to_be() {
     let first = Start::on(Driver::Epoll).start();
     let port = first.address.port().to_string();

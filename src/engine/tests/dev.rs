@@ -6,17 +6,14 @@ use std::{
 };
 
 use super::{
-    harness::{Node, SECRET, START_UNIX_S, config},
+    harness::{Node, SECRET, START_UNIX_S, config_with},
     http::{Answer, ask},
 };
-use crate::{
-    auth::{Algorithm, SigningKey},
-    engine::Config,
-};
+use crate::auth::{Algorithm, SigningKey};
 
 fn node() -> Node {
     let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
-    Node::with(Config { dev_tokens: Some(Arc::new(key)), ..config(1) })
+    Node::with(config_with(1, |policy| policy.dev_tokens = Some(Arc::new(key))))
 }
 
 fn get(node: &mut Node, peer: IpAddr, host: &str, query: &str) -> Answer {
