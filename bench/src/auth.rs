@@ -55,6 +55,7 @@ fn claims() -> MintClaims {
         expires_at_s: Some(NOW_S + 3600),
         issuer: None,
         audience: None,
+        roles: Vec::new(),
         abilities: Vec::new(),
         id: None,
         names: ClaimNames::default(),

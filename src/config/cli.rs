@@ -130,7 +130,10 @@ pub struct MintArgs {
     /// What stands on the command line others on this machine can see in the list of processes.
     #[arg(long, conflicts_with = "key_file")]
     pub secret: Option<Secret>,
-    /// An ability that the token has beside what its roles give, such as ringway:admin; repeatable
+    /// A role that the rules of the configuration know (abilities.rules); repeatable
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// An ability that the token has beside what its roles give: join:project.7, or ringway:admin; repeatable
     #[arg(long = "ability", value_name = "ABILITY")]
     pub abilities: Vec<String>,
     /// The token's own name, by which its connections can be ended

@@ -128,10 +128,12 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
+                let rights = identity.rights.clone();
                 let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
                 if let Stage::Socket(socket) = &mut conn.stage {
                     socket.kind = SocketKind::Json(session_of(identity, now));
                 }
+                self.holders.hold(id.slot, rights);
                 self.established(id, now);
             }
             Some(Err(error)) => {

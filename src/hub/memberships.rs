@@ -4,6 +4,7 @@
 //! A membership keeps its *place* for as long as it lasts. Lists are short, the newest membership comes first.
 //! Invariant: every membership of the arena is in one connection's list or in the list of free ones.
 
+use super::standing::Standing;
 use crate::base::chunked::ChunkedVec;
 
 /// Ends a list.
@@ -35,6 +36,8 @@ pub(super) struct Membership {
     pub(super) wanted: bool,
     /// The connection gets the room's presence events.
     pub(super) listens: bool,
+    /// What the connection may do there.
+    pub(super) standing: Standing,
     /// The connection's next membership, or the next free one.
     next: u32,
 }
@@ -56,13 +59,13 @@ impl Memberships {
     }
 
     /// A connection has asked to join a room that it is not in. The membership's place.
-    pub(super) fn add(&mut self, slot: u32, room: LocalRoomId, listens: bool) -> u32 {
+    pub(super) fn add(&mut self, slot: u32, room: LocalRoomId, listens: bool, standing: Standing) -> u32 {
         while self.first.len() <= slot as usize {
             self.first.push(NONE);
         }
         let first = &mut self.first[slot as usize];
         let (index, next) = (NOT_JOINED, *first);
-        let membership = Membership { room, index, pending: 1, wanted: true, listens, next };
+        let membership = Membership { room, index, pending: 1, wanted: true, listens, standing, next };
         *first = if self.free == NONE {
             let place = self.arena.len() as u32;
             assert!(place < NONE, "a shard has at most 2^32 - 1 memberships");
@@ -75,6 +78,11 @@ impl Memberships {
             place
         };
         *first
+    }
+
+    /// What members may do has to be judged anew, for all of them.
+    pub(super) fn doubt(&mut self) {
+        self.arena.iter_mut().for_each(|membership| membership.standing = membership.standing.stale());
     }
 
     /// Takes the membership at `place` out of its connection's list.
@@ -117,7 +125,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::base::Prng;
+    use crate::{base::Prng, model::Actions};
+
+    const EVERY: Standing = Standing::of(Actions::EVERY);
 
     fn rooms(memberships: &Memberships, slot: u32) -> Vec<u32> {
         memberships.of(slot).map(|(_, membership)| membership.room.0).collect()
@@ -136,7 +146,7 @@ mod tests {
                 let (place, room) = list.remove(prng.below(list.len() as u64) as usize);
                 assert_eq!(memberships.remove(slot, place).room, LocalRoomId(room));
             } else {
-                list.insert(0, (memberships.add(slot, LocalRoomId(room), true), room));
+                list.insert(0, (memberships.add(slot, LocalRoomId(room), true, EVERY), room));
             }
             for (&slot, list) in &model {
                 assert!(list.iter().all(|&(place, room)| memberships.at(place).room.0 == room));

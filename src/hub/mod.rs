@@ -25,6 +25,7 @@ mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
+mod standing;
 
 pub use directory::Directory;
 pub use history::{HistoryConfig, HistoryCounts, NotKept};
@@ -37,3 +38,4 @@ pub use presence::{Announcement, Joiner, Showing};
 pub use publish::{Draft, Published};
 pub use room_log::Keep;
 pub use roster::{Gone, Roster};
+pub use standing::Standing;

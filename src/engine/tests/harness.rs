@@ -114,7 +114,7 @@ pub(super) fn config(shards: u16) -> Config {
 
 /// A signed token; `lasts_s` counts from the start of the test.
 pub(super) fn token(user: &str, tenant: &str, lasts_s: Option<u64>) -> String {
-    sign(user, tenant, lasts_s, &[], None)
+    sign(user, tenant, lasts_s, &[], &[], None)
 }
 
 pub(super) fn admin_token() -> String {
@@ -122,15 +122,27 @@ pub(super) fn admin_token() -> String {
 }
 
 pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String {
-    sign(user, tenant, None, abilities, None)
+    sign(user, tenant, None, &[], abilities, None)
+}
+
+/// A token with roles, and with abilities of its own.
+pub(super) fn token_as(user: &str, tenant: &str, roles: &[&str], abilities: &[&str]) -> String {
+    sign(user, tenant, None, roles, abilities, None)
 }
 
 /// A token with a `jti`.
 pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
-    sign(user, tenant, None, &[], Some(id))
+    sign(user, tenant, None, &[], &[], Some(id))
 }
 
-fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: Option<&str>) -> String {
+fn sign(
+    user: &str,
+    tenant: &str,
+    lasts_s: Option<u64>,
+    roles: &[&str],
+    abilities: &[&str],
+    id: Option<&str>,
+) -> String {
     let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let claims = MintClaims {
         user: UserName::parse(user).unwrap(),
@@ -140,6 +152,7 @@ fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: 
         issuer: None,
         audience: None,
         id: id.map(Box::from),
+        roles: roles.iter().map(|role| Box::from(*role)).collect(),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
     };
@@ -392,6 +405,7 @@ impl Node {
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
+            assert!(engine.holders.is_empty(), "{shard:?}: {:?}", engine.holders);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
