@@ -51,7 +51,7 @@ pub enum Command {
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Check everything and print what is in effect, each value with its source, secrets masked
-    Check(Box<ServeArgs>),
+    Check(Box<CheckConfigArgs>),
     /// Print the commented default file
     Default,
 }
@@ -109,6 +109,19 @@ pub struct ServeArgs {
     /// Refuse settings that are not safe in production
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub production: Option<String>,
+}
+
+/// `ringway config check`.
+#[derive(Args)]
+pub struct CheckConfigArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Say whether somebody may do something in a room, and by which rule; the exit code says the same
+    ///
+    /// For example: --explain user=ada tenant=acme roles=member action=join room=project.7. Also abilities=…, as in
+    /// a token; roles and abilities are separated by commas. For requests the room is user:ID or connection:ID.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub explain: Vec<String>,
 }
 
 /// `ringway token mint`.
@@ -313,6 +326,7 @@ mod tests {
     fn commands_and_what_is_none() {
         let good: &[&[&str]] = &[
             &["ringway", "config", "check", "--port", "1", "--set", "a=b"],
+            &["ringway", "config", "check", "--explain", "user=a", "room=b", "--port", "1"],
             &["ringway", "config", "default"],
             &["ringway", "token", "mint"],
             &["ringway", "token", "mint", "--key-file", "k.pem", "--kid", "1", "--algorithm", "ES256"],
@@ -322,6 +336,7 @@ mod tests {
             &["ringway", "fly"],
             &["ringway", "--port", "1", "config", "default"],
             &["ringway", "--wings", "2"],
+            &["ringway", "config", "check", "--explain"],
             &["ringway", "token", "check"],
             &["ringway", "token", "mint", "--secret", "s", "--key-file", "k.pem"],
             &["ringway", "token", "mint", "--kid", "1"],

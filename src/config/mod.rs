@@ -7,7 +7,9 @@
 pub mod assemble;
 pub mod cli;
 mod error;
+mod explain;
 mod kind;
+mod kind_abilities;
 mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
@@ -23,6 +25,7 @@ mod tests;
 mod value;
 
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use explain::{Question, explain};
 pub use load::{Flag, Inputs, Loaded, load, load_process};
 pub use report::{default_file, effective};
 pub use settings::Settings;

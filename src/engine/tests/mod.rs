@@ -4,6 +4,7 @@
 mod client;
 mod harness;
 
+mod abilities;
 mod api;
 mod api_errands;
 mod api_lines;
