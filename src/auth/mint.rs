@@ -104,7 +104,8 @@ fn claims_set(claims: &MintClaims) -> String {
     if let Some(audience) = &claims.audience {
         set.text("aud", audience);
     }
-    for (name, texts) in [(&claims.names.roles, &claims.roles), (&claims.names.abilities, &claims.abilities)] {
+    for (name, texts) in [(&claims.names.roles, &claims.roles), (&claims.names.abilities, &claims.abilities)]
+    {
         if !texts.is_empty() {
             let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
             set.member(name, &format!("[{}]", texts.join(",")));

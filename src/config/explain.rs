@@ -53,7 +53,8 @@ impl Question {
                 _ => return Err(format!("{key} is none of {KEYS}")),
             }
         }
-        let missing = |key| format!("{key} is missing: --explain user=ada roles=member action=join room=project.7");
+        let missing =
+            |key| format!("{key} is missing: --explain user=ada roles=member action=join room=project.7");
         Ok(Self {
             user: user.ok_or_else(|| missing("user"))?,
             tenant,
@@ -73,8 +74,7 @@ pub fn explain(loaded: &Loaded, question: &Question) -> (String, bool) {
     let roles: Vec<_> = rights.iter().flat_map(|rights| rights.roles()).collect();
     let roles = if roles.is_empty() { "no roles".to_owned() } else { format!("roles {}", roles.join(", ")) };
     let may = if matches!(ruling, Ruling::Allowed(_)) { "may" } else { "may not" };
-    let mut text =
-        format!("user {user} of tenant {tenant}, {roles}, {may} {} in {room}\n", action.as_str());
+    let mut text = format!("user {user} of tenant {tenant}, {roles}, {may} {} in {room}\n", action.as_str());
     let is_allowed = match ruling {
         Ruling::Allowed(Basis::Rule { index, .. }) => {
             line(&mut text, format_args!("by {}", rule(loaded, index)));

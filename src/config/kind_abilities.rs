@@ -47,7 +47,9 @@ impl Kind for AbilityRules {
     }
 
     fn allowed(&self) -> String {
-        format!("a list of tables `{{ role, actions, rooms }}` in the configuration file, {RULES_MAX} at most")
+        format!(
+            "a list of tables `{{ role, actions, rooms }}` in the configuration file, {RULES_MAX} at most"
+        )
     }
 }
 

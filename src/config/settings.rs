@@ -403,7 +403,8 @@ impl Claims {
 fn default_rules(production: bool) -> Vec<AbilityRule> {
     let rule = |actions: &[Action], rooms: &[&str]| {
         let actions = actions.iter().fold(Actions::NONE, |all, action| all.and((*action).into()));
-        let patterns = rooms.iter().map(|room| AbilityPattern::parse(room).expect("our patterns are good ones"));
+        let patterns =
+            rooms.iter().map(|room| AbilityPattern::parse(room).expect("our patterns are good ones"));
         Rule { role: Role::Everyone, actions, rooms: patterns.collect() }
     };
     let rules = if production {

@@ -30,8 +30,7 @@ impl Engine {
         history: &History<'_>,
     ) -> Result<(), Fault> {
         self.session(id)?;
-        let key =
-            self.may(id, Action::History, &history.room, "join the room before reading its history")?;
+        let key = self.may(id, Action::History, &history.room, "join the room before reading its history")?;
         let (caller, since, limit) = (Caller::Client { conn: id, call }, history.since, history.limit);
         self.ask_home(&key.clone(), Ask::History { key, caller, since, limit });
         Ok(())

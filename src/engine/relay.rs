@@ -42,8 +42,7 @@ impl Engine {
     pub(super) fn relay(&mut self, id: ConnId, relay: Relay, now: Now) -> Result<(), Fault> {
         let Relay { room, payload } = relay;
         let from = self.session(id)?.user.clone();
-        let key =
-            self.may_relay(id, room, "join the room before sending to it: its roomId is the ack's")?;
+        let key = self.may_relay(id, room, "join the room before sending to it: its roomId is the ack's")?;
         let publish = Publish {
             key,
             caller: Caller::Client { conn: id, call: None },

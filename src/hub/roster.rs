@@ -214,7 +214,8 @@ impl Roster {
 
     /// The same, by the room's id. Of two rooms with one id it is the one that the connection has asked to join last.
     pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<(&RoomKey, Standing)> {
-        let rooms = self.wanted(conn).map(|(_, membership)| (self.room(membership.room), membership.standing));
+        let rooms =
+            self.wanted(conn).map(|(_, membership)| (self.room(membership.room), membership.standing));
         rooms.into_iter().find(|(room, _)| room.id == id).map(|(room, standing)| (&room.key, standing))
     }
 

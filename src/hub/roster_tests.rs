@@ -52,7 +52,10 @@ fn what_a_member_may_do_is_noted_where_it_is_in() {
     roster.joined(ada, &key("a"));
     assert_eq!((standing(&roster, "a"), standing(&roster, "b")), (Some(join), Some(listener)));
     roster.doubt();
-    assert_eq!((standing(&roster, "a"), standing(&roster, "b")), (Some(join.stale()), Some(listener.stale())));
+    assert_eq!(
+        (standing(&roster, "a"), standing(&roster, "b")),
+        (Some(join.stale()), Some(listener.stale()))
+    );
     assert_eq!(roster.listeners(ONLY).count(), 1);
     roster.judge(ada, "a", join);
     roster.judge(ada, "c", EVERY);
@@ -71,7 +74,11 @@ fn a_member_is_who_was_answered() {
     let ada = conn(0, 0);
     assert!(roster.ask(ada, &key("a"), true, EVERY, 8));
     assert_eq!((members(&roster, "a").len(), rooms(&roster, ada).len(), roster.subscriptions()), (0, 0, 0));
-    assert_eq!(roster.find(ada, "a"), Some((&key("a"), EVERY)), "what it says from now on comes after its join");
+    assert_eq!(
+        roster.find(ada, "a"),
+        Some((&key("a"), EVERY)),
+        "what it says from now on comes after its join"
+    );
     roster.joined(ada, &key("a"));
     assert_eq!(members(&roster, "a"), [ada].into());
     assert_eq!((rooms(&roster, ada), roster.subscriptions()), (vec!["a"], 1));

@@ -65,13 +65,15 @@ impl Abilities {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{auth::{AbilityPattern, Role}, model::Actions};
+    use crate::{
+        auth::{AbilityPattern, Role},
+        model::Actions,
+    };
 
     const ADA: Who<'_> = Who { user: "ada", tenant: "acme" };
 

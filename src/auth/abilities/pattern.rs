@@ -39,10 +39,14 @@ pub enum PatternError {
     #[error("braces hold a name of small letters, digits and `_`")]
     Braces,
     /// `{userid}` would be any user.
-    #[error("who asks is `{{user_id}}` and `{{tenant_id}}`; another name in braces is any text, and does not begin with `user` or `tenant`")]
+    #[error(
+        "who asks is `{{user_id}}` and `{{tenant_id}}`; another name in braces is any text, and does not begin with `user` or `tenant`"
+    )]
     LooksLikeWho,
     /// `{user_id}-*` of `a` would hold rooms of `a-b`.
-    #[error("`{{user_id}}` and `{{tenant_id}}` do not stand in one part with a `*`: it could be the end of another id")]
+    #[error(
+        "`{{user_id}}` and `{{tenant_id}}` do not stand in one part with a `*`: it could be the end of another id"
+    )]
     WhoBesideStar,
 }
 
@@ -200,7 +204,8 @@ impl Pieces {
             if end.iter().any(is_star) {
                 return Err(PatternError::Stars);
             }
-            let [start, end] = [start, end].map(|atoms| atoms.iter().map(text_of).collect::<Option<String>>());
+            let [start, end] =
+                [start, end].map(|atoms| atoms.iter().map(text_of).collect::<Option<String>>());
             let (Some(start), Some(end)) = (start, end) else { return Err(PatternError::WhoBesideStar) };
             self.push(Piece::Part { start: start.into(), end: end.into() });
             return Ok(());

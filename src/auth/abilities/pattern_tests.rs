@@ -103,7 +103,9 @@ fn long_names_and_many_stars_take_no_time() {
         assert!(many.matches(&name, ADA) && many.matches(&almost, ADA) && !many.matches(&name[2..], ADA));
         assert!(framed.matches(&name, ADA) && last.matches(&name, ADA) && !last.matches(&almost, ADA));
     }
-    assert!(AbilityPattern::parse(&parts("**", 60)).is_err() && AbilityPattern::parse(&"a*".repeat(9)).is_err());
+    assert!(
+        AbilityPattern::parse(&parts("**", 60)).is_err() && AbilityPattern::parse(&"a*".repeat(9)).is_err()
+    );
 }
 
 /// What a character of a pattern's text means.
@@ -156,8 +158,20 @@ fn naive(text: &str, room: &str, who: Who<'_>) -> bool {
 
 fn a_pattern() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
-        "a", "b", "", "ab", "*", "a*", "*b", "a*b", "{x}", "{user_id}", "a{user_id}", "{user_id}b",
-        "{tenant_id}", "**",
+        "a",
+        "b",
+        "",
+        "ab",
+        "*",
+        "a*",
+        "*b",
+        "a*b",
+        "{x}",
+        "{user_id}",
+        "a{user_id}",
+        "{user_id}b",
+        "{tenant_id}",
+        "**",
     ]);
     let parts = prop::collection::vec((part, prop::sample::select(vec![".", ":", "/"])), 1..6);
     parts.prop_map(|parts| {

@@ -21,7 +21,10 @@ use crate::{
 fn rules(rules: &[(&str, &str, &str)]) -> Abilities {
     let rule = |(role, actions, room): &(&str, &str, &str)| Rule {
         role: Role::parse(role).unwrap(),
-        actions: actions.split(' ').map(|name| Actions::parse(name).unwrap()).fold(Actions::NONE, Actions::and),
+        actions: actions
+            .split(' ')
+            .map(|name| Actions::parse(name).unwrap())
+            .fold(Actions::NONE, Actions::and),
         rooms: vec![AbilityPattern::parse(room).unwrap()],
     };
     Abilities::new(rules.iter().map(rule).collect())
@@ -63,7 +66,8 @@ fn relay(node: &mut Node, user: &str, roles: &[&str]) -> Client {
 /// The ack of a call: `ok` or the error's code.
 fn answer(client: &mut Client, node: &mut Node, message: &str) -> String {
     let heard = client.ask(node, message);
-    let ack = heard.iter().find(|event| event["type"] == "ack").unwrap_or_else(|| panic!("{message}: {heard:?}"));
+    let ack =
+        heard.iter().find(|event| event["type"] == "ack").unwrap_or_else(|| panic!("{message}: {heard:?}"));
     ack["error"]["code"].as_str().unwrap_or("ok").to_owned()
 }
 
@@ -107,7 +111,12 @@ fn every_action_is_asked_for() {
         (&[], &outsider, r#"{"type":"room:join","id":1,"room":"secret.bob"}"#, "forbidden"),
         (&[], &["ringway:admin"], r#"{"type":"room:join","id":1,"room":"other.1"}"#, "forbidden"),
         (&[], &[], r#"{"type":"request","id":1,"to":{"user":"bob"},"method":"m","payload":1}"#, "forbidden"),
-        (&["asker"], &[], r#"{"type":"request","id":1,"to":{"user":"bob"},"method":"m","payload":1}"#, "no_target"),
+        (
+            &["asker"],
+            &[],
+            r#"{"type":"request","id":1,"to":{"user":"bob"},"method":"m","payload":1}"#,
+            "no_target",
+        ),
         (
             &["asker"],
             &[],
@@ -169,9 +178,10 @@ fn who_may_not_read_or_see_joins_without_it() {
     let epoch = ada.ask(&mut node, JOIN)[0]["epoch"].as_str().unwrap().to_owned();
     assert_eq!(answer(&mut ada, &mut node, &send), "ok");
     let since = JOIN.replace("}", &format!(r#","since":{{"offset":0,"epoch":"{epoch}"}}}}"#));
-    for (roles, recovered, events) in
-        [(&["reader"][..], true, vec!["ack", "room:joined", "room:message"]), (&[], false, vec!["ack", "room:joined"])]
-    {
+    for (roles, recovered, events) in [
+        (&["reader"][..], true, vec!["ack", "room:joined", "room:message"]),
+        (&[], false, vec!["ack", "room:joined"]),
+    ] {
         let mut bob = client(&mut node, 1, "bob", roles, &[]);
         let heard = bob.ask(&mut node, &since);
         assert_eq!(heard[0]["recovered"], recovered);
@@ -323,7 +333,9 @@ fn the_backend_keeps_somebody_where_he_is() {
 fn patterns_name_the_tenant_of_the_token() {
     let mut node = node(1, &[("*", "join", "metrics.{tenant_id}")]);
     let mut ada = client(&mut node, 0, "ada", &[], &[]);
-    for (room, expected) in [("metrics.acme", "ok"), ("metrics.other", "forbidden"), ("metrics.{tenant_id}", "forbidden")] {
+    for (room, expected) in
+        [("metrics.acme", "ok"), ("metrics.other", "forbidden"), ("metrics.{tenant_id}", "forbidden")]
+    {
         let join = JOIN.replace("project.1", room);
         assert_eq!(answer(&mut ada, &mut node, &join), expected, "{room}");
     }
