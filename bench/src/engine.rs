@@ -198,7 +198,7 @@ impl Shard {
         let config = assemble::engine(&settings, &machine).expect("the secret is long enough");
         let key = assemble::signing_key(&settings).ok().flatten().expect("a secret was set");
         let user = UserName::parse("ada").expect("short and plain");
-        let claims = config.verifier.claims_for(user, None, NOW.unix_s(), TOKEN_TTL_S);
+        let claims = config.policy.verifier.claims_for(user, None, NOW.unix_s(), TOKEN_TTL_S);
         let token = mint(&key, &claims);
         Self { engine: Engine::new(ShardId(0), config, 7), now: NOW, token, sockets_take: true }
     }

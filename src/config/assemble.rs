@@ -8,7 +8,7 @@ use crate::{
     auth::{self, Abilities, ApiKeys, Backend, ClaimNames, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
     conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, PresenceConfig, RequestsConfig},
+    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
     http,
     hub::{HistoryConfig, Keep, PendingLimits},
     shell::driver::Driver,
@@ -105,6 +105,18 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
+/// What a reload replaces.
+///
+/// # Errors
+/// As [`verifier`].
+pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
+    Ok(Policy {
+        verifier: Arc::new(verifier(settings)?),
+        api_keys: api_keys(&settings.api),
+        channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+    })
+}
+
 /// The engine's configuration on `machine`.
 ///
 /// # Errors
@@ -118,10 +130,9 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         shards: machine.shards,
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        verifier: Arc::new(verifier(settings)?),
+        policy: Arc::new(policy(settings)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         dev_tokens,
-        api_keys: Arc::new(api_keys(&settings.api)),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -156,7 +167,6 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
             page_max: settings.presence.page_max as usize,
             metadata_bytes_max: settings.presence.metadata_bytes_max,
         },
-        channels: Arc::new(ChannelTemplates::new(settings.channels.templates.iter().cloned())),
         history: Arc::new(history(&settings.history, limits.outbox_bytes, machine.shards)),
     })
 }

@@ -8,7 +8,7 @@ use super::{
     error::{ConfigError, Problem},
     load::Flag,
     source::Source,
-    table::{self, ENVIRONMENT_PREFIX, PRODUCTION_NAMES, SECTIONS, SETTINGS, Setting},
+    table::{self, ENVIRONMENT_PREFIX, PRODUCTION_NAMES, SECTIONS, Setting},
     value::{Value, line_of},
 };
 
@@ -82,7 +82,7 @@ pub(super) fn environment(variables: &[(String, String)]) -> Layer {
         let found = variables.iter().find(|(key, value)| key == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
     };
-    for setting in SETTINGS {
+    for setting in table::settings() {
         for name in setting.plain_names {
             let value = match value_of(name) {
                 Some("production") if PRODUCTION_NAMES.contains(name) => Value::Flag(true),

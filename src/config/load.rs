@@ -16,7 +16,7 @@ use super::{
     rules,
     settings::{Secret, Settings},
     source::Source,
-    table::{SETTINGS, Setting},
+    table::{self, Setting},
 };
 
 /// The file that is read when none is named; it may be missing.
@@ -206,6 +206,6 @@ impl Loaded {
         let mut settings = self.settings.clone();
         let row =
             |setting: &'static Setting| (setting, setting.kind.show(&mut settings), self.source(setting.key));
-        SETTINGS.iter().map(row).collect()
+        table::settings().map(row).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{
     load::Loaded,
     settings::Settings,
-    table::{SECTIONS, SETTINGS, Setting},
+    table::{self, SECTIONS, Setting},
 };
 
 const HEAD: &str = "\
@@ -69,7 +69,7 @@ pub fn effective(loaded: &Loaded) -> String {
 }
 
 fn of_section(section: &str) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().filter(move |setting| setting.section_and_name().0 == section)
+    table::settings().filter(move |setting| setting.section_and_name().0 == section)
 }
 
 fn describe(text: &mut String, setting: &Setting) {
@@ -78,7 +78,8 @@ fn describe(text: &mut String, setting: &Setting) {
         names => format!(" Environment: {}.", names.join(", ")),
     };
     comment(text, setting.doc);
-    comment(text, &format!("Must be {}.{names}", setting.kind.allowed()));
+    let live = if setting.is_live { " SIGHUP applies it." } else { "" };
+    comment(text, &format!("Must be {}.{live}{names}", setting.kind.allowed()));
 }
 
 /// A comment, wrapped.

@@ -9,7 +9,7 @@ use super::{
     report::{default_file, effective},
     settings::Settings,
     source::Source,
-    table::{self, SETTINGS},
+    table,
 };
 use crate::{
     auth::{Algorithm, Tenants},
@@ -517,7 +517,7 @@ fn the_default_file_is_the_defaults() {
     let mut expected = Settings::defaults(false);
     expected.auth.jwt_secret = Some(SECRET.to_owned().into());
     assert_eq!(loaded.settings, expected);
-    for setting in SETTINGS {
+    for setting in table::settings() {
         let (_, name) = setting.section_and_name();
         let start = if setting.example.is_some() { "# " } else { "" };
         assert!(text.contains(&format!("\n{start}{name} = ")), "{}", setting.key);
@@ -537,7 +537,7 @@ fn the_default_file_is_the_defaults() {
 
 #[test]
 fn every_example_is_taken_but_that_of_the_secret() {
-    for setting in SETTINGS {
+    for setting in table::settings() {
         let Some(example) = setting.example else { continue };
         let (section, name) = setting.section_and_name();
         let text = format!("[{section}]\n{name} = {example}\n");

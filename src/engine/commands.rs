@@ -156,7 +156,7 @@ impl Engine {
     fn channel(&self, id: ConnId, channel: &RoomRef<'_>) -> Result<RoomName, Fault> {
         let session = self.session(id)?;
         let (user, tenant) = (session.user.as_str(), session.tenant.as_str());
-        match self.config.channels.expand(channel.as_str(), user, tenant) {
+        match self.config.policy.channels.expand(channel.as_str(), user, tenant) {
             Some(full) => RoomName::parse(&full)
                 .map_err(|error| Fault::new(FaultCode::BadRequest, format!("channel: {error}"))),
             None => Ok(channel.to_name()),

@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use super::Policy;
 use crate::{
-    auth::{ApiKeys, SigningKey, Verifier},
+    auth::SigningKey,
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -22,13 +23,12 @@ pub struct Config {
     pub version: &'static str,
     /// The reactor backend in use, for the same.
     pub driver: &'static str,
-    pub verifier: Arc<Verifier>,
+    /// What a reload replaces.
+    pub policy: Arc<Policy>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
-    /// Keys of backends.
-    pub api_keys: Arc<ApiKeys>,
     /// `/openapi.json`.
     pub openapi: Arc<[u8]>,
     pub http: http::Limits,
@@ -63,7 +63,6 @@ pub struct Config {
     pub requests: RequestsConfig,
     pub drain: DrainConfig,
     pub presence: PresenceConfig,
-    pub channels: Arc<ChannelTemplates>,
     /// What one shard's rooms keep.
     pub history: Arc<HistoryConfig>,
 }
@@ -81,7 +80,7 @@ impl Config {
 #[cfg(test)]
 impl Config {
     /// The configuration's defaults, outside production.
-    pub(crate) fn for_tests(shards: u16, verifier: Verifier) -> Self {
+    pub(crate) fn for_tests(shards: u16, verifier: crate::auth::Verifier) -> Self {
         let limits = ws::Limits { message_bytes_max: 64 * 1024, fragments_max: 1024, inflate_ratio_max: 100 };
         Self {
             node: NodeId(0x0123_abcd),
@@ -89,10 +88,9 @@ impl Config {
             shards,
             version: "1.2.3",
             driver: "epoll",
-            verifier: Arc::new(verifier),
+            policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
             dev_tokens: None,
-            api_keys: Arc::default(),
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,
@@ -123,7 +121,6 @@ impl Config {
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },
-            channels: Arc::new(ChannelTemplates::default()),
             history: Arc::new(HistoryConfig::for_tests()),
         }
     }

@@ -43,7 +43,7 @@ impl Engine {
         };
         let mint_for = |user: &str, admin: bool| {
             let user = UserName::parse(user).map_err(|_| bad("`user` and `prefix` must be names"))?;
-            let verifier = &self.config.verifier;
+            let verifier = &self.config.policy.verifier;
             let mut claims = verifier.claims_for(user, Some(tenant.clone()), now.unix_s(), TTL_S);
             if admin {
                 claims.abilities.push(ABILITY_ADMIN.into());

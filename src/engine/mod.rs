@@ -21,6 +21,7 @@ mod history;
 mod http;
 mod output;
 mod parcel;
+mod policy;
 mod presence;
 mod quality;
 mod relay;
@@ -43,6 +44,7 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
+pub use policy::Policy;
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
@@ -73,6 +75,8 @@ pub enum Input<'a> {
     Parcel { from: ShardId, parcel: Parcel },
     /// What the shell knows of process and node; once a second.
     Facts(NodeFacts),
+    /// Another policy holds from here on.
+    Reload(Arc<Policy>),
     /// Leave gently.
     Drain,
 }
@@ -190,6 +194,7 @@ impl Engine {
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.learn(facts, now),
+            Input::Reload(policy) => self.reload(policy),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

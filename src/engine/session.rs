@@ -83,7 +83,7 @@ impl Engine {
 
     /// Whose token this is, if it holds now.
     pub(super) fn verify(&mut self, token: &str, now: Now) -> Result<Identity, AuthError> {
-        let (found, verdict) = self.tokens.verify(&self.config.verifier, token, now.unix_s());
+        let (found, verdict) = self.tokens.verify(&self.config.policy.verifier, token, now.unix_s());
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }

@@ -129,7 +129,7 @@ impl Engine {
     fn socket_deadline(&mut self, id: ConnId, now: Now) -> Option<u64> {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
-        let leeway_ms = self.config.verifier.leeway_s().saturating_mul(1_000);
+        let leeway_ms = self.config.policy.verifier.leeway_s().saturating_mul(1_000);
         let conn = self.conns.get_mut(id.slot, id.generation)?;
         let Stage::Socket(socket) = &mut conn.stage else { return None };
         let mut ping = None;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    engine::{Engine, Input, NodeFacts, Output, Parcel, Wrote},
+    engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
     metrics::Reject,
 };
 
@@ -36,6 +36,7 @@ const RETRY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub enum Control {
     Facts(NodeFacts),
+    Reload(Arc<Policy>),
     Drain,
     /// Every shard has drained.
     End,
@@ -123,6 +124,7 @@ impl Shard {
         while let Ok(control) = self.control.try_recv() {
             let input = match control {
                 Control::Facts(facts) => Input::Facts(facts),
+                Control::Reload(policy) => Input::Reload(policy),
                 Control::Drain => Input::Drain,
                 Control::End => return true,
             };

@@ -201,7 +201,7 @@ impl Engine {
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
         let backend = if ApiKeys::is_key(shown) {
-            self.config.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
+            self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {
             Backend::of_token(self.verify(shown, now).map_err(|_| HttpFault::UNAUTHENTICATED)?)
         };

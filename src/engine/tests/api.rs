@@ -1,10 +1,8 @@
 //! The backend's API: who may, bodies however they come, messages, and what is answered when something is wrong.
 
-use std::sync::Arc;
-
 use super::{
     client::Client,
-    harness::{Node, Side, admin_token, config, token, token_with},
+    harness::{Node, Side, admin_token, config_with, token, token_with},
     http::{Answer, answers, bearer, request},
 };
 use crate::{
@@ -27,7 +25,7 @@ pub(super) fn with_key(shards: u16, scopes: &[Scope], tenants: &[&str]) -> Confi
         scopes: scopes.iter().fold(Scopes::default(), |scopes, scope| scopes.with(*scope)),
         tenants: if tenants.is_empty() { Tenants::Every } else { Tenants::These(tenants.into()) },
     };
-    Config { api_keys: Arc::new(ApiKeys::new(vec![(key_digest(&key()), backend)])), ..config(shards) }
+    config_with(shards, |policy| policy.api_keys = ApiKeys::new(vec![(key_digest(&key()), backend)]))
 }
 
 pub(super) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {

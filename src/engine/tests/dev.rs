@@ -42,7 +42,7 @@ fn one_token() {
         let answer = local(&mut node, query);
         assert_eq!(answer.status, 200, "{query}");
         let token = answer.json()["token"].as_str().unwrap().to_owned();
-        let identity = node.engines[0].config.verifier.verify(&token, START_UNIX_S).unwrap();
+        let identity = node.engines[0].config.policy.verifier.verify(&token, START_UNIX_S).unwrap();
         assert_eq!((identity.user.as_str(), identity.tenant.as_str(), identity.admin), (user, tenant, admin));
         assert_eq!(identity.expires_at_s, Some(START_UNIX_S + 86_400));
     }
@@ -54,7 +54,8 @@ fn many_tokens_but_not_too_many() {
     let answer = local(&mut node, "?count=3&prefix=load&tenant=acme").json();
     let tokens = answer["tokens"].as_array().unwrap();
     let users = tokens.iter().map(|token| {
-        let identity = node.engines[0].config.verifier.verify(token.as_str().unwrap(), START_UNIX_S).unwrap();
+        let identity =
+            node.engines[0].config.policy.verifier.verify(token.as_str().unwrap(), START_UNIX_S).unwrap();
         (identity.user.to_string(), identity.tenant.to_string(), identity.admin)
     });
     let expected: Vec<_> = (0..3).map(|it| (format!("load-{it}"), "acme".to_owned(), false)).collect();

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
-    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Wrote},
+    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Policy, Wrote},
     ws,
 };
 
@@ -94,9 +94,18 @@ pub(super) struct Node {
 }
 
 pub(super) fn config(shards: u16) -> Config {
+    config_with(shards, |_| {})
+}
+
+/// A configuration with a policy of the test's own.
+pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Config {
     let key = Key::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let keys = KeySet::new(vec![key]).unwrap();
+    let verifier = Verifier::new(auth::Config::new(keys));
     let templates = ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"];
+    let mut policy = Policy::for_tests(verifier.clone());
+    policy.channels = ChannelTemplates::new(templates.map(str::to_owned));
+    change(&mut policy);
     Config {
         node: NodeId(0x2a),
         driver: "test",
@@ -107,8 +116,8 @@ pub(super) fn config(shards: u16) -> Config {
         rooms_per_connection_max: 8,
         deflate_bytes_min: 64,
         drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 100 },
-        channels: Arc::new(ChannelTemplates::new(templates.map(str::to_owned))),
-        ..Config::for_tests(shards, Verifier::new(auth::Config::new(keys)))
+        policy: Arc::new(policy),
+        ..Config::for_tests(shards, verifier)
     }
 }
 

@@ -1,0 +1,128 @@
+//! The rows of the process and its HTTP side: `server`, `log`, `http`, `api`.
+//! Invariant: as in the table, sections stand together.
+
+use super::{PRODUCTION_NAMES, Setting, setting};
+use crate::{
+    base::SHARDS_MAX,
+    config::{
+        kind::{Address, Choice, Number, OnOff, Text},
+        kind_api_keys::ApiKeys,
+    },
+    shell::{driver::DriverChoice, log::LogFormat},
+};
+
+pub(super) static ROWS: &[Setting] = &[
+    setting(
+        "server.host",
+        &Address(|s| &mut s.server.host),
+        "The address to listen on. Unless set: 127.0.0.1, in production 0.0.0.0.",
+    )
+    .plain(&["HOST", "WEBSOCKET_HOST"])
+    .example("\"0.0.0.0\""),
+    setting(
+        "server.port",
+        &Number { unit: "", range: 0..=65_535, at: |s| &mut s.server.port },
+        "The port to listen on. 0 takes a free one.",
+    )
+    .plain(&["PORT", "WEBSOCKET_PORT"]),
+    setting(
+        "server.shards",
+        &Number { unit: "", range: 0..=SHARDS_MAX as u64, at: |s| &mut s.server.shards },
+        "Threads, each with its own connections and rooms. 0 is one per core that this process may use.",
+    )
+    .plain(&["WEBSOCKET_WORKERS"]),
+    setting(
+        "server.driver",
+        &Choice { of: &DriverChoice::ALL, at: |s| &mut s.server.driver },
+        "How bytes are moved. `auto` is io_uring where the kernel allows it, else epoll.",
+    ),
+    setting(
+        "server.latency_budget_us",
+        &Number { unit: "us", range: 0..=100_000, at: |s| &mut s.server.latency_budget_us },
+        "How long a room's message may wait for others, so that they share a write. Only where others can be expected \
+         in that time, and the shard has much to write. More saves CPU under load; 0 never waits.",
+    ),
+    setting(
+        "server.echo",
+        &OnOff(|s| &mut s.server.echo),
+        "Whether /echo answers: a WebSocket without token that says back what it hears, for tests. Unless set: \
+         yes, in production no.",
+    )
+    .example("false"),
+    setting(
+        "server.production",
+        &OnOff(|s| &mut s.server.production),
+        "Whether the production rules hold: unsafe settings then stop the start, each with its reason. NODE_ENV or \
+         APP_ENV say yes when they are `production`.",
+    )
+    .plain(PRODUCTION_NAMES),
+    setting(
+        "log.level",
+        &Text { check: is_log_level, allowed: LOG_LEVELS, at: |s| &mut s.log.level },
+        "What to log, also by module: `info,ringway::hub=debug`.",
+    )
+    .live(),
+    setting(
+        "log.format",
+        &Choice { of: &LogFormat::ALL, at: |s| &mut s.log.format },
+        "Lines for people, or JSON lines for a log collector.",
+    ),
+    setting(
+        "http.head_timeout_ms",
+        &Number { unit: "milliseconds", range: 10..=600_000, at: |s| &mut s.http.head_timeout_ms },
+        "A request head that is not complete by then is answered with 408, and the connection closed.",
+    ),
+    setting(
+        "http.keep_alive_ms",
+        &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.http.keep_alive_ms },
+        "How long a connection may wait for its next request.",
+    ),
+    setting(
+        "http.body_bytes_max",
+        &Number { unit: "bytes", range: 1024..=64 << 20, at: |s| &mut s.http.body_bytes_max },
+        "The largest request body. A stream of lines may be longer as a whole, but none of its lines.",
+    ),
+    setting(
+        "http.body_timeout_ms",
+        &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.http.body_timeout_ms },
+        "A request body that is not complete by then is answered with 408. A stream of lines may be silent for as long.",
+    ),
+    setting(
+        "api.keys",
+        &ApiKeys(|s| &mut s.api.keys),
+        "What backends show instead of a token, each by the hash of its key, with what it may do (publish, request, rooms, \
+         presence, history, connections, admin) and for which tenants (`[\"*\"]` is all).",
+    )
+    .example("[{ name = \"billing\", hash = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", scopes = [\"publish\"], tenants = [\"acme\"] }]")
+    .live(),
+];
+
+const LOG_LEVELS: &str =
+    "`off`, `error`, `warn`, `info`, `debug` or `trace`, or a list like `info,ringway::hub=debug`";
+
+fn is_log_level(text: &str) -> bool {
+    let is_level = |text: &str| matches!(text, "off" | "error" | "warn" | "info" | "debug" | "trace");
+    let is_module = |text: &str| {
+        let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+        !text.is_empty() && text.bytes().all(is_byte)
+    };
+    text.split(',').all(|directive| match directive.split_once('=') {
+        Some((module, level)) => is_module(module) && is_level(level),
+        None => is_level(directive),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_levels() {
+        for text in ["info", "off", "info,ringway::hub=debug", "a=trace"] {
+            assert!(is_log_level(text), "{text}");
+        }
+        for text in ["", "INFO", "verbose", "info,", "=info", "a=b", "a b=info", "info;debug"] {
+            assert!(!is_log_level(text), "{text}");
+        }
+    }
+}
