@@ -140,7 +140,10 @@ fn claims() {
         (r#"{"sub":"a","iss":7}"#, Err(BadClaim(Claim::Issuer))),
         (r#"{"sub":"a","aud":7}"#, Err(BadClaim(Claim::Audience))),
         (r#"{"sub":"a","aud":["x",7]}"#, Err(BadClaim(Claim::Audience))),
-        (r#"{"sub":"a","iss":"anyone","aud":["x","y"],"groups":[{"a":[1]}],"n":1e400}"#, Ok(("a", "default"))),
+        (
+            r#"{"sub":"a","iss":"anyone","aud":["x","y"],"groups":[{"a":[1]}],"n":1e400}"#,
+            Ok(("a", "default")),
+        ),
     ];
     for (claims, expected) in rows {
         let found = verify(&signed(HEADER, claims));

@@ -114,6 +114,7 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        abilities: abilities(settings),
     })
 }
 

@@ -194,7 +194,7 @@ impl Engine {
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.learn(facts, now),
-            Input::Reload(policy) => self.reload(policy),
+            Input::Reload(policy) => self.reload(policy, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

@@ -7,21 +7,30 @@
 use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine};
-use crate::auth::{ApiKeys, Verifier};
+use crate::{
+    auth::{Abilities, ApiKeys, Verifier},
+    base::Now,
+};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     pub verifier: Arc<Verifier>,
     /// Keys of backends.
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
+    /// Who may do what in which rooms.
+    pub abilities: Abilities,
 }
 
 impl Engine {
-    /// From now on another policy holds. Whoever was let in by the last one stays.
-    pub(super) fn reload(&mut self, policy: Arc<Policy>) {
-        self.config.policy = policy;
+    /// From now on another policy holds. Whoever was let in by the last one stays, but not in rooms that he may not join
+    /// any more.
+    pub(super) fn reload(&mut self, policy: Arc<Policy>, now: Now) {
+        let last = std::mem::replace(&mut self.config.policy, policy);
+        if self.config.policy.abilities.rules() != last.abilities.rules() {
+            self.rules_changed(now);
+        }
     }
 }
 
@@ -33,6 +42,7 @@ impl Policy {
             verifier: Arc::new(verifier),
             api_keys: ApiKeys::default(),
             channels: ChannelTemplates::default(),
+            abilities: Abilities::new(vec![crate::auth::Rule::everything()]),
         }
     }
 }
