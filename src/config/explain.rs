@@ -74,7 +74,7 @@ pub fn explain(loaded: &Loaded, question: &Question) -> (String, bool) {
     let roles: Vec<_> = rights.iter().flat_map(|rights| rights.roles()).collect();
     let roles = if roles.is_empty() { "no roles".to_owned() } else { format!("roles {}", roles.join(", ")) };
     let may = if matches!(ruling, Ruling::Allowed(_)) { "may" } else { "may not" };
-    let mut text = format!("user {user} of tenant {tenant}, {roles}, {may} {} in {room}\n", action.as_str());
+    let mut text = format!("user {user} of tenant {tenant}, {roles}, {may} {} {room}\n", words(*action));
     let is_allowed = match ruling {
         Ruling::Allowed(Basis::Rule { index, .. }) => {
             line(&mut text, format_args!("by {}", rule(loaded, index)));
@@ -105,6 +105,17 @@ pub fn explain(loaded: &Loaded, question: &Question) -> (String, bool) {
         line(&mut text, format_args!("as a member: it has to be in the room"));
     }
     (text, is_allowed)
+}
+
+/// What the action is, before the room's name.
+fn words(action: Action) -> &'static str {
+    match action {
+        Action::Join => "join",
+        Action::Send => "send to",
+        Action::Presence => "see who is in",
+        Action::History => "read the history of",
+        Action::Request => "ask",
+    }
 }
 
 /// A rule, and where it stands.

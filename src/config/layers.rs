@@ -72,7 +72,14 @@ impl Layer {
                 }
                 return;
             }
-            other => (Some(Value::from_toml(other, text).show()), Problem::NotAllowed("a section".into())),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                (Some(Value::from_toml(value, text).show()), Problem::NotAllowed("a section".into()))
+            }
         };
         self.errors.push(ConfigError { source, key, value: shown, problem });
     }

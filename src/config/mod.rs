@@ -4,6 +4,8 @@
 //! table (`table`); files, names, checks and both reports follow from it. Every error of every layer is
 //! reported at once. Nothing else in the program reads a configuration file or the environment.
 
+#[cfg(test)]
+mod ability_tests;
 pub mod assemble;
 pub mod cli;
 mod error;

@@ -21,15 +21,15 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789
 
 /// A world with these files, variables and `--set`s.
 #[derive(Default)]
-struct World<'a> {
-    named: Option<&'a str>,
-    files: &'a [(&'a str, &'a str)],
-    environment: &'a [(&'a str, &'a str)],
-    set: &'a [(&'a str, &'a str)],
+pub(super) struct World<'a> {
+    pub(super) named: Option<&'a str>,
+    pub(super) files: &'a [(&'a str, &'a str)],
+    pub(super) environment: &'a [(&'a str, &'a str)],
+    pub(super) set: &'a [(&'a str, &'a str)],
 }
 
 impl World<'_> {
-    fn load(&self) -> Result<Loaded, ConfigErrors> {
+    pub(super) fn load(&self) -> Result<Loaded, ConfigErrors> {
         let files: HashMap<_, _> = self.files.iter().map(|(path, text)| (Path::new(path), *text)).collect();
         let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
         let flag = |(key, value): &(&str, &str)| Flag {
@@ -49,7 +49,7 @@ impl World<'_> {
     }
 
     /// The errors, a line each.
-    fn errors(&self) -> Vec<String> {
+    pub(super) fn errors(&self) -> Vec<String> {
         match self.load() {
             Ok(loaded) => panic!("no errors:\n{}", effective(&loaded)),
             Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
@@ -57,7 +57,7 @@ impl World<'_> {
     }
 }
 
-fn file_errors(text: &str) -> Vec<String> {
+pub(super) fn file_errors(text: &str) -> Vec<String> {
     World { files: &[("ringway.toml", text)], ..World::default() }.errors()
 }
 

@@ -117,12 +117,12 @@ impl AbilityPattern {
     /// A user whose id has several parts has no room by a pattern with `**`: where his id ends there, and another's goes
     /// on, could not be told.
     pub fn matches(&self, room: &str, who: Who<'_>) -> bool {
-        let from_start = |room, piece: &Piece| piece.from_start(room, who);
-        let Some(rest) = self.head.iter().try_fold(room, from_start) else { return false };
+        let take = |room, piece: &Piece| piece.take_first(room, who);
+        let Some(rest) = self.head.iter().try_fold(room, take) else { return false };
         match &self.tail {
             None => rest.is_empty(),
             Some(_) if self.names_user && who.user.contains(is_separator) => false,
-            Some(tail) => tail.iter().try_fold(rest, |room, piece| piece.from_end(room, who)).is_some(),
+            Some(tail) => tail.iter().try_fold(rest, |room, piece| piece.take_last(room, who)).is_some(),
         }
     }
 
@@ -143,7 +143,7 @@ impl fmt::Debug for AbilityPattern {
 
 impl Piece {
     /// What is behind this piece in a name that begins with it.
-    fn from_start<'n>(&self, name: &'n str, who: Who<'_>) -> Option<&'n str> {
+    fn take_first<'n>(&self, name: &'n str, who: Who<'_>) -> Option<&'n str> {
         match self {
             Self::Text(text) => name.strip_prefix(&**text),
             Self::User => name.strip_prefix(who.user),
@@ -156,7 +156,7 @@ impl Piece {
     }
 
     /// What is before this piece in a name that ends with it.
-    fn from_end<'n>(&self, name: &'n str, who: Who<'_>) -> Option<&'n str> {
+    fn take_last<'n>(&self, name: &'n str, who: Who<'_>) -> Option<&'n str> {
         match self {
             Self::Text(text) => name.strip_suffix(&**text),
             Self::User => name.strip_suffix(who.user),
