@@ -209,7 +209,9 @@ impl Roster {
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
     /// With what it may do there.
     pub fn find(&self, conn: ConnId, room: &str) -> Option<(&RoomKey, Standing)> {
-        self.named(conn, room).map(|(place, key)| (key, self.memberships.at(place).standing))
+        let rooms =
+            self.wanted(conn).map(|(_, membership)| (&self.room(membership.room).key, membership.standing));
+        rooms.into_iter().find(|(key, _)| key.room.as_str() == room)
     }
 
     /// The same, by the room's id. Of two rooms with one id it is the one that the connection has asked to join last.

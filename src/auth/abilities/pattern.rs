@@ -133,6 +133,18 @@ impl AbilityPattern {
             Some(Piece::User | Piece::Tenant) | None => "",
         }
     }
+
+    /// The text that every room of the pattern ends with.
+    pub(super) fn trail(&self) -> &str {
+        let last = match &self.tail {
+            None => self.head.last(),
+            Some(tail) => tail.first(),
+        };
+        match last {
+            Some(Piece::Text(text) | Piece::Part { end: text, .. }) => text,
+            Some(Piece::User | Piece::Tenant) | None => "",
+        }
+    }
 }
 
 impl fmt::Debug for AbilityPattern {

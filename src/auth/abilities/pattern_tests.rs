@@ -35,7 +35,8 @@ fn patterns_and_rooms() {
         for (rooms, expected) in [(like, true), (unlike, false)] {
             for room in rooms {
                 assert_eq!(pattern.matches(room, ADA), expected, "{text} {room}");
-                assert!(!expected || room.starts_with(pattern.lead()), "{text} {room}");
+                let has_ends = room.starts_with(pattern.lead()) && room.ends_with(pattern.trail());
+                assert!(!expected || has_ends, "{text} {room}");
             }
         }
     }
