@@ -21,6 +21,7 @@ mod key;
 mod key_set;
 mod mint;
 mod pem;
+mod revocations;
 mod verifier;
 
 #[cfg(test)]
@@ -41,4 +42,5 @@ pub use jws::TOKEN_BYTES_MAX;
 pub use key::{Key, SECRET_BYTES_MIN};
 pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
 pub use mint::{MintClaims, SigningKey, mint};
+pub use revocations::{Revocation, Revocations, Revoked};
 pub use verifier::{ABILITY_ADMIN, ABILITY_PUBLISH, Config, Identity, LEEWAY_S_DEFAULT, Verifier};

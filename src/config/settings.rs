@@ -116,6 +116,9 @@ pub struct Auth {
     pub claims: Claims,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
+    /// How long tokens stay revoked.
+    pub revocation_s: u64,
+    pub revocations_max: u32,
 }
 
 /// What the claims of a token are called that no RFC fixes. Invariant: no name is empty.
@@ -345,6 +348,8 @@ impl Settings {
                 cache_entries: 10_000,
                 claims: Claims::defaults(),
                 timeout_ms: 10_000,
+                revocation_s: 86_400,
+                revocations_max: 65_536,
             },
             abilities: Abilities { rules: default_rules(production) },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },

@@ -172,9 +172,14 @@ fn who_may_do_what_is_explained() {
     let rules = "[[abilities.rules]]\nrole = \"member\"\nactions = [\"join\"]\nrooms = [\"project.*\"]\n";
     let path = file("abilities.toml", rules);
     let path = path.to_str().expect("the path is text");
-    let asked = |arguments: &[&str]| run_with(&[&["config", "check", "--config", path, "--explain"], arguments].concat());
+    let asked = |arguments: &[&str]| {
+        run_with(&[&["config", "check", "--config", path, "--explain"], arguments].concat())
+    };
     let (code, out, _) = asked(&["user=ada", "tenant=acme", "roles=member", "action=join", "room=project.7"]);
-    assert!(code == Some(0) && out.starts_with("user ada of tenant acme, roles member, may join project.7\n"), "{out}");
+    assert!(
+        code == Some(0) && out.starts_with("user ada of tenant acme, roles member, may join project.7\n"),
+        "{out}"
+    );
     assert!(out.contains("by abilities.rules[0] (") && out.contains("abilities.toml:1): "), "{out}");
     let (code, out, _) = asked(&["user=ada", "action=join", "room=project.7"]);
     assert!(code == Some(1) && out.contains("may not join project.7"), "{out}");

@@ -123,7 +123,7 @@ pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Conf
 
 /// A signed token; `lasts_s` counts from the start of the test.
 pub(super) fn token(user: &str, tenant: &str, lasts_s: Option<u64>) -> String {
-    sign(user, tenant, lasts_s, &[], &[], None)
+    sign(user, tenant, lasts_s, &[], None)
 }
 
 pub(super) fn admin_token() -> String {
@@ -131,29 +131,42 @@ pub(super) fn admin_token() -> String {
 }
 
 pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String {
-    sign(user, tenant, None, &[], abilities, None)
+    sign(user, tenant, None, abilities, None)
 }
 
 /// A token with roles, and with abilities of its own.
 pub(super) fn token_as(user: &str, tenant: &str, roles: &[&str], abilities: &[&str]) -> String {
-    sign(user, tenant, None, roles, abilities, None)
+    let claims = claims(user, tenant, None, abilities, None);
+    signed(&MintClaims { roles: roles.iter().map(|role| Box::from(*role)).collect(), ..claims })
 }
 
 /// A token with a `jti`.
 pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
-    sign(user, tenant, None, &[], &[], Some(id))
+    sign(user, tenant, None, &[], Some(id))
 }
 
-fn sign(
+/// A token that was issued so many seconds after the start of the test.
+pub(super) fn token_issued(user: &str, tenant: &str, after_s: u64) -> String {
+    let claims = claims(user, tenant, None, &[], None);
+    signed(&MintClaims { issued_at_s: START_UNIX_S + after_s, ..claims })
+}
+
+fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: Option<&str>) -> String {
+    signed(&claims(user, tenant, lasts_s, abilities, id))
+}
+
+fn signed(claims: &MintClaims) -> String {
+    mint(&SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap(), claims)
+}
+
+fn claims(
     user: &str,
     tenant: &str,
     lasts_s: Option<u64>,
-    roles: &[&str],
     abilities: &[&str],
     id: Option<&str>,
-) -> String {
-    let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
-    let claims = MintClaims {
+) -> MintClaims {
+    MintClaims {
         user: UserName::parse(user).unwrap(),
         tenant: Some(TenantName::parse(tenant).unwrap()),
         issued_at_s: START_UNIX_S,
@@ -161,11 +174,10 @@ fn sign(
         issuer: None,
         audience: None,
         id: id.map(Box::from),
-        roles: roles.iter().map(|role| Box::from(*role)).collect(),
+        roles: Vec::new(),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
-    };
-    mint(&key, &claims)
+    }
 }
 
 /// The text of a JSON string; nothing for another value.
