@@ -10,7 +10,7 @@ use super::{
     http::{Answer, ask},
 };
 use crate::{
-    auth::{Algorithm, SigningKey},
+    auth::{Algorithm, Rights, SigningKey},
     engine::Config,
 };
 
@@ -45,6 +45,18 @@ fn one_token() {
         let identity = node.engines[0].config.policy.verifier.verify(&token, START_UNIX_S).unwrap();
         assert_eq!((identity.user.as_str(), identity.tenant.as_str(), identity.admin), (user, tenant, admin));
         assert_eq!(identity.expires_at_s, Some(START_UNIX_S + 86_400));
+    }
+}
+
+#[test]
+fn roles() {
+    let mut node = node();
+    for (query, roles) in
+        [("?roles=member,editor", &["editor", "member"][..]), ("?roles=", &[]), ("?roles=,a,", &["a"])]
+    {
+        let token = local(&mut node, query).json()["token"].as_str().unwrap().to_owned();
+        let identity = node.engines[0].config.policy.verifier.verify(&token, START_UNIX_S).unwrap();
+        assert_eq!(identity.rights, Rights::new(roles, &[]), "{query}");
     }
 }
 
