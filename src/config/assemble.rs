@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier, key_digest},
+    auth::{self, Abilities, ApiKeys, Backend, ClaimNames, Key, KeyError, KeySet, SigningKey, Verifier, key_digest},
     base::{NodeId, Rate},
     conn::{MessageLimits, QualityLimits},
     engine::{self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig},
@@ -77,8 +77,24 @@ pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
         audience: auth.audience.as_deref().map(Box::from),
         leeway_s: auth.leeway_s,
         require_exp: auth.require_exp,
+        claims: claim_names(&auth.claims),
         ..auth::Config::new(keys)
     }))
+}
+
+fn claim_names(claims: &settings::Claims) -> ClaimNames {
+    ClaimNames {
+        user: claims.user.as_str().into(),
+        tenant: claims.tenant.iter().map(|name| name.as_str().into()).collect(),
+        roles: claims.roles.as_str().into(),
+        abilities: claims.abilities.as_str().into(),
+        name: claims.name.as_str().into(),
+    }
+}
+
+/// The rules of who may do what, compiled.
+pub fn abilities(settings: &Settings) -> Abilities {
+    Abilities::new(settings.abilities.rules.iter().map(|rule| rule.rule.clone()).collect())
 }
 
 /// What signs tokens with the configured secret; `None` without one.
@@ -103,6 +119,7 @@ pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> 
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
         limits: limits(&settings.limits, machine),
+        abilities: abilities(settings),
     })
 }
 

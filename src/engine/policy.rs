@@ -7,16 +7,21 @@
 use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine, Limits};
-use crate::auth::{ApiKeys, KeyDigest, SigningKey, Verifier, is_key};
+use crate::{
+    auth::{Abilities, ApiKeys, KeyDigest, SigningKey, Verifier, is_key},
+    base::Now,
+};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     pub verifier: Arc<Verifier>,
     /// Keys of backends.
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
     pub limits: Limits,
+    /// Who may do what in which rooms.
+    pub abilities: Abilities,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     pub metrics: MetricsPolicy,
@@ -41,10 +46,14 @@ impl MetricsPolicy {
 }
 
 impl Engine {
-    /// From now on another policy holds. Whoever was let in by the last one stays.
-    pub(super) fn reload(&mut self, policy: Arc<Policy>) {
+    /// From now on another policy holds. Whoever was let in by the last one stays, but not in rooms that he may not join
+    /// any more.
+    pub(super) fn reload(&mut self, policy: Arc<Policy>, now: Now) {
         self.home.limit_creates(policy.limits.room_creates_per_ip_per_min);
-        self.config.policy = policy;
+        let last = std::mem::replace(&mut self.config.policy, policy);
+        if self.config.policy.abilities.rules() != last.abilities.rules() {
+            self.rules_changed(now);
+        }
     }
 }
 
@@ -59,6 +68,7 @@ impl Policy {
             limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
             dev_tokens: None,
             metrics: MetricsPolicy { is_open: true, ..MetricsPolicy::default() },
+            abilities: Abilities::new(vec![crate::auth::Rule::everything()]),
         }
     }
 }

@@ -34,6 +34,7 @@ impl Engine {
             self.surveys.due_ms(),
             self.requests.due_ms(),
             self.evictions.due_ms(),
+            self.review_due_ms(),
             self.drain_due_ms(),
         ];
         parts.into_iter().flatten().min()
@@ -66,6 +67,7 @@ impl Engine {
         self.tell_presence(now);
         self.expire_surveys(now);
         self.evict_step(now);
+        self.review_step(now);
         self.expire_requests(now);
         self.drain_step(now);
         self.home.sweep(now);

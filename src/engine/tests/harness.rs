@@ -153,6 +153,12 @@ pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String
     sign(user, tenant, None, abilities, None)
 }
 
+/// A token with roles, and with abilities of its own.
+pub(super) fn token_as(user: &str, tenant: &str, roles: &[&str], abilities: &[&str]) -> String {
+    let claims = claims(user, tenant, None, abilities, None);
+    signed(&MintClaims { roles: roles.iter().map(|role| Box::from(*role)).collect(), ..claims })
+}
+
 /// A token with a `jti`.
 pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
     sign(user, tenant, None, &[], Some(id))
@@ -187,6 +193,7 @@ fn claims(
         issuer: None,
         audience: None,
         id: id.map(Box::from),
+        roles: Vec::new(),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
     }
@@ -519,6 +526,7 @@ impl Node {
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
+            assert!(engine.holders.is_empty(), "{shard:?}: {:?}", engine.holders);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
