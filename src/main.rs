@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     avoid_huge_pages();
     match Cli::parse().into_command() {
         Command::Serve(args) => serve::serve(&args),
-        Command::Config(ConfigCommand::Check(args)) => told(show::check(&args)),
+        Command::Config(ConfigCommand::Check(args)) => show::check(&args),
         Command::Config(ConfigCommand::Default) => told(Ok(show::default())),
         Command::Token(TokenCommand::Mint(args)) => told(token::mint_token(&args)),
         Command::Token(TokenCommand::Check(args)) => token::check(&args),

@@ -53,6 +53,7 @@ count! { auth,
     verify_hmac: hs256(Algorithm::Hs256), hs512(Algorithm::Hs512);
     verify_eddsa: ed25519();
     refuse_forged_hmac: hs256();
+    decide: rules_1(1), rules_100(100);
 }
 
 count! { hub,

@@ -192,6 +192,7 @@ mod tests {
                 token: TokenId::NONE,
                 admin,
                 publishes,
+                rights: None,
             })
         };
         assert_eq!((of(true, false).scopes, of(true, false).tenants), (Scopes::EVERY, Tenants::Every));

@@ -35,6 +35,7 @@ pub struct Introspection {
 pub struct Fields {
     pub user: FieldPath,
     pub tenant: FieldPath,
+    pub roles: FieldPath,
     pub abilities: FieldPath,
     /// The token's own name.
     pub token_id: FieldPath,
@@ -117,7 +118,8 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
     }
     let answer = std::str::from_utf8(body).map_err(|_| AuthError::BadClaim(Claim::User))?;
     let text = |path: &FieldPath, claim| path.find(answer)?.map(|value| identifier(claim, value)).transpose();
-    let abilities = fields.abilities.find(answer)?.map(|value| Texts::read(Claim::Abilities, value));
+    let texts =
+        |path: &FieldPath, claim| path.find(answer)?.map(|value| Texts::read(claim, value)).transpose();
     let at = |path: &FieldPath, claim| path.find(answer)?.map(|value| date(claim, value)).transpose();
     let (expires_at_s, issued_at_s) =
         (at(&fields.expires_at, Claim::Expiry)?, at(&fields.issued_at, Claim::IssuedAt)?);
@@ -126,7 +128,8 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
         tenant: text(&fields.tenant, Claim::Tenant)?,
         token_id: text(&fields.token_id, Claim::TokenId)?,
         dates: Dates { expires_at_s, issued_at_s, not_before_s: None },
-        abilities: abilities.transpose()?,
+        roles: texts(&fields.roles, Claim::Roles)?,
+        abilities: texts(&fields.abilities, Claim::Abilities)?,
         ..Claims::default()
     };
     identity(&claims, TenantName::parse).map(Some)
@@ -151,8 +154,9 @@ mod tests {
 
     fn fields(paths: [&str; 4]) -> Fields {
         let [user, tenant, abilities, expires_at] = paths.map(|path| FieldPath::parse(path).unwrap());
-        let [token_id, issued_at] = ["jti", "iat"].map(|path| FieldPath::parse(path).unwrap());
-        Fields { user, tenant, abilities, token_id, issued_at, expires_at }
+        let [roles, token_id, issued_at] =
+            ["roles", "jti", "iat"].map(|path| FieldPath::parse(path).unwrap());
+        Fields { user, tenant, roles, abilities, token_id, issued_at, expires_at }
     }
 
     fn flat() -> Fields {
@@ -162,7 +166,16 @@ mod tests {
     fn who(user: &str, tenant: &str, expires_at_s: Option<u64>) -> Identity {
         let (user, tenant) = (UserName::parse(user).unwrap(), TenantName::parse(tenant).unwrap());
         let (issued_at_s, token) = (None, TokenId::NONE);
-        Identity { user, tenant, expires_at_s, issued_at_s, token, admin: false, publishes: false }
+        Identity {
+            user,
+            tenant,
+            expires_at_s,
+            issued_at_s,
+            token,
+            admin: false,
+            publishes: false,
+            rights: None,
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! becomes an identity (`introspection`) that is kept for seconds (`verdicts`). Issuers publish keys as [`Jwks`].
 //! Invariants: the algorithm is the key's, never the token's; no key ever comes from a token; nothing of a
 //! token's payload is parsed before its signature holds; no token, secret or claim appears in an error.
-//! The clock is an argument. What an identity may do is not decided here.
+//! The clock is an argument. What an identity may do in which rooms is `abilities`' to say.
 
+pub mod abilities;
 mod algorithm;
 mod api_key;
 mod cache;
@@ -38,6 +39,7 @@ mod jwks_tests;
 #[cfg(test)]
 mod vector_tests;
 
+pub use abilities::{Abilities, AbilityPattern, Rights, Role, Rule};
 pub use algorithm::Algorithm;
 pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, is_key, key_digest, spell_key};
 pub use cache::TokenCache;

@@ -121,6 +121,7 @@ mod tests {
             token: TokenId::NONE,
             admin: false,
             publishes: false,
+            rights: None,
         }
     }
 

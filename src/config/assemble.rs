@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use super::settings::{self, Settings};
 use crate::{
     auth::{
-        self, ApiKeys, Backend, Introspection, Jwks, Key, KeyError, KeySet, KeySource, SigningKey,
-        TokenHasher, VerdictLimits, Verifier,
+        self, Abilities, ApiKeys, Backend, ClaimNames, Introspection, Jwks, Key, KeyError, KeySet, KeySource,
+        SigningKey, TokenHasher, VerdictLimits, Verifier,
         introspection::{FieldPath, Fields},
         key_digest,
     },
@@ -91,8 +91,24 @@ pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
         audience: auth.audience.as_deref().map(Box::from),
         leeway_s: auth.leeway_s,
         require_exp: auth.require_exp,
+        claims: claim_names(&auth.claims),
         ..auth::Config::new(keys)
     }))
+}
+
+fn claim_names(claims: &settings::Claims) -> ClaimNames {
+    ClaimNames {
+        user: claims.user.as_str().into(),
+        tenant: claims.tenant.iter().map(|name| name.as_str().into()).collect(),
+        roles: claims.roles.as_str().into(),
+        abilities: claims.abilities.as_str().into(),
+        name: claims.name.as_str().into(),
+    }
+}
+
+/// The rules of who may do what, compiled.
+pub fn abilities(settings: &Settings) -> Abilities {
+    Abilities::new(settings.abilities.rules.iter().map(|rule| rule.rule.clone()).collect())
 }
 
 /// What signs tokens with the configured secret; `None` without one.
@@ -117,6 +133,7 @@ pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> 
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
         limits: limits(&settings.limits, machine),
+        abilities: abilities(settings),
         introspection: introspection(settings, machine.shards).map(Arc::new),
         jwks: key_source(&settings.auth).map(Arc::new),
     })
@@ -133,6 +150,7 @@ fn introspection(settings: &Settings, shards: u16) -> Option<Introspection> {
         fields: Fields {
             user: path(&own.user),
             tenant: path(&own.tenant),
+            roles: path(&own.roles),
             abilities: path(&own.abilities),
             token_id: path(&own.token_id),
             issued_at: path(&own.issued_at),

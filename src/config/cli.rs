@@ -63,7 +63,7 @@ pub enum Command {
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Check everything and print what is in effect, each value with its source, secrets masked
-    Check(Box<ServeArgs>),
+    Check(Box<CheckConfigArgs>),
     /// Print the commented default file
     Default,
 }
@@ -131,6 +131,19 @@ pub struct ServeArgs {
     pub production: Option<String>,
 }
 
+/// `ringway config check`.
+#[derive(Args)]
+pub struct CheckConfigArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Say whether somebody may do something in a room, and by which rule; the exit code says the same
+    ///
+    /// For example: --explain user=ada tenant=acme roles=member action=join room=project.7. Also abilities=…, as in
+    /// a token; roles and abilities are separated by commas. For requests the room is user:ID or connection:ID.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub explain: Vec<String>,
+}
+
 /// `ringway token mint`.
 #[derive(Args)]
 pub struct MintArgs {
@@ -150,7 +163,10 @@ pub struct MintArgs {
     /// What stands on the command line others on this machine can see in the list of processes.
     #[arg(long, conflicts_with = "key_file")]
     pub secret: Option<Secret>,
-    /// An ability that the token has beside what its roles give, such as ringway:admin; repeatable
+    /// A role that the rules of the configuration know (abilities.rules); repeatable
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// An ability that the token has beside what its roles give: join:project.7, or ringway:admin; repeatable
     #[arg(long = "ability", value_name = "ABILITY")]
     pub abilities: Vec<String>,
     /// The token's own name, by which its connections can be ended
@@ -359,6 +375,7 @@ mod tests {
     fn commands_and_what_is_none() {
         let good: &[&[&str]] = &[
             &["ringway", "config", "check", "--port", "1", "--set", "a=b"],
+            &["ringway", "config", "check", "--explain", "user=a", "room=b", "--port", "1"],
             &["ringway", "config", "default"],
             &["ringway", "token", "mint"],
             &["ringway", "token", "mint", "--key-file", "k.pem", "--kid", "1", "--algorithm", "ES256"],
@@ -371,6 +388,7 @@ mod tests {
             &["ringway", "fly"],
             &["ringway", "--port", "1", "config", "default"],
             &["ringway", "--wings", "2"],
+            &["ringway", "config", "check", "--explain"],
             &["ringway", "token", "check"],
             &["ringway", "token", "mint", "--secret", "s", "--key-file", "k.pem"],
             &["ringway", "token", "mint", "--kid", "1"],

@@ -39,6 +39,10 @@ impl Kind for MaybeUrl {
         "a URL like https://host/path, http or https, without user, password and fragment; empty for none"
             .into()
     }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
+    }
 }
 
 fn is_url(text: &str) -> bool {

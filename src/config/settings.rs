@@ -10,9 +10,9 @@ use std::{
 };
 
 use crate::{
-    auth::{Algorithm, KeyDigest, Tenants},
+    auth::{AbilityPattern, Algorithm, ClaimNames, KeyDigest, Role, Rule, Tenants},
     base::{RoomPattern, UserName},
-    model::Scopes,
+    model::{Action, Actions, Scopes},
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -28,6 +28,7 @@ pub struct Settings {
     pub auth: Auth,
     pub introspection: Introspection,
     pub outside: Outside,
+    pub abilities: Abilities,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
@@ -143,6 +144,7 @@ pub struct Auth {
     pub require_exp: bool,
     /// Tokens that one shard remembers; 0: none.
     pub cache_entries: u32,
+    pub claims: Claims,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
     /// How long tokens stay revoked.
@@ -170,6 +172,7 @@ pub struct Introspection {
     /// Places in an answer.
     pub user: String,
     pub tenant: String,
+    pub roles: String,
     pub abilities: String,
     pub token_id: String,
     pub issued_at: String,
@@ -193,6 +196,37 @@ pub struct TextFile {
     pub file: PathBuf,
     /// What it held.
     pub text: String,
+}
+
+/// What the claims of a token are called that no RFC fixes. Invariant: no name is empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claims {
+    pub user: String,
+    /// All that may stand there; one at least.
+    pub tenant: Vec<String>,
+    pub roles: String,
+    pub abilities: String,
+    pub name: String,
+}
+
+/// Who may do what in which rooms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Abilities {
+    pub rules: Vec<AbilityRule>,
+}
+
+/// One rule. Where it stands makes no difference between two.
+#[derive(Clone, Eq, Debug)]
+pub struct AbilityRule {
+    pub rule: Rule,
+    /// In the file.
+    pub line: Option<usize>,
+}
+
+impl PartialEq for AbilityRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
 }
 
 /// A key that tokens are verified with.
@@ -420,6 +454,7 @@ impl Settings {
                 leeway_s: 5,
                 require_exp: false,
                 cache_entries: 10_000,
+                claims: Claims::defaults(),
                 timeout_ms: 10_000,
                 revocation_s: 86_400,
                 revocations_max: 65_536,
@@ -435,12 +470,14 @@ impl Settings {
                 breaker_open_ms: 5_000,
                 user: "id".into(),
                 tenant: "tenant_id".into(),
+                roles: "roles".into(),
                 abilities: "abilities".into(),
                 token_id: "jti".into(),
                 issued_at: "iat".into(),
                 expires_at: "expires_at".into(),
             },
             outside: Outside { ca_file: None, plaintext: false, in_flight: 1024 },
+            abilities: Abilities { rules: default_rules(production) },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {
                 excellent_ms: 50,
@@ -491,6 +528,37 @@ impl Settings {
             drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },
         }
     }
+}
+
+impl Claims {
+    fn defaults() -> Self {
+        let ClaimNames { user, tenant, roles, abilities, name } = ClaimNames::default();
+        let tenant = tenant.into_iter().map(String::from).collect();
+        let [user, roles, abilities, name] = [user, roles, abilities, name].map(String::from);
+        Self { user, tenant, roles, abilities, name }
+    }
+}
+
+/// In production a user has what is his own, and reads what is his tenant's; elsewhere everyone may do everything.
+fn default_rules(production: bool) -> Vec<AbilityRule> {
+    let rule = |actions: &[Action], rooms: &[&str]| {
+        let actions = actions.iter().fold(Actions::NONE, |all, action| all.and((*action).into()));
+        let patterns =
+            rooms.iter().map(|room| AbilityPattern::parse(room).expect("our patterns are good ones"));
+        Rule { role: Role::Everyone, actions, rooms: patterns.collect() }
+    };
+    let rules = if production {
+        vec![
+            rule(
+                &[Action::Join, Action::Presence, Action::History],
+                &["dashboard.{user_id}", "alerts.{user_id}", "notifications.{user_id}"],
+            ),
+            rule(&[Action::Join, Action::History], &["metrics.{tenant_id}", "system.{tenant_id}"]),
+        ]
+    } else {
+        vec![Rule::everything()]
+    };
+    rules.into_iter().map(|rule| AbilityRule { rule, line: None }).collect()
 }
 
 const TEMPLATES: [&str; 6] = [

@@ -9,6 +9,7 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod abilities;
 mod admission;
 mod ahead;
 mod answers;
@@ -58,7 +59,7 @@ pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::{Revocations, TokenCache},
+    auth::{Revocations, TokenCache, abilities::Holders},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
@@ -105,6 +106,10 @@ pub struct Engine {
     home: Home,
     roster: Roster,
     directory: Directory,
+    /// What those in the directory have been granted.
+    holders: Holders,
+    /// Under way since the rules have changed.
+    reviewing: Option<abilities::Review>,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -162,6 +167,8 @@ impl Engine {
             home: Home::new(limits, hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
             directory: Directory::new(hash),
+            holders: Holders::new(hash),
+            reviewing: None,
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -223,7 +230,7 @@ impl Engine {
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Called { call, answer } => self.called(call, answer, now),
             Input::Facts(facts) => self.learn(facts, now),
-            Input::Reload(policy) => self.reload(policy),
+            Input::Reload(policy) => self.reload(policy, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine, Limits};
-use crate::auth::{ApiKeys, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key};
+use crate::{
+    auth::{Abilities, ApiKeys, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key},
+    base::Now,
+};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Policy {
     /// Where an issuer's keys are, if there is one. The verifier holds those that are in use.
     pub jwks: Option<Arc<KeySource>>,
     pub limits: Limits,
+    /// Who may do what in which rooms.
+    pub abilities: Abilities,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     pub metrics: MetricsPolicy,
@@ -45,10 +50,14 @@ impl MetricsPolicy {
 }
 
 impl Engine {
-    /// From now on another policy holds. Whoever was let in by the last one stays.
-    pub(super) fn reload(&mut self, policy: Arc<Policy>) {
+    /// From now on another policy holds. Whoever was let in by the last one stays, but not in rooms that he may not join
+    /// any more.
+    pub(super) fn reload(&mut self, policy: Arc<Policy>, now: Now) {
         self.home.limit_creates(policy.limits.room_creates_per_ip_per_min);
-        self.config.policy = policy;
+        let last = std::mem::replace(&mut self.config.policy, policy);
+        if self.config.policy.abilities.rules() != last.abilities.rules() {
+            self.rules_changed(now);
+        }
     }
 }
 
@@ -65,6 +74,7 @@ impl Policy {
             limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
             dev_tokens: None,
             metrics: MetricsPolicy { is_open: true, ..MetricsPolicy::default() },
+            abilities: Abilities::new(vec![crate::auth::Rule::everything()]),
         }
     }
 }

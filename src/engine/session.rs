@@ -62,6 +62,7 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
+                let rights = identity.rights.clone();
                 let session = session_of(identity, now);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
@@ -78,10 +79,14 @@ impl Engine {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
                 }
+                let other_rights = self.holders.hold(id.slot, rights);
                 if first {
                     self.established(id, now);
                 } else {
                     self.meet_deadlines(id, now);
+                }
+                if other_rights {
+                    self.review(id);
                 }
             }
             Err(refusal) => {
@@ -144,6 +149,7 @@ impl Engine {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.leave_all(id);
             self.directory.close(id.slot);
+            self.holders.release(id.slot);
             self.end_requests(id);
             self.introspections.give_up(id);
             self.end_spending(id);

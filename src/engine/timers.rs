@@ -36,6 +36,7 @@ impl Engine {
             self.calls.due_ms(),
             self.introspections.due_ms(),
             self.evictions.due_ms(),
+            self.review_due_ms(),
             self.drain_due_ms(),
         ];
         parts.into_iter().flatten().min()
@@ -68,6 +69,7 @@ impl Engine {
         self.tell_presence(now);
         self.expire_surveys(now);
         self.evict_step(now);
+        self.review_step(now);
         self.expire_requests(now);
         self.expire_calls(now);
         self.expire_introspections(now);

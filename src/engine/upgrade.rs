@@ -144,7 +144,9 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
+                let rights = identity.rights.clone();
                 self.identify(id, session_of(identity, now));
+                self.holders.hold(id.slot, rights);
                 self.established(id, now);
             }
             Some(Err(error)) => {

@@ -6,6 +6,7 @@
 //! Invariants: every membership of the arena is in one connection's list or in the list of free ones; a list of more
 //! than [`FEW`] has an index, which holds all that the list holds.
 
+use super::standing::Standing;
 use crate::base::{HashSeed, Map, RoomId, Sorted, chunked::ChunkedVec, map_with_seed};
 
 /// The most memberships of a connection that are looked at one by one; of one that had more, half as many.
@@ -40,6 +41,8 @@ pub(super) struct Membership {
     pub(super) wanted: bool,
     /// The connection gets the room's presence events.
     pub(super) listens: bool,
+    /// What the connection may do there.
+    pub(super) standing: Standing,
     /// The connection's next membership, or the next free one.
     next: u32,
 }
@@ -84,6 +87,7 @@ impl Memberships {
         slot: u32,
         room: LocalRoomId,
         listens: bool,
+        standing: Standing,
         id_of: impl Fn(LocalRoomId) -> RoomId,
     ) -> u32 {
         while self.first.len() <= slot as usize {
@@ -91,7 +95,7 @@ impl Memberships {
         }
         let first = &mut self.first[slot as usize];
         let (index, next) = (NOT_JOINED, *first);
-        let membership = Membership { room, index, pending: 1, wanted: true, listens, next };
+        let membership = Membership { room, index, pending: 1, wanted: true, listens, standing, next };
         *first = if self.free == NONE {
             let place = self.arena.len() as u32;
             assert!(place < NONE, "a shard has at most 2^32 - 1 memberships");
@@ -112,6 +116,11 @@ impl Memberships {
             self.indexes.insert(slot, index);
         }
         place
+    }
+
+    /// What members may do has to be judged anew, for all of them.
+    pub(super) fn doubt(&mut self) {
+        self.arena.iter_mut().for_each(|membership| membership.standing = membership.standing.stale());
     }
 
     /// Takes the membership at `place`, in the room of this id, out of its connection's list.
@@ -192,7 +201,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::base::Prng;
+    use crate::{base::Prng, model::Actions};
+
+    const EVERY: Standing = Standing::of(Actions::EVERY);
 
     fn rooms(memberships: &Memberships, slot: u32) -> Vec<u32> {
         memberships.of(slot).map(|(_, membership)| membership.room.0).collect()
@@ -219,7 +230,7 @@ mod tests {
                 let room = LocalRoomId(room);
                 assert_eq!(memberships.remove(slot, place, id_of(room)).room, room);
             } else {
-                list.insert(0, (memberships.add(slot, LocalRoomId(room), true, id_of), room));
+                list.insert(0, (memberships.add(slot, LocalRoomId(room), true, EVERY, id_of), room));
             }
             let found = |slot, room| {
                 memberships.find(slot, |_| id_of(room), |it| it.room == room).map(|(place, _)| place)

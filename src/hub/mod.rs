@@ -33,6 +33,7 @@ mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
+mod standing;
 
 pub use addresses::{AddressFull, AddressLimit, AddressLimits, Addresses};
 pub use directory::Directory;
@@ -49,3 +50,4 @@ pub use publish::{Draft, Published};
 pub use purses::{PayerLimit, PurseId, Purses, Spent};
 pub use room_log::Keep;
 pub use roster::{Gone, Roster};
+pub use standing::Standing;

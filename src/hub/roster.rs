@@ -7,10 +7,16 @@
 //!
 //! Invariant: `rooms[m.room].members[m.index]` names the place of membership `m`, for every joined membership.
 
-use super::memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED};
-use crate::base::{
-    ConnId, RoomId, RoomKey,
-    hash::{HashSeed, Map, map_with_seed},
+use super::{
+    memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED},
+    standing::Standing,
+};
+use crate::{
+    base::{
+        ConnId, RoomId, RoomKey,
+        hash::{HashSeed, Map, map_with_seed},
+    },
+    model::Action,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +66,16 @@ impl Roster {
         }
     }
 
-    /// Notes that `conn` asks to join, and whether it wants presence events. `false` when it would be in more than
-    /// `rooms_max` rooms.
-    pub fn ask(&mut self, conn: ConnId, key: &RoomKey, listens: bool, rooms_max: usize) -> bool {
+    /// Notes that `conn` asks to join, what it may do there, and whether it wants presence events. `false` when it would
+    /// be in more than `rooms_max` rooms.
+    pub fn ask(
+        &mut self,
+        conn: ConnId,
+        key: &RoomKey,
+        listens: bool,
+        standing: Standing,
+        rooms_max: usize,
+    ) -> bool {
         let room = self.by_key.get(key).copied();
         let place = room.and_then(|room| self.place(conn, room));
         let is_new = place.is_none_or(|place| !self.memberships.at(place).wanted);
@@ -74,12 +87,13 @@ impl Roster {
             membership.pending += 1;
             membership.wanted = true;
             membership.listens = listens;
+            membership.standing = standing;
             return true;
         }
         let room = room.unwrap_or_else(|| self.new_room(key));
         self.room_mut(room).joining += 1;
         let rooms = &self.rooms;
-        self.memberships.add(conn.slot, room, listens, |room| live(rooms, room).id);
+        self.memberships.add(conn.slot, room, listens, standing, |room| live(rooms, room).id);
         true
     }
 
@@ -90,6 +104,20 @@ impl Roster {
         membership.wanted = false;
         let room = membership.room;
         Some(&self.room(room).key)
+    }
+
+    /// Notes what `conn` may do from now on in a room that it is in or has asked to join. Without presence it is told no
+    /// more who comes and goes.
+    pub fn judge(&mut self, conn: ConnId, room: &str, standing: Standing) {
+        let Some((place, _)) = self.named(conn, room) else { return };
+        let membership = self.memberships.at_mut(place);
+        membership.standing = standing;
+        membership.listens &= standing.may(Action::Presence);
+    }
+
+    /// What members may do has to be judged anew, for all of them.
+    pub fn doubt(&mut self) {
+        self.memberships.doubt();
     }
 
     /// The home answered a join of `conn`, which the caller knows to be alive.
@@ -180,21 +208,29 @@ impl Roster {
     }
 
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
-    pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        self.named(conn, room).map(|(_, key)| key)
+    /// With what it may do there.
+    pub fn find(&self, conn: ConnId, room: &str) -> Option<(&RoomKey, Standing)> {
+        let (_, membership) = self.named(conn, room)?;
+        Some((&self.room(membership.room).key, membership.standing))
     }
 
     /// The same, by the room's id. Of two rooms with one id it is either.
-    pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<&RoomKey> {
+    pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<(&RoomKey, Standing)> {
         let is_it = |membership: &Membership| membership.wanted && self.room(membership.room).id == id;
         let (_, membership) = self.memberships.find(conn.slot, |_| id, is_it)?;
-        Some(&self.room(membership.room).key)
+        Some((&self.room(membership.room).key, membership.standing))
     }
 
     /// The keys of the rooms that `conn` has joined and has not asked to leave.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
         let joined = self.wanted(conn).filter(|(_, membership)| membership.index != NOT_JOINED);
         joined.map(|(_, membership)| &self.room(membership.room).key)
+    }
+
+    /// The same rooms and those that it has asked to join, with what it may do there.
+    pub fn standings(&self, conn: ConnId) -> impl Iterator<Item = (&RoomKey, Standing)> + '_ {
+        let wanted = self.wanted(conn);
+        wanted.map(|(_, membership)| (&self.room(membership.room).key, membership.standing))
     }
 
     /// The keys of the rooms that `conn` is in or has asked to join, and has not asked to leave since.
@@ -213,11 +249,10 @@ impl Roster {
     }
 
     /// Compares names, so that a message costs no allocation. A connection has one tenant.
-    fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &RoomKey)> {
+    fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &Membership)> {
         let id = |other: &Membership| RoomId::of(&self.room(other.room).key.tenant, room);
         let is_it = |it: &Membership| it.wanted && self.room(it.room).key.room.as_str() == room;
-        let (place, membership) = self.memberships.find(conn.slot, id, is_it)?;
-        Some((place, &self.room(membership.room).key))
+        self.memberships.find(conn.slot, id, is_it)
     }
 
     fn newest(&self, conn: ConnId) -> Option<(u32, LocalRoomId)> {

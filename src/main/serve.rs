@@ -13,7 +13,7 @@ use ringway::{
     auth::{ABILITY_ADMIN, mint},
     base::{NodeId, SHARDS_MAX, TenantName, UserName},
     config::{
-        self, Loaded,
+        self, Loaded, Source,
         assemble::{self, Machine},
         cli::ServeArgs,
         settings,
@@ -29,6 +29,9 @@ use ringway::{
 use tracing::{info, warn};
 
 use super::{EXIT_CONFIG, EXIT_SOFTWARE, reload::Reload};
+
+/// Who may do what in which rooms.
+const RULES: &str = "abilities.rules";
 
 /// How long the printed tokens last, in seconds.
 const TOKEN_TTL_S: u64 = 24 * 3600;
@@ -117,6 +120,9 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
     );
     if let Some(address) = machine.admin_address {
         info!("administrators and backends are answered on {address} only");
+    }
+    if !settings.server.production && *loaded.source(RULES) == Source::Default {
+        info!("no {RULES} are set: everybody may do everything inside the tenant");
     }
     if settings.server.production || settings.log.format == LogFormat::Json {
         return;

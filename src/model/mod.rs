@@ -1,7 +1,8 @@
 //! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
-//! are told ([`Event`]), what they did wrong ([`Fault`]), what a backend may ([`Scope`]), and what servers of the
-//! operator's are asked ([`OutsideRequest`]). Knows no bytes.
+//! are told ([`Event`]), what they did wrong ([`Fault`]), what a client may do in a room ([`Action`]), what a backend
+//! may ([`Scope`]), and what servers of the operator's are asked ([`OutsideRequest`]). Knows no bytes.
 
+pub mod action;
 pub mod command;
 pub mod event;
 pub mod fault;
@@ -11,6 +12,7 @@ pub mod presence;
 pub mod request;
 pub mod scope;
 
+pub use action::{Action, Actions};
 pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Relay, Send};
 pub use event::{
     Authenticated, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Reply,

@@ -168,6 +168,26 @@ fn weak_secrets_and_production() {
 }
 
 #[test]
+fn who_may_do_what_is_explained() {
+    let rules = "[[abilities.rules]]\nrole = \"member\"\nactions = [\"join\"]\nrooms = [\"project.*\"]\n";
+    let path = file("abilities.toml", rules);
+    let path = path.to_str().expect("the path is text");
+    let asked = |arguments: &[&str]| {
+        run_with(&[&["config", "check", "--config", path, "--explain"], arguments].concat())
+    };
+    let (code, out, _) = asked(&["user=ada", "tenant=acme", "roles=member", "action=join", "room=project.7"]);
+    assert!(
+        code == Some(0) && out.starts_with("user ada of tenant acme, roles member, may join project.7\n"),
+        "{out}"
+    );
+    assert!(out.contains("by abilities.rules[0] (") && out.contains("abilities.toml:1): "), "{out}");
+    let (code, out, _) = asked(&["user=ada", "action=join", "room=project.7"]);
+    assert!(code == Some(1) && out.contains("may not join project.7"), "{out}");
+    let (code, _, err) = asked(&["user=ada"]);
+    assert!(code == Some(1) && err.contains("--explain: action is missing"), "{err}");
+}
+
+#[test]
 fn tokens_go_round() {
     let with_secret = || {
         let mut command = ringway();
@@ -184,11 +204,13 @@ fn tokens_go_round() {
         "15m",
         "--ability",
         "x:y",
+        "--role",
+        "member",
     ]));
     assert_eq!(code, Some(0), "{err}");
     let minted = minted.trim();
     let (code, out, _) = run(with_secret().args(["check", minted]));
-    assert!(code == Some(0) && out.contains("valid: user ada, tenant acme, "), "{out}");
+    assert!(code == Some(0) && out.contains("valid: user ada, tenant acme, roles member, "), "{out}");
     assert!(out.contains(r#""alg": "HS256""#) && out.contains(r#""x:y""#), "{out}");
 
     // From standard input it does not stand in the list of processes.

@@ -74,6 +74,12 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .live(),
     setting(
+        "introspection.roles",
+        &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.roles },
+        "Where it has the roles: a text or a list of texts, or nothing.",
+    )
+    .live(),
+    setting(
         "introspection.abilities",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.abilities },
         "Where it has the abilities: a text or a list of texts, or nothing.",

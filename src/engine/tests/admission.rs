@@ -164,11 +164,11 @@ fn an_address_that_is_far_over_is_closed_unheard() {
     let mut node = Node::with(limited(1, of_address(2, 0)));
     let now = node.now;
     for _ in 0..4 {
-        assert!(node.engines[0].welcomes(peer(1), now));
+        assert!(node.engines[0].welcomes(Door::Public, peer(1), now));
         node.accept_from(0, peer(1));
     }
-    assert!(!node.engines[0].welcomes(peer(1), now), "connections that say nothing count, too");
-    assert!(node.engines[0].welcomes(peer(2), now));
+    assert!(!node.engines[0].welcomes(Door::Public, peer(1), now), "connections that say nothing count, too");
+    assert!(node.engines[0].welcomes(Door::Public, peer(2), now));
     assert_eq!(total(&node, Reject::ConnectionsPerIp), 1);
 }
 
@@ -176,7 +176,7 @@ fn an_address_that_is_far_over_is_closed_unheard() {
 fn a_full_node_leaves_room_for_probes_and_for_no_crowd() {
     let mut node = Node::with(limited(1, Limits { connections_max: 32, ..Limits::default() }));
     let mut let_in = 0;
-    while node.engines[0].welcomes(peer(1), node.now) {
+    while node.engines[0].welcomes(Door::Public, peer(1), node.now) {
         node.accept_from(0, peer(1));
         let_in += 1;
     }
@@ -188,5 +188,5 @@ fn a_full_node_leaves_room_for_probes_and_for_no_crowd() {
     assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.contains("Connection: close\r\n"), "{heard}");
     assert_ne!(node.side(id), Side::Open, "who is not inside is not kept");
     node.hang_up(id, true);
-    assert!(node.engines[0].welcomes(peer(1), node.now));
+    assert!(node.engines[0].welcomes(Door::Public, peer(1), node.now));
 }

@@ -158,6 +158,12 @@ pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String
     sign(user, tenant, None, abilities, None)
 }
 
+/// A token with roles, and with abilities of its own.
+pub(super) fn token_as(user: &str, tenant: &str, roles: &[&str], abilities: &[&str]) -> String {
+    let claims = claims(user, tenant, None, abilities, None);
+    signed(&MintClaims { roles: roles.iter().map(|role| Box::from(*role)).collect(), ..claims })
+}
+
 /// A token with a `jti`.
 pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
     sign(user, tenant, None, &[], Some(id))
@@ -192,6 +198,7 @@ fn claims(
         issuer: None,
         audience: None,
         id: id.map(Box::from),
+        roles: Vec::new(),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
     }
@@ -537,6 +544,7 @@ impl Node {
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
+            assert!(engine.holders.is_empty(), "{shard:?}: {:?}", engine.holders);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
             assert!(
                 engine.calls.is_empty() && engine.introspections.is_empty(),

@@ -32,6 +32,7 @@ fn introspection() -> Introspection {
         fields: Fields {
             user: path("id"),
             tenant: path("tenant_id"),
+            roles: path("roles"),
             abilities: path("abilities"),
             token_id: path("jti"),
             issued_at: path("iat"),

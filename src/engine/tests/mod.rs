@@ -4,6 +4,7 @@
 mod client;
 mod harness;
 
+mod abilities;
 mod admission;
 mod ahead;
 mod api;
