@@ -9,6 +9,7 @@ use super::{
 use crate::{
     base::{ConnId, Prng, Rate},
     engine::Limits,
+    http::route::Door,
     hub::AddressLimits,
     metrics::{RateLimit, Reject},
 };
