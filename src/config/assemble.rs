@@ -5,10 +5,15 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, Abilities, ApiKeys, Backend, ClaimNames, Key, KeyError, KeySet, SigningKey, Verifier, key_digest},
+    auth::{
+        self, Abilities, ApiKeys, Backend, ClaimNames, Key, KeyError, KeySet, SigningKey, Verifier,
+        key_digest,
+    },
     base::{NodeId, Rate},
     conn::{MessageLimits, QualityLimits},
-    engine::{self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig},
+    engine::{
+        self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
+    },
     http,
     hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::driver::Driver,

@@ -184,10 +184,10 @@ fn a_room_is_found_among_many() {
     for step in 0..3_000_u64 {
         let room = format!("room-{}", prng.below(if step < 2_000 { 300 } else { 10 }));
         let (key, is_in) = (key(&room), wanted.contains(&room));
-        assert_eq!(roster.find(ada, &room), is_in.then_some(&key));
-        assert_eq!(roster.find_id(ada, key.id()), is_in.then_some(&key));
+        assert_eq!(roster.find(ada, &room), is_in.then_some((&key, EVERY)));
+        assert_eq!(roster.find_id(ada, key.id()), is_in.then_some((&key, EVERY)));
         if step < 2_000 && prng.below(3) > 0 {
-            assert!(roster.ask(ada, &key, true, usize::MAX));
+            assert!(roster.ask(ada, &key, true, EVERY, usize::MAX));
             roster.joined(ada, &key);
             wanted.insert(room);
         } else if let Some(room) = wanted.pop_first() {

@@ -15,8 +15,8 @@ use crate::{
         ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote,
         census,
     },
-    metrics::{CounterVec, Label, QualityClass},
     http::route::Door,
+    metrics::{CounterVec, Label, QualityClass},
     ws,
 };
 
