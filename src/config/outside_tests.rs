@@ -7,7 +7,9 @@ pub(super) const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qY
     {"kty":"new"}]}"#;
 pub(super) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n";
 
-const PRODUCTION: (&str, &str) = ("NODE_ENV", "production");
+/// Production, and what it wants anyway.
+const PRODUCTION: [(&str, &str); 2] =
+    [("NODE_ENV", "production"), ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "true")];
 
 #[test]
 fn files_are_read_with_the_configuration() {
@@ -45,7 +47,7 @@ fn files_are_read_with_the_configuration() {
 #[test]
 fn whoever_can_ask_somebody_needs_no_secret() {
     for set in [("introspection.url", "https://backend/user"), ("auth.jwks_url", "https://id/keys")] {
-        let world = World { set: &[set], environment: &[PRODUCTION], ..World::default() };
+        let world = World { set: &[set], environment: &PRODUCTION, ..World::default() };
         let loaded = world.load().unwrap();
         assert_eq!(loaded.settings.auth.jwt_secret, None);
         let loaded = World { set: &[set], ..World::default() }.load().unwrap();
@@ -57,15 +59,15 @@ fn whoever_can_ask_somebody_needs_no_secret() {
 fn production_wants_a_way_that_nobody_reads_along() {
     let plain = [("introspection.url", "http://backend/user"), ("auth.jwks_url", "http://id/keys")];
     for (set, harm) in plain.into_iter().zip(["read every token", "have any token taken"]) {
-        let errors = World { set: &[set], environment: &[PRODUCTION], ..World::default() }.errors();
+        let errors = World { set: &[set], environment: &PRODUCTION, ..World::default() }.errors();
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(errors[0].contains("production wants https") && errors[0].contains(harm), "{}", errors[0]);
         assert!(World { set: &[set], ..World::default() }.load().is_ok(), "outside production it is taken");
         let stated = [set, ("outside.plaintext", "true")];
-        assert!(World { set: &stated, environment: &[PRODUCTION], ..World::default() }.load().is_ok());
+        assert!(World { set: &stated, environment: &PRODUCTION, ..World::default() }.load().is_ok());
     }
     let here = [("introspection.url", "http://127.0.0.1:8000/user")];
-    assert!(World { set: &here, environment: &[PRODUCTION], ..World::default() }.load().is_ok());
+    assert!(World { set: &here, environment: &PRODUCTION, ..World::default() }.load().is_ok());
 }
 
 #[test]

@@ -184,9 +184,8 @@ fn a_room_is_found_among_many() {
     for step in 0..3_000_u64 {
         let room = format!("room-{}", prng.below(if step < 2_000 { 300 } else { 10 }));
         let (key, is_in) = (key(&room), wanted.contains(&room));
-        let expected = is_in.then_some((&key, EVERY));
-        assert_eq!(roster.find(ada, &room), expected);
-        assert_eq!(roster.find_id(ada, key.id()), expected);
+        assert_eq!(roster.find(ada, &room), is_in.then_some((&key, EVERY)));
+        assert_eq!(roster.find_id(ada, key.id()), is_in.then_some((&key, EVERY)));
         if step < 2_000 && prng.below(3) > 0 {
             assert!(roster.ask(ada, &key, true, EVERY, usize::MAX));
             roster.joined(ada, &key);

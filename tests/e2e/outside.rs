@@ -105,6 +105,7 @@ fn opaque_tokens(driver: Driver) {
     assert!(gateway.metric(r#"websocket_introspection_cache_total{result="hit"}"#) >= 1.0);
     assert_eq!(gateway.metric("websocket_introspection_breaker_open"), 0.0);
     gateway.serves_the_next("opaque tokens");
+    drop(bob);
     gateway.signal(libc::SIGTERM);
     gateway.wait();
     let output = gateway.output();

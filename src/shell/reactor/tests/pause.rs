@@ -38,7 +38,7 @@ struct Tap {
 }
 
 impl Sink for Tap {
-    fn accepted(&mut self, _: Door, _peer: SocketAddr) -> Option<ConnId> {
+    fn accepted(&mut self, _door: Door, _peer: SocketAddr) -> Option<ConnId> {
         let number = self.accepted;
         self.accepted += 1;
         let (slot, generation) = if self.reuses { (0, number) } else { (number, 7) };
