@@ -137,8 +137,8 @@ fn publications() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("nothing binary", Vec::new(), "bad_request"),
         ("a publication of one byte", vec![1], "bad_request"),
         ("a publication without its room", vec![1, 0, 0, 0, 0, 0, 0, 0], "bad_request"),
-        ("what only the gateway says", [&[2][..], &[0; 16], b"x"].concat(), "bad_request"),
-        ("an unknown kind", [&[255][..], &[0; 8], b"x"].concat(), "bad_request"),
+        ("what only the gateway says", [&[2][..], &[0; 16], b"x"].concat(), "unknown_type"),
+        ("an unknown kind", [&[255][..], &[0; 8], b"x"].concat(), "unknown_type"),
         ("a publication to a room not joined", [&[1][..], &[7; 8], b"x"].concat(), "forbidden"),
     ]
 }

@@ -11,6 +11,9 @@ use super::{
     http::bearer,
 };
 
+/// Later than the node of all rows ever gets.
+const LATER_S: u64 = 1_000_000_000;
+
 const HEADER: &str = r#"{"alg":"HS256"}"#;
 
 fn signed_with(secret: &[u8], header: &str, claims: impl AsRef<[u8]>) -> String {
@@ -57,8 +60,8 @@ fn tokens() -> Vec<(&'static str, String)> {
     for (name, claims) in [
         ("expired", format!(r#"{{"sub":"ada","exp":{}}}"#, now_s - 60)),
         ("expired in seconds with a fraction", format!(r#"{{"sub":"ada","exp":{}.9}}"#, now_s - 60)),
-        ("not yet", format!(r#"{{"sub":"ada","nbf":{}}}"#, now_s + 60)),
-        ("issued in the future", format!(r#"{{"sub":"ada","iat":{}}}"#, now_s + 60)),
+        ("not yet", format!(r#"{{"sub":"ada","nbf":{}}}"#, now_s + LATER_S)),
+        ("issued in the future", format!(r#"{{"sub":"ada","iat":{}}}"#, now_s + LATER_S)),
         ("deep", format!(r#"{{"sub":"ada","x":{}}}"#, "[".repeat(2_000))),
         ("a user of 257 bytes", format!(r#"{{"sub":"{}"}}"#, &long[..257])),
         ("huge", format!(r#"{{"sub":"ada","x":"{long}"}}"#)),

@@ -106,8 +106,10 @@ impl Person {
             let word = rest.find(|char: char| !char.is_alphanumeric()).unwrap_or(rest.len());
             let word = &rest[..word.max(char.len_utf8())];
             if [8, 16, 24].contains(&word.len()) && word.chars().all(is_digit) {
+                // Requests and connections have names of one shape: where it stands says whose it is.
+                let kind = if line.ends_with("\"correlationId\":\"") { "request" } else { "" };
                 let next = self.names.len();
-                let number = *self.names.entry(word.to_owned()).or_insert(next);
+                let number = *self.names.entry(format!("{kind}{word}")).or_insert(next);
                 line.push_str(&format!("<{number}>"));
             } else {
                 line.push_str(word);

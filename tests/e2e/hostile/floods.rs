@@ -74,11 +74,11 @@ fn pings_whose_pongs_nobody_reads(driver: Driver) {
     let mut deaf: Vec<Socket> =
         (0..4).map(|number| gateway.socket(&format!("deaf{number}"), "default")).collect();
     let mut good = gateway.socket("good", "default");
-    let pings = frame(Opcode::Ping, &[b'?'; 125]).repeat(1_000);
+    let pings = &frame(Opcode::Ping, &[b'?'; 125]).repeat(1_000);
     thread::scope(|scope| {
         for socket in &mut deaf {
             // Ends with the connection: writes to it fail then.
-            scope.spawn(|| (0..200).for_each(|_| socket.write(&pings)));
+            scope.spawn(move || (0..200).for_each(|_| socket.write(pings)));
         }
         for _ in 0..50 {
             assert_eq!(good.ping(), "pong", "beside the flood");
