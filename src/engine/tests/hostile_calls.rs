@@ -24,13 +24,9 @@ pub(super) fn rows() -> Vec<Row> {
         rows.push(row(name, Stage::Http, post(path, "", &body), Fate::Status(status)));
     }
     rows.extend(framed());
-    rows.push(row(
-        "a call before the token",
-        Stage::Pending,
-        call(r#""type":"query:rooms""#),
-        Fate::Close(4401),
-    ));
-    rows.push(row("nonsense before the token", Stage::Pending, text("{"), Fate::Close(4401)));
+    let early = call(r#""type":"query:rooms""#);
+    rows.push(row("a call before the token", Stage::Pending, early, Fate::Fault("unauthenticated")));
+    rows.push(row("nonsense before the token", Stage::Pending, text("{"), Fate::Fault("bad_request")));
     rows
 }
 
@@ -212,7 +208,8 @@ fn framed() -> Vec<Row> {
         ("a chunk of no size", chunked("\r\n"), Fate::Status(400)),
         ("a chunk of no number", chunked("x\r\n"), Fate::Status(400)),
         ("a chunk of a negative size", chunked("-1\r\n"), Fate::Status(400)),
-        ("a chunk size of 17 digits", chunked("00000000000000001\r\n"), Fate::Status(400)),
+        ("a chunk size of 17 digits", chunked("10000000000000000\r\n"), Fate::Status(413)),
+        ("a chunk size of zeros without end", chunked(&"0".repeat(20_000)), Fate::Status(400)),
         ("a chunk that is longer than it says", chunked("2\r\nabc\r\n"), Fate::Status(400)),
         ("a chunk of 2^63", chunked("7fffffffffffffff\r\n"), Fate::Status(413)),
         ("a bare line feed behind a chunk", chunked("1\na\n0\n\n"), Fate::Status(400)),

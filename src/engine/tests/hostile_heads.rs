@@ -20,7 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
     }
     rows.push(row("half a head", Stage::Http, &behind[..20], Fate::Silence));
     rows.push(row("a single byte", Stage::Http, "G", Fate::Silence));
-    rows.push(row("empty lines without end", Stage::Http, "\r\n".repeat(20), Fate::Silence));
+    rows.push(row("empty lines without end", Stage::Http, "\r\n".repeat(20), Fate::Status(400)));
     rows
 }
 

@@ -83,7 +83,7 @@ fn a_message_has_its_time() {
     let pong = frame(Opcode::Pong, b"still here");
     let drips: Vec<&[u8]> = message[20..].chunks(1).collect();
     let rows: [(&[u8], &[&[u8]]); 3] =
-        [(&message[..1], &[]), (&message[..20], &drips), (&fragment, &[&pong; 30])];
+        [(&message[..1], &[]), (&message[..20], &drips), (&fragment, &[pong.as_slice(); 30])];
     for (begin, rest) in rows {
         let mut node = Node::new(1);
         let client = Client::connect(&mut node, 0, "ada", "acme");

@@ -31,21 +31,28 @@ pub(super) struct Person {
     names: BTreeMap<String, usize>,
 }
 
-/// What a tenant has been told, for use by its people, and by others against it.
-#[derive(Default)]
-struct Lore {
-    /// Of connections.
-    connections: Vec<String>,
-    /// Of requests that wait for an answer, or did.
-    requests: Vec<String>,
-    epochs: Vec<String>,
-    room_ids: Vec<String>,
+/// What a tenant's names are of.
+#[derive(Clone, Copy)]
+enum Of {
+    Connection,
+    /// One that waits for its answer, or did.
+    Request,
+    Epoch,
+    Room,
+}
+
+/// A name of each kind; nobody's until there was one.
+pub(super) type Names = [String; 4];
+
+fn nobodys_names() -> Names {
+    ["0000002a00fffff000000000", "0000002a00fffff000000000", "0123456789abcdef", "7"].map(str::to_owned)
 }
 
 pub(super) struct World {
     pub(super) node: Node,
     people: Vec<Person>,
-    lore: [Lore; 2],
+    /// The last names that the people of each tenant were told.
+    lore: [Names; 2],
     /// A backend's requests that have no answer yet: tenant and connection.
     waiting: Vec<(usize, ConnId)>,
     backends: [Person; 2],
@@ -57,10 +64,6 @@ pub(super) fn is_marked(line: &str, mark: &str) -> bool {
 
 fn pick<'a, T: ?Sized>(from: &[&'a T], dice: &mut Prng) -> &'a T {
     from[dice.below(from.len() as u64) as usize]
-}
-
-fn last(names: &[String]) -> String {
-    names.last().cloned().unwrap_or_else(|| "0000002a00fffff000000000".to_owned())
 }
 
 impl Person {
@@ -131,7 +134,7 @@ impl World {
             }
         }
         let backends = [0, 1].map(|tenant| Person::new(tenant, "backend", false, 2));
-        Self { node, people, lore: Default::default(), waiting: Vec::new(), backends }
+        Self { node, people, lore: [nobodys_names(), nobodys_names()], waiting: Vec::new(), backends }
     }
 
     /// All of a tenant come, and join and say something.
@@ -154,15 +157,13 @@ impl World {
         [0, 1].into_iter().flat_map(|tenant| self.logs(tenant)).map(Vec::len).sum()
     }
 
-    /// A name that a tenant has: of a connection, a request, an epoch, or a room's id.
-    pub(super) fn strange_name(&self, tenant: usize, dice: &mut Prng) -> String {
-        let lore = &self.lore[tenant];
-        let names = [&lore.connections, &lore.requests, &lore.epochs, &lore.room_ids];
-        last(names[dice.below(4) as usize])
+    /// The last names of a tenant.
+    pub(super) fn names(&self, tenant: usize) -> Names {
+        self.lore[tenant].clone()
     }
 
-    /// Somebody of a tenant does something; a `strange` name is another tenant's.
-    pub(super) fn act(&mut self, tenant: usize, strange: &str, dice: &mut Prng) {
+    /// Somebody of a tenant does something; `strange` names are another tenant's.
+    pub(super) fn act(&mut self, tenant: usize, strange: &Names, dice: &mut Prng) {
         if dice.below(4) == 0 {
             return self.backend(tenant, strange, dice);
         }
@@ -172,8 +173,8 @@ impl World {
         let (room, user, mark) = (pick(&ROOMS, dice), pick(&USERS, dice), mark(tenant));
         // One's own names, or somebody else's.
         let is_strange = dice.below(2) == 0;
-        let name = |own: &[String]| if is_strange { strange.to_owned() } else { last(own) };
-        let since = format!(r#"{{"offset":{},"epoch":"{}"}}"#, dice.below(4), name(&lore.epochs));
+        let name = |of: Of| if is_strange { &strange[of as usize] } else { &lore[of as usize] };
+        let since = format!(r#"{{"offset":{},"epoch":"{}"}}"#, dice.below(4), name(Of::Epoch));
         let since = if dice.below(2) == 0 { format!(r#","since":{since}"#) } else { String::new() };
         let id = dice.below(3);
         let message = match dice.below(20) {
@@ -192,12 +193,12 @@ impl World {
                 r#""request","to":{{"user":"{user}"}},"method":"{mark}","payload":1,"timeoutMs":3000"#
             ),
             14 => {
-                let connection = name(&lore.connections);
+                let connection = name(Of::Connection);
                 format!(
                     r#""request","to":{{"connection":"{connection}"}},"method":"{mark}","payload":1,"timeoutMs":3000"#
                 )
             }
-            15 => format!(r#""response","correlationId":"{}","payload":"{mark}""#, name(&lore.requests)),
+            15 => format!(r#""response","correlationId":"{}","payload":"{mark}""#, name(Of::Request)),
             16 => {
                 let channel =
                     pick(&["metrics", "metrics.acme", "metrics.globex", "dashboard", "project.1"], dice);
@@ -213,7 +214,7 @@ impl World {
             }
             18 => r#""query:rooms""#.to_owned(),
             _ if person.relays => {
-                let room: u64 = name(&lore.room_ids).parse().unwrap_or(7);
+                let room: u64 = name(Of::Room).parse().unwrap_or(7);
                 let publication = [&[1], &room.to_le_bytes()[..], mark.as_bytes()].concat();
                 return node.receive(client.id, &frame(Opcode::Binary, &publication));
             }
@@ -222,11 +223,11 @@ impl World {
         client.say(node, &format!(r#"{{"id":{id},"type":{message}}}"#));
     }
 
-    fn backend(&mut self, tenant: usize, strange: &str, dice: &mut Prng) {
+    fn backend(&mut self, tenant: usize, strange: &Names, dice: &mut Prng) {
         let (room, user, mark) =
             (pick(&["lobby", "a%20b", "r%C3%A4ume"], dice), pick(&USERS, dice), mark(tenant));
         let lore = &self.lore[tenant];
-        let connection = if dice.below(2) == 0 { strange.to_owned() } else { last(&lore.connections) };
+        let connection = &if dice.below(2) == 0 { strange } else { lore }[Of::Connection as usize];
         let named = pick(&["", "acme", "globex"], dice);
         let (query, field) = match named {
             "" => (String::new(), String::new()),
@@ -264,11 +265,13 @@ impl World {
             13 => (
                 post,
                 "/api/v1/disconnect".to_owned(),
-                format!(r#"{{{field}"user":"{user}","revoke":{}}}"#, dice.below(2) == 0),
+                format!(r#"{{{field}"user":"{user}","revoke":{}}}"#, dice.below(8) == 0),
             ),
-            14 => {
-                (post, "/api/v1/disconnect".to_owned(), format!(r#"{{{field}"jti":"t{}"}}"#, dice.below(3)))
-            }
+            14 => (
+                post,
+                "/api/v1/disconnect".to_owned(),
+                format!(r#"{{{field}"jti":"t{}","revoke":{}}}"#, dice.below(3), dice.below(8) == 0),
+            ),
             _ => (
                 post,
                 "/api/v1/disconnect".to_owned(),
@@ -314,7 +317,7 @@ impl World {
                     Heard::Close(reason) => format!("closed: {reason:?}"),
                     Heard::Ping(_) | Heard::Pong(_) => continue,
                 };
-                self.lore[person.tenant].learn(&text);
+                learn(&mut self.lore[person.tenant], &text);
                 person.note(step, &text);
             }
         }
@@ -330,19 +333,20 @@ impl World {
     }
 }
 
-impl Lore {
-    fn learn(&mut self, text: &str) {
-        let Ok(event) = serde_json::from_str::<Value>(text) else { return };
-        let learn = |names: &mut Vec<String>, field: &str| {
-            let name = text_of(&event[field]);
-            if !name.is_empty() {
-                names.push(name);
-            }
-        };
-        learn(&mut self.connections, "connectionId");
-        learn(&mut self.requests, "correlationId");
-        learn(&mut self.epochs, "epoch");
-        learn(&mut self.room_ids, "roomId");
+/// Keeps the names in what somebody was told.
+fn learn(names: &mut Names, text: &str) {
+    let Ok(event) = serde_json::from_str::<Value>(text) else { return };
+    let fields = [
+        (Of::Connection, "connectionId"),
+        (Of::Request, "correlationId"),
+        (Of::Epoch, "epoch"),
+        (Of::Room, "roomId"),
+    ];
+    for (of, field) in fields {
+        let name = text_of(&event[field]);
+        if !name.is_empty() {
+            names[of as usize] = name;
+        }
     }
 }
 
