@@ -16,12 +16,15 @@ use super::place;
 const TOKENS_MIN: usize = 400;
 
 /// Where we differ from the file, each with the reason.
-const DIFFERENT: [(u64, Verdict, &str); 5] = [
+const DIFFERENT: [(u64, Verdict, &str); 8] = [
     (346, Verdict::Refused, "its key is for PS256, its header says PS384: a key has one algorithm"),
     (350, Verdict::Refused, "the same"),
     (347, Verdict::Refused, "ES512: ring has no P-521"),
     (351, Verdict::Refused, "the same"),
     (367, Verdict::Signed, "byte for byte the valid token 357"),
+    (370, Verdict::Signed, "the same"),
+    (372, Verdict::Refused, "has a `?`, which is no base64url (RFC 7515 §2)"),
+    (373, Verdict::Refused, "the same"),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -310,6 +310,7 @@ impl World {
     /// Everybody notes what came.
     pub(super) fn listen(&mut self, step: u32) {
         for person in &mut self.people {
+            let before = person.log.len();
             for heard in person.hear(&mut self.node) {
                 let text = match heard {
                     Heard::Text(text) => text,
@@ -320,6 +321,8 @@ impl World {
                 learn(&mut self.lore[person.tenant], &text);
                 person.note(step, &text);
             }
+            // Requests that end together are told of in the order of their places in tables that all tenants use.
+            person.log[before..].sort();
         }
         for (tenant, id) in std::mem::take(&mut self.waiting) {
             let text = self.node.take_text(id);
