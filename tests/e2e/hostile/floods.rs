@@ -129,6 +129,7 @@ fn memory_is_back(driver: Driver) {
         for number in 0..CLIENTS {
             let headers = if number % 3 == 0 { &deflating } else { &authorization };
             let mut socket = Socket::open(gateway.address, "/ws", headers);
+            socket.expect("connection:established");
             socket.join("lobby");
             match number % 3 {
                 0 => socket.write(&bomb),
