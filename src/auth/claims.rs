@@ -15,11 +15,23 @@ pub struct ClaimNames {
     pub user: Box<str>,
     /// The tenant, likewise. A token may have several of these claims if they agree.
     pub tenant: Vec<Box<str>>,
+    /// The roles: a string or an array of strings.
+    pub roles: Box<str>,
+    /// The abilities, likewise.
+    pub abilities: Box<str>,
+    /// What people call the user.
+    pub name: Box<str>,
 }
 
 impl Default for ClaimNames {
     fn default() -> Self {
-        Self { user: Box::from("sub"), tenant: vec![Box::from("tenant"), Box::from("tenant_id")] }
+        Self {
+            user: "sub".into(),
+            tenant: vec!["tenant".into(), "tenant_id".into()],
+            roles: "roles".into(),
+            abilities: "abilities".into(),
+            name: "name".into(),
+        }
     }
 }
 
@@ -31,8 +43,12 @@ pub(super) struct Claims<'a> {
     pub(super) dates: Dates,
     pub(super) issuer: Option<Cow<'a, str>>,
     pub(super) audience: Option<Texts<'a>>,
+    /// What the configuration knows the bearer as.
+    pub(super) roles: Option<Texts<'a>>,
     /// What the bearer may do beside what its roles give it.
     pub(super) abilities: Option<Texts<'a>>,
+    /// What people call the user; of another type it is not there, since nothing is decided by it.
+    pub(super) name: Option<Cow<'a, str>>,
     /// The token's own name.
     pub(super) token_id: Option<Cow<'a, str>>,
 }
@@ -63,6 +79,18 @@ impl<'a> Claims<'a> {
             if names.tenant.iter().any(|tenant| *name == **tenant) {
                 claims.add_tenant(identifier(Claim::Tenant, value)?)?;
             }
+            if *name == *names.roles {
+                claims.roles = Some(Texts::read(Claim::Roles, value)?);
+            }
+            if *name == *names.abilities {
+                claims.abilities = Some(Texts::read(Claim::Abilities, value)?);
+            }
+            if *name == *names.name {
+                claims.name = match value {
+                    Value::Text(name) => Some(name.decode()),
+                    Value::Number(_) | Value::Array(_) | Value::True | Value::Other => None,
+                };
+            }
             match name {
                 "exp" => claims.dates.expires_at_s = Some(numeric_date(Claim::Expiry, value)?),
                 "nbf" => claims.dates.not_before_s = Some(numeric_date(Claim::NotBefore, value)?),
@@ -70,7 +98,6 @@ impl<'a> Claims<'a> {
                 "iss" => claims.issuer = Some(text(Claim::Issuer, value)?.decode()),
                 "aud" => claims.audience = Some(Texts::read(Claim::Audience, value)?),
                 "jti" => claims.token_id = Some(identifier(Claim::TokenId, value)?),
-                "abilities" => claims.abilities = Some(Texts::read(Claim::Abilities, value)?),
                 _ => {}
             }
             Ok(())
@@ -98,6 +125,21 @@ impl<'a> Texts<'a> {
                 Ok(Self::Many(many))
             }
             Value::Number(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn decode(&self, claim: Claim) -> Result<Vec<Cow<'a, str>>, AuthError> {
+        match self {
+            Self::One(one) => Ok(vec![one.decode()]),
+            Self::Many(many) => {
+                let mut texts = Vec::new();
+                json::elements(many, |element| {
+                    texts.push(text(claim, element)?.decode());
+                    Ok(())
+                })?;
+                Ok(texts)
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub enum Claim {
     IssuedAt,
     Issuer,
     Audience,
+    Roles,
     Abilities,
     TokenId,
 }
@@ -160,6 +161,7 @@ impl Claim {
             Self::IssuedAt => "issued-at",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
+            Self::Roles => "roles",
             Self::Abilities => "abilities",
             Self::TokenId => "token id",
         }

@@ -6,8 +6,9 @@
 //! [`TokenCache`], which remembers what was dear.
 //! Invariants: the algorithm is the key's, never the token's; no key ever comes from a token; nothing of a
 //! token's payload is parsed before its signature holds; no token, secret or claim appears in an error.
-//! The clock is an argument. What an identity may do is not decided here.
+//! The clock is an argument. What an identity may do in which rooms is `abilities`' to say.
 
+pub mod abilities;
 mod algorithm;
 mod api_key;
 mod cache;
@@ -30,8 +31,9 @@ mod hostile_tests;
 #[cfg(test)]
 mod vector_tests;
 
+pub use abilities::{Abilities, AbilityPattern, Rights, Role, Rule};
 pub use algorithm::Algorithm;
-pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, key_digest, spell_key};
+pub use api_key::{ApiKeys, Backend, KeyDigest, Tenants, is_key, key_digest, spell_key};
 pub use cache::TokenCache;
 pub use claims::ClaimNames;
 pub use error::{AuthError, Claim, JsonError, KeyError, Part};

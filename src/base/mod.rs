@@ -1,15 +1,19 @@
-//! What every layer shares: ids, names, time as a value, bounds, and a few containers.
+//! What every layer shares: ids, names, time as a value, bounds, strict JSON, and a few containers.
 //! Owns no policy and knows no message.
 
 pub mod chunked;
 pub mod grammar;
 pub mod hash;
 pub mod ids;
+pub mod json;
 pub mod names;
 pub mod now;
 pub mod pattern;
+pub mod payer;
 pub mod peer_block;
 pub mod prng;
+pub mod rate;
+pub mod recent;
 pub mod slab;
 pub mod sorted;
 pub mod token;
@@ -21,8 +25,11 @@ pub use ids::{ConnId, NodeId, RequestId, RoomId, SHARDS_MAX, SenderId, ShardId, 
 pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use now::Now;
 pub use pattern::RoomPattern;
+pub use payer::Payer;
 pub use peer_block::PeerBlock;
 pub use prng::Prng;
+pub use rate::{Rate, recall_ms};
+pub use recent::Recent;
 pub use slab::Slab;
 pub use sorted::Sorted;
 pub use token::Token;

@@ -5,12 +5,17 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
-    base::NodeId,
-    conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
+    auth::{
+        self, Abilities, ApiKeys, Backend, ClaimNames, Key, KeyError, KeySet, SigningKey, Verifier,
+        key_digest,
+    },
+    base::{NodeId, Rate},
+    conn::{MessageLimits, QualityLimits},
+    engine::{
+        self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
+    },
     http,
-    hub::{HistoryConfig, Keep, PendingLimits},
+    hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::driver::Driver,
     ws,
 };
@@ -41,6 +46,8 @@ pub struct BadKey {
 pub struct Machine {
     pub node: NodeId,
     pub address: SocketAddr,
+    /// Where administrators and backends connect to, if not there.
+    pub admin_address: Option<SocketAddr>,
     pub shards: u16,
     pub driver: Driver,
     /// The open-file limit.
@@ -75,8 +82,24 @@ pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
         audience: auth.audience.as_deref().map(Box::from),
         leeway_s: auth.leeway_s,
         require_exp: auth.require_exp,
+        claims: claim_names(&auth.claims),
         ..auth::Config::new(keys)
     }))
+}
+
+fn claim_names(claims: &settings::Claims) -> ClaimNames {
+    ClaimNames {
+        user: claims.user.as_str().into(),
+        tenant: claims.tenant.iter().map(|name| name.as_str().into()).collect(),
+        roles: claims.roles.as_str().into(),
+        abilities: claims.abilities.as_str().into(),
+        name: claims.name.as_str().into(),
+    }
+}
+
+/// The rules of who may do what, compiled.
+pub fn abilities(settings: &Settings) -> Abilities {
+    Abilities::new(settings.abilities.rules.iter().map(|rule| rule.rule.clone()).collect())
 }
 
 /// What signs tokens with the configured secret; `None` without one.
@@ -89,15 +112,19 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
-/// What a reload replaces.
+/// What a reload replaces, on `machine`.
 ///
 /// # Errors
 /// As [`verifier`].
-pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
+pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> {
     Ok(Policy {
+        dev_tokens: if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None },
+        metrics: metrics(&settings.metrics),
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        limits: limits(&settings.limits, machine),
+        abilities: abilities(settings),
     })
 }
 
@@ -106,19 +133,18 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
 /// # Errors
 /// As [`verifier`].
 pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, BadKey> {
-    let dev_tokens = if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None };
     let limits = &settings.limits;
     Ok(engine::Config {
         node: machine.node,
         address: machine.address,
         shards: machine.shards,
+        admin_apart: machine.admin_address.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        policy: Arc::new(policy(settings)?),
+        policy: Arc::new(policy(settings, machine)?),
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
         revocations_max: settings.auth.revocations_max as usize,
-        dev_tokens,
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -140,10 +166,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         latency_budget_us: settings.server.latency_budget_us,
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
-        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
-        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
         relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
-        connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
         requests: requests(&settings.requests, machine.shards),
@@ -157,6 +180,14 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
     })
 }
 
+fn metrics(metrics: &settings::Metrics) -> MetricsPolicy {
+    MetricsPolicy {
+        is_open: metrics.open && metrics.bearer.is_none(),
+        bearer: metrics.bearer.as_ref().map(|bearer| key_digest(bearer.expose())),
+        legacy_names: metrics.legacy_names,
+    }
+}
+
 fn api_keys(api: &settings::Api) -> ApiKeys {
     let backend = |key: &settings::ApiKey| Backend {
         name: key.name.clone(),
@@ -164,6 +195,26 @@ fn api_keys(api: &settings::Api) -> ApiKeys {
         tenants: key.tenants.clone(),
     };
     ApiKeys::new(api.keys.iter().map(|key| (key.hash.0, backend(key))).collect())
+}
+
+fn limits(limits: &settings::Limits, machine: &Machine) -> Limits {
+    let payer = |per_s, burst| PayerLimit::new(per_s, burst, machine.shards);
+    Limits {
+        connections_max: connections_max(limits.connections_total, machine.fds_max),
+        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        messages: MessageLimits {
+            messages: Rate::new(limits.messages_per_10s),
+            bytes: Rate::new(limits.bytes_per_10s),
+            refusals: Rate::new(limits.refusals_per_min),
+        },
+        user: payer(limits.user_messages_per_s, limits.user_messages_burst),
+        tenant: payer(limits.tenant_messages_per_s, limits.tenant_messages_burst),
+        address: AddressLimits {
+            open: limits.connections_per_ip,
+            opened: Rate::new(limits.connects_per_ip_per_min),
+        },
+    }
 }
 
 fn quality(quality: &settings::Quality) -> QualityLimits {

@@ -61,6 +61,13 @@ impl Loaded {
     pub fn secret_is_generated(&self) -> bool {
         matches!(self.source("auth.jwt_secret"), Source::Generated)
     }
+
+    /// Takes over the secret that was made for this run, if there still is no other: its tokens are out there.
+    pub fn keep_secret_of(&mut self, running: &Self) {
+        if self.secret_is_generated() && running.secret_is_generated() {
+            self.settings.auth.jwt_secret.clone_from(&running.settings.auth.jwt_secret);
+        }
+    }
 }
 
 /// Loads from this process's files and environment and the given arguments.
@@ -108,8 +115,10 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
     let mut broken = rules::broken(&loaded);
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));
-    broken.retain(|rule| !refused(&rule.key) && (rule.key != "auth.jwt_secret" || !refused("auth.keys")));
+    let lacks_secret = |rule: &ConfigError| rule.key == "auth.jwt_secret" && rule.value.is_none();
+    broken.retain(|rule| !refused(&rule.key) && (!lacks_secret(rule) || !refused("auth.keys")));
     errors.extend(broken);
+    errors.sort_by_key(|error| error.source.rank());
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
     }
@@ -133,16 +142,11 @@ fn read_file(inputs: &Inputs<'_>) -> (Option<PathBuf>, Layer) {
     }
 }
 
-/// One list, the stronger later; errors in the order of layers and, in the file, of lines.
+/// One list, the stronger later, and in the file by line.
 fn merge(layers: [Layer; 3]) -> (Vec<Raw>, Vec<ConfigError>) {
     let (mut raws, mut errors) = (Vec::new(), Vec::new());
     for mut layer in layers {
-        let line = |source: &Source| match source {
-            Source::File { line, .. } => *line,
-            Source::Default | Source::Generated | Source::Environment(_) | Source::Flag(_) => 0,
-        };
-        layer.raws.sort_by_key(|raw| line(&raw.source));
-        layer.errors.sort_by_key(|error| line(&error.source));
+        layer.raws.sort_by_key(|raw| raw.source.rank());
         raws.extend(layer.raws);
         errors.extend(layer.errors);
     }

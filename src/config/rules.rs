@@ -3,6 +3,7 @@
 use super::{
     error::{ConfigError, Problem},
     load::Loaded,
+    production,
     source::Source,
 };
 use crate::auth::SECRET_BYTES_MIN;
@@ -21,6 +22,7 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     };
     let settings = &loaded.settings;
     let production = settings.server.production;
+    let is_set = |key: &str| *loaded.source(key) != Source::Default;
 
     if let Some(secret) = &settings.auth.jwt_secret {
         let (min, place) =
@@ -35,8 +37,16 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         }
     } else if production && settings.auth.keys.is_empty() {
         let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
-                      would end every token at each restart";
+                      would end every token at each restart, and /dev/token would hand tokens out";
         refuse("auth.jwt_secret", None, reason.into());
+    }
+    if production {
+        production::refusals(settings, &mut refuse);
+    }
+    if settings.metrics.open && settings.metrics.bearer.is_some() && is_set("metrics.open") {
+        let reason =
+            "says that anybody may read /metrics, while metrics.bearer says what one must show: one of them";
+        refuse("metrics.open", Some("true".into()), reason.into());
     }
 
     let heartbeat = &settings.heartbeat;

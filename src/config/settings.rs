@@ -5,14 +5,14 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
 use crate::{
-    auth::{Algorithm, KeyDigest, Tenants},
+    auth::{AbilityPattern, Algorithm, ClaimNames, KeyDigest, Role, Rule, Tenants},
     base::{RoomPattern, UserName},
-    model::Scopes,
+    model::{Action, Actions, Scopes},
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -22,8 +22,11 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub metrics: Metrics,
+    pub admin: Admin,
     pub api: Api,
     pub auth: Auth,
+    pub abilities: Abilities,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
@@ -51,6 +54,8 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    /// What the operator says: clients reach the gateway through a proxy that ends TLS.
+    pub tls_terminated_by_proxy: bool,
 }
 
 /// What is logged, and how.
@@ -69,6 +74,22 @@ pub struct Http {
     /// The largest body, or line of a body that is a stream of lines.
     pub body_bytes_max: usize,
     pub body_timeout_ms: u64,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metrics {
+    /// Whether anybody may, as long as there is no `bearer`.
+    pub open: bool,
+    pub bearer: Option<Secret>,
+    pub legacy_names: bool,
+}
+
+/// Where administrators and backends connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// `None`: where clients do.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Who may use the backend's API beside the bearers of tokens.
@@ -112,11 +133,43 @@ pub struct Auth {
     pub require_exp: bool,
     /// Tokens that one shard remembers; 0: none.
     pub cache_entries: u32,
+    pub claims: Claims,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
     /// How long tokens stay revoked.
     pub revocation_s: u64,
     pub revocations_max: u32,
+}
+
+/// What the claims of a token are called that no RFC fixes. Invariant: no name is empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claims {
+    pub user: String,
+    /// All that may stand there; one at least.
+    pub tenant: Vec<String>,
+    pub roles: String,
+    pub abilities: String,
+    pub name: String,
+}
+
+/// Who may do what in which rooms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Abilities {
+    pub rules: Vec<AbilityRule>,
+}
+
+/// One rule. Where it stands makes no difference between two.
+#[derive(Clone, Eq, Debug)]
+pub struct AbilityRule {
+    pub rule: Rule,
+    /// In the file.
+    pub line: Option<usize>,
+}
+
+impl PartialEq for AbilityRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
 }
 
 /// A key that tokens are verified with.
@@ -167,6 +220,22 @@ pub struct Limits {
     pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
+    /// WebSockets of one address; 0: no limit.
+    pub connections_per_ip: u32,
+    /// WebSockets that one address may open in a minute; 0: no limit.
+    pub connects_per_ip_per_min: u32,
+    /// Of one connection; 0: no limit.
+    pub messages_per_10s: u32,
+    /// Of one connection; 0: no limit.
+    pub bytes_per_10s: u32,
+    /// Messages that are refused before their connection is closed; 0: none is.
+    pub refusals_per_min: u32,
+    /// Of all connections of a user; 0: no limit.
+    pub user_messages_per_s: u32,
+    pub user_messages_burst: u32,
+    /// Of all connections of a tenant; 0: no limit.
+    pub tenant_messages_per_s: u32,
+    pub tenant_messages_burst: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
 }
@@ -295,6 +364,7 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                tls_terminated_by_proxy: false,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
             http: Http {
@@ -303,6 +373,8 @@ impl Settings {
                 body_bytes_max: 1024 * 1024,
                 body_timeout_ms: 30_000,
             },
+            metrics: Metrics { open: !production, bearer: None, legacy_names: false },
+            admin: Admin { listen: None },
             api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,
@@ -313,10 +385,12 @@ impl Settings {
                 leeway_s: 5,
                 require_exp: false,
                 cache_entries: 10_000,
+                claims: Claims::defaults(),
                 timeout_ms: 10_000,
                 revocation_s: 86_400,
                 revocations_max: 65_536,
             },
+            abilities: Abilities { rules: default_rules(production) },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {
                 excellent_ms: 50,
@@ -332,6 +406,15 @@ impl Settings {
                 rooms_per_connection: 1000,
                 room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
+                connections_per_ip: if production { 50 } else { 0 },
+                connects_per_ip_per_min: if production { 600 } else { 0 },
+                messages_per_10s: if production { 200 } else { 0 },
+                bytes_per_10s: if production { 1024 * 1024 } else { 0 },
+                refusals_per_min: 100,
+                user_messages_per_s: 0,
+                user_messages_burst: 200,
+                tenant_messages_per_s: 0,
+                tenant_messages_burst: 2000,
                 mailbox_parcels: 8192,
             },
             requests: Requests {
@@ -358,6 +441,37 @@ impl Settings {
             drain: Drain { announce_s: if production { 5 } else { 0 }, timeout_s: 30, rate: 0 },
         }
     }
+}
+
+impl Claims {
+    fn defaults() -> Self {
+        let ClaimNames { user, tenant, roles, abilities, name } = ClaimNames::default();
+        let tenant = tenant.into_iter().map(String::from).collect();
+        let [user, roles, abilities, name] = [user, roles, abilities, name].map(String::from);
+        Self { user, tenant, roles, abilities, name }
+    }
+}
+
+/// In production a user has what is his own, and reads what is his tenant's; elsewhere everyone may do everything.
+fn default_rules(production: bool) -> Vec<AbilityRule> {
+    let rule = |actions: &[Action], rooms: &[&str]| {
+        let actions = actions.iter().fold(Actions::NONE, |all, action| all.and((*action).into()));
+        let patterns =
+            rooms.iter().map(|room| AbilityPattern::parse(room).expect("our patterns are good ones"));
+        Rule { role: Role::Everyone, actions, rooms: patterns.collect() }
+    };
+    let rules = if production {
+        vec![
+            rule(
+                &[Action::Join, Action::Presence, Action::History],
+                &["dashboard.{user_id}", "alerts.{user_id}", "notifications.{user_id}"],
+            ),
+            rule(&[Action::Join, Action::History], &["metrics.{tenant_id}", "system.{tenant_id}"]),
+        ]
+    } else {
+        vec![Rule::everything()]
+    };
+    rules.into_iter().map(|rule| AbilityRule { rule, line: None }).collect()
 }
 
 const TEMPLATES: [&str; 6] = [

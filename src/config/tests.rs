@@ -11,25 +11,21 @@ use super::{
     source::Source,
     table,
 };
-use crate::{
-    auth::{Algorithm, Tenants},
-    model::{Scope, Scopes},
-    shell::driver::DriverChoice,
-};
+use crate::shell::driver::DriverChoice;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A world with these files, variables and `--set`s.
 #[derive(Default)]
-struct World<'a> {
-    named: Option<&'a str>,
-    files: &'a [(&'a str, &'a str)],
-    environment: &'a [(&'a str, &'a str)],
-    set: &'a [(&'a str, &'a str)],
+pub(super) struct World<'a> {
+    pub(super) named: Option<&'a str>,
+    pub(super) files: &'a [(&'a str, &'a str)],
+    pub(super) environment: &'a [(&'a str, &'a str)],
+    pub(super) set: &'a [(&'a str, &'a str)],
 }
 
 impl World<'_> {
-    fn load(&self) -> Result<Loaded, ConfigErrors> {
+    pub(super) fn load(&self) -> Result<Loaded, ConfigErrors> {
         let files: HashMap<_, _> = self.files.iter().map(|(path, text)| (Path::new(path), *text)).collect();
         let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
         let flag = |(key, value): &(&str, &str)| Flag {
@@ -49,7 +45,7 @@ impl World<'_> {
     }
 
     /// The errors, a line each.
-    fn errors(&self) -> Vec<String> {
+    pub(super) fn errors(&self) -> Vec<String> {
         match self.load() {
             Ok(loaded) => panic!("no errors:\n{}", effective(&loaded)),
             Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
@@ -57,7 +53,7 @@ impl World<'_> {
     }
 }
 
-fn file_errors(text: &str) -> Vec<String> {
+pub(super) fn file_errors(text: &str) -> Vec<String> {
     World { files: &[("ringway.toml", text)], ..World::default() }.errors()
 }
 
@@ -133,6 +129,9 @@ fn every_plain_name_sets_its_setting() {
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("MAX_CONNS_PER_IP", "6", "limits.connections_per_ip", "6"),
+        ("MAX_MSGS_PER_10S", "8", "limits.messages_per_10s", "8"),
+        ("MAX_BYTES_PER_10S", "9", "limits.bytes_per_10s", "9"),
         ("MAX_ROOM_CREATES_PER_IP_PER_MIN", "7", "limits.room_creates_per_ip_per_min", "7"),
         ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
         (
@@ -146,7 +145,11 @@ fn every_plain_name_sets_its_setting() {
         ("RINGWAY_PORT", "tcp://10.0.0.1:80", "server.port", "8080"),
     ];
     for (name, value, key, expected) in rows {
-        let environment = [(*name, *value), ("RINGWAY_AUTH__JWT_SECRET", SECRET)];
+        let environment = [
+            (*name, *value),
+            ("RINGWAY_AUTH__JWT_SECRET", SECRET),
+            ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "yes"),
+        ];
         let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
         let rows = loaded.rows();
         let (_, shown, _) = rows.iter().find(|(setting, ..)| setting.key == *key).unwrap();
@@ -156,12 +159,21 @@ fn every_plain_name_sets_its_setting() {
 
 #[test]
 fn production_changes_defaults_and_what_is_set_stays() {
-    let environment = [("NODE_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let environment = [
+        ("NODE_ENV", "production"),
+        ("JWT_SECRET", SECRET),
+        ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "true"),
+    ];
     let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
     let settings = &loaded.settings;
     assert_eq!(settings.server.host.to_string(), "0.0.0.0");
     assert!(settings.server.production && !settings.server.echo);
     assert_eq!(settings.drain.announce_s, 5);
+    let limits = &settings.limits;
+    assert_eq!(
+        (limits.connections_per_ip, limits.messages_per_10s, limits.bytes_per_10s),
+        (50, 200, 1 << 20)
+    );
     let files = [("ringway.toml", "[server]\nhost = \"127.0.0.1\"\necho = true\nproduction = true\n")];
     let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
     assert_eq!(loaded.settings.server.host.to_string(), "127.0.0.1");
@@ -171,6 +183,7 @@ fn production_changes_defaults_and_what_is_set_stays() {
     assert_eq!(loaded.settings, {
         let mut expected = Settings::defaults(false);
         expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+        expected.server.tls_terminated_by_proxy = true;
         expected
     });
 }
@@ -208,26 +221,26 @@ templates = [\"a.{x}\", \"a.{y}\"]
     let files = [("ringway.toml", text)];
     let errors = World { files: &files, environment: &environment, set: &set, ..World::default() }.errors();
     let expected = [
-        "ringway.toml:7: server.prot: is no setting; did you mean `server.port`?",
-        "ringway.toml:16: websocket: is no setting",
-        "environment RINGWAY_HEARTBEAT__INTERVALL_MS: heartbeat.intervall_ms: is no setting; did you mean \
-         `RINGWAY_HEARTBEAT__INTERVAL_MS`?",
-        "environment RINGWAY_server__port: server.port: is no setting; did you mean `RINGWAY_SERVER__PORT`?",
-        "flag --set: drain.rat: is no setting; did you mean `drain.rate`?",
         "ringway.toml:2: server.port = 70000: must be a whole number from 0 to 65535",
         "ringway.toml:3: server.host = \"gateway.local\": must be an IPv4 or IPv6 address: 127.0.0.1 for this machine \
          only, 0.0.0.0 or :: for all its interfaces",
         "ringway.toml:4: server.driver = \"iouring\": must be `auto`, `uring` or `epoll`",
         "ringway.toml:5: server.shards = -1: must be a whole number from 0 to 256",
         "ringway.toml:6: server.echo = 1: must be true or false",
+        "ringway.toml:7: server.prot: is no setting; did you mean `server.port`?",
         "ringway.toml:10: log.level = \"loud\": must be `off`, `error`, `warn`, `info`, `debug` or `trace`, or a list \
          like `info,ringway::hub=debug`",
         "ringway.toml:13: limits.message_bytes = 1.5: must be a whole number of bytes from 128 to 67108864",
         "ringway.toml:14: limits.fragments = \"many\": must be a whole number from 1 to 1048576",
-        "ringway.toml:20: channels.templates = […]: must be a list of templates, each name once, like \
+        "ringway.toml:16: websocket: is no setting",
+        "ringway.toml:20: channels.templates = [\"a.{x}\", \"a.{y}\"]: must be a list of templates, each name once, like \
          `dashboard.{user_id}`: a name, a dot, text with `{placeholders}`",
+        "environment RINGWAY_HEARTBEAT__INTERVALL_MS: heartbeat.intervall_ms: is no setting; did you mean \
+         `RINGWAY_HEARTBEAT__INTERVAL_MS`?",
+        "environment RINGWAY_server__port: server.port: is no setting; did you mean `RINGWAY_SERVER__PORT`?",
         "environment WS_PING_INTERVAL_MS: heartbeat.interval_ms = \"soon\": must be a whole number of milliseconds \
          from 10 to 3600000",
+        "flag --set: drain.rat: is no setting; did you mean `drain.rate`?",
         "flag --set: drain.rate = \"fast\": must be a whole number of connections per second from 0 to 1000000",
     ];
     assert_eq!(errors, expected);
@@ -268,12 +281,33 @@ fn rules_say_why() {
             "flag --set: auth.jwt_secret = \"***\": a secret must have 32 bytes or more, this one has 5",
         ),
         (
-            &[("auth.jwt_secret", &SECRET[1..]), ("server.production", "true")],
+            &[
+                ("auth.jwt_secret", &SECRET[1..]),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+            ],
             "flag --set: auth.jwt_secret = \"***\": a secret must have 64 bytes or more in production, this one has 63",
         ),
         (
-            &[("server.production", "yes")],
+            &[("server.production", "yes"), ("server.tls_terminated_by_proxy", "yes")],
             "auth.jwt_secret: production needs a secret (JWT_SECRET, 64 bytes or more)",
+        ),
+        (
+            &[("auth.jwt_secret", SECRET), ("server.production", "true")],
+            "server.tls_terminated_by_proxy: in production this must be true",
+        ),
+        (
+            &[
+                ("auth.jwt_secret", SECRET),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+                ("metrics.open", "true"),
+            ],
+            "flag --set: metrics.open = true: in production /metrics is not for every client",
+        ),
+        (
+            &[("metrics.open", "true"), ("metrics.bearer", SECRET)],
+            "flag --set: metrics.open = true: says that anybody may read /metrics, while metrics.bearer",
         ),
         (
             &[("heartbeat.timeout_ms", "30000")],
@@ -362,128 +396,6 @@ rooms = [
 }
 
 #[test]
-fn public_keys() {
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\n";
-    let files = [
-        (
-            "etc/r.toml",
-            "[auth]\nissuer = \"x\"\n\n[[auth.keys]]\nkid = \"a\"\nalgorithm = \"RS256\"\nfile = \"a.pem\"\n\n\
-             [[auth.keys]]\nalgorithm = \"EdDSA\"\nfile = \"/b.pem\"\n",
-        ),
-        ("etc/a.pem", PEM),
-        ("/b.pem", PEM),
-    ];
-    let loaded = World { named: Some("etc/r.toml"), files: &files, ..World::default() }.load().unwrap();
-    let auth = &loaded.settings.auth;
-    let keys: Vec<_> =
-        auth.keys.iter().map(|key| (key.kid.as_deref(), key.algorithm, key.pem.as_str())).collect();
-    assert_eq!(keys, [(Some("a"), Algorithm::Rs256, PEM), (None, Algorithm::EdDsa, PEM)]);
-    assert_eq!(auth.jwt_secret, None, "with keys there is no need for a secret");
-    assert!(effective(&loaded).contains(
-        "keys = [{ kid = \"a\", algorithm = \"RS256\", file = \"etc/a.pem\" }, { algorithm = \"EdDSA\", \
-         file = \"/b.pem\" }]  # etc/r.toml:4\n"
-    ));
-
-    let text = "\
-[auth]
-keys = [
-  { algorithm = \"HS256\", file = \"a.pem\" },
-  { algorithm = \"RS256\", file = \"none.pem\", use = \"sig\" },
-  { algorithm = \"RS256\", file = \"none.pem\" },
-  { kid = \"\" },
-  7,
-  { algorithm = \"ES256\", file = \"private.pem\" },
-  { algorithm = \"ES256\", file = \"a.pem\" },
-  { algorithm = \"ES256\", file = \"a.pem\" },
-]
-";
-    let private = "-----BEGIN EC PRIVATE KEY-----\n";
-    let files = [("ringway.toml", text), ("a.pem", PEM), ("private.pem", private)];
-    let public = "must be `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384` or `EdDSA`";
-    let expected = [
-        format!("ringway.toml:3: auth.keys[0].algorithm = \"HS256\": {public}"),
-        "ringway.toml:4: auth.keys[1].use: is no setting".into(),
-        "ringway.toml:5: auth.keys[2].file = \"none.pem\": cannot be read: entity not found".into(),
-        "ringway.toml:6: auth.keys[3].kid = \"\": must be a text that is not empty, as in a token's header".into(),
-        "ringway.toml:6: auth.keys[3].algorithm: is missing".into(),
-        "ringway.toml:6: auth.keys[3].file: is missing".into(),
-        "ringway.toml:7: auth.keys[4] = 7: must be a table `{ kid, algorithm, file }`".into(),
-        "ringway.toml:8: auth.keys[5].file = \"private.pem\": holds a private key: the gateway needs the public one, \
-         and only that"
-            .into(),
-        "ringway.toml:10: auth.keys[7]: the same kid and algorithm as a key before it: tokens could not tell them apart"
-            .into(),
-    ];
-    assert_eq!(World { files: &files, ..World::default() }.errors(), expected);
-    let environment = [("RINGWAY_AUTH__KEYS", "a.pem"), ("APP_ENV", "production")];
-    let errors = World { environment: &environment, ..World::default() }.errors();
-    assert_eq!(
-        errors,
-        [
-            "environment RINGWAY_AUTH__KEYS: auth.keys = \"a.pem\": must be a list of tables `{ kid, algorithm, file }` in \
-          the configuration file"
-        ]
-    );
-}
-
-#[test]
-fn api_keys() {
-    let hash = "0123456789abcdef".repeat(4);
-    let text = format!(
-        "[api]\nkeys = [\n{{ name = \"one\", hash = \"{hash}\", scopes = [\"publish\", \"rooms\"], tenants = [\"a\", \"b\"] }},\n\
-         {{ name = \"two\", hash = \"{}\", scopes = [\"admin\"], tenants = [\"*\"] }},\n]\n",
-        hash.replace("01", "FF")
-    );
-    let loaded = World { files: &[("ringway.toml", &text)], ..World::default() }.load().unwrap();
-    let keys = &loaded.settings.api.keys;
-    assert_eq!((keys[0].hash.0[1], keys[1].hash.0[0]), (0x23, 0xff));
-    assert_eq!(keys[0].scopes, Scopes::default().with(Scope::Publish).with(Scope::Rooms));
-    assert_eq!(keys[1].tenants, Tenants::Every);
-    let report = effective(&loaded);
-    let shown = "keys = [{ name = \"one\", hash = \"***\", scopes = [\"publish\", \"rooms\"], tenants = [\"a\", \"b\"] }, {";
-    assert!(report.contains(shown), "{report}");
-    assert!(!report.contains(&hash) && !format!("{loaded:?}").contains("35, 69"), "a hash is shown");
-
-    let text = format!(
-        "[[api.keys]]\nname = \"\"\nhash = \"rk_secret\"\nscopes = [\"all\"]\ntenants = [\"a\", \"*\"]\nscope = 1\n\
-         [[api.keys]]\nname = \"one\"\n\
-         [[api.keys]]\nname = \"one\"\nhash = \"{hash}\"\nscopes = [\"admin\"]\ntenants = [\"a\"]\n\
-         [[api.keys]]\nname = \"one\"\nhash = \"{hash}\"\nscopes = [\"rooms\"]\ntenants = [\"a\"]\n\
-         [[api.keys]]\nname = \"two\"\nhash = \"{hash}\"\nscopes = []\ntenants = [\"a\"]\n\
-         [[api.keys]]\nname = \"three\"\nhash = \"{hash}\"\nscopes = [\"rooms\"]\ntenants = [\"a\"]\n"
-    );
-    let scopes =
-        "must be some of `publish`, `request`, `rooms`, `presence`, `history`, `connections` and `admin`";
-    let expected = [
-        "ringway.toml:2: api.keys[0].name = \"\": must be a name of 1 to 256 bytes without control characters".to_owned(),
-        "ringway.toml:3: api.keys[0].hash: must be the key's SHA-256 in 64 hexadecimal digits, as `ringway key make` \
-         prints it"
-            .into(),
-        format!("ringway.toml:4: api.keys[0].scopes = […]: {scopes}"),
-        "ringway.toml:5: api.keys[0].tenants = […]: must be names of tenants, or [\"*\"] for all".into(),
-        "ringway.toml:6: api.keys[0].scope: is no setting".into(),
-        "ringway.toml:7: api.keys[1].hash: is missing".into(),
-        "ringway.toml:7: api.keys[1].scopes: is missing".into(),
-        "ringway.toml:7: api.keys[1].tenants: is missing".into(),
-        "ringway.toml:9: api.keys[2]: the scope `admin` shows the whole node: it wants tenants = [\"*\"]".into(),
-        format!("ringway.toml:22: api.keys[4].scopes = […]: {scopes}"),
-        "ringway.toml:24: api.keys[5]: has the name or the hash of a key before it".into(),
-    ];
-    let mut errors = file_errors(&text);
-    errors.sort_by_key(|error| error.split(':').nth(1).and_then(|line| line.parse::<u32>().ok()));
-    assert_eq!(errors, expected);
-}
-
-/// Somebody wrote the key where the table with its hash belongs.
-#[test]
-fn api_keys_that_are_no_tables_are_not_repeated() {
-    for text in ["[api]\nkeys = \"rk_secret\"\n", "[api]\nkeys = [\"rk_secret\"]\n"] {
-        let errors = file_errors(text);
-        assert!(errors.len() == 1 && !errors[0].contains("rk_secret"), "{errors:?}");
-    }
-}
-
-#[test]
 fn secrets_are_never_shown() {
     let secret = "correct horse battery staple, and more of it";
     let environment = [("JWT_SECRET", secret)];
@@ -522,16 +434,17 @@ fn the_default_file_is_the_defaults() {
         let start = if setting.example.is_some() { "# " } else { "" };
         assert!(text.contains(&format!("\n{start}{name} = ")), "{}", setting.key);
         let is_set = *loaded.source(setting.key) != Source::Default;
-        assert_eq!(is_set, setting.example.is_none() || setting.is_secret, "{}", setting.key);
+        assert_eq!(is_set, setting.example.is_none() || setting.key == "auth.jwt_secret", "{}", setting.key);
     }
     assert!(text.lines().all(|line| line.chars().count() <= 180), "{text}");
     // In production the same file leaves to production what depends on it.
     let production = [environment[0], ("APP_ENV", "production")];
-    let set = [("server.production", "true")];
+    let set = [("server.production", "true"), ("server.tls_terminated_by_proxy", "true")];
     let loaded =
         World { files: &files, environment: &production, set: &set, ..World::default() }.load().unwrap();
     expected = Settings::defaults(true);
     expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+    expected.server.tls_terminated_by_proxy = true;
     assert_eq!(loaded.settings, expected);
 }
 

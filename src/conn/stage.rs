@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZeroU32};
 use super::{Keepalive, Outbox};
 use crate::{
     base::{ConnId, Now, TenantName, TokenMark, UserName},
-    http::HeadScanner,
+    http::{HeadScanner, route::Door},
     metrics::{Disconnect, Protocol},
     model::Availability,
     ws::{Decoder, deflate::Agreed},
@@ -34,10 +34,10 @@ const _: () = assert!(size_of::<Conn>() <= 168, "there is one per connection: gr
 
 impl Conn {
     /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
-    pub fn new(peer: IpAddr, deadline_ms: u64) -> Self {
+    pub fn new(peer: IpAddr, door: Door, deadline_ms: u64) -> Self {
         Self {
             peer,
-            stage: Stage::Http(HttpStage::new(deadline_ms)),
+            stage: Stage::Http(HttpStage::new(door, deadline_ms)),
             outbox: Outbox::new(),
             timer: Timer { due: u32::MAX, filed: Timer::NOT_FILED, filing: 0 },
             messages: 0,
@@ -142,10 +142,14 @@ pub struct HttpStage {
     pub awaiting: bool,
     /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
     pub exchange: bool,
+    /// The shell was told to receive no more.
+    pub paused: bool,
+    /// By which listener it came.
+    pub door: Door,
 }
 
 impl HttpStage {
-    fn new(deadline_ms: u64) -> Self {
+    fn new(door: Door, deadline_ms: u64) -> Self {
         Self {
             buffer: Vec::new(),
             scanner: HeadScanner::default(),
@@ -153,6 +157,8 @@ impl HttpStage {
             served: false,
             awaiting: false,
             exchange: false,
+            paused: false,
+            door,
         }
     }
 

@@ -1,7 +1,7 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens.
@@ -9,8 +9,12 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod abilities;
+mod admission;
+mod ahead;
 mod answers;
 mod api;
+mod census;
 mod commands;
 mod config;
 mod dev;
@@ -18,6 +22,7 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod limits;
 mod output;
 mod parcel;
 mod policy;
@@ -40,20 +45,23 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
+pub use ahead::SLACK_BYTES;
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
+pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
-pub use policy::Policy;
+pub use policy::{MetricsPolicy, Policy};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::{Revocations, TokenCache},
+    auth::{Revocations, TokenCache, abilities::Holders},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
+    http::route::Door,
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
@@ -93,6 +101,10 @@ pub struct Engine {
     home: Home,
     roster: Roster,
     directory: Directory,
+    /// What those in the directory have been granted.
+    holders: Holders,
+    /// Under way since the rules have changed.
+    reviewing: Option<abilities::Review>,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -118,6 +130,8 @@ pub struct Engine {
     exchanges: api::Exchanges,
     evictions: api::Evictions,
     requests: requests::Requests,
+    spending: limits::Spending,
+    admission: admission::Admission,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -130,7 +144,7 @@ impl Engine {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
         let limits = HomeLimits {
-            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            creates_per_peer_per_min: config.policy.limits.room_creates_per_ip_per_min,
             ephemeral_ttl_ms: config.relay_room_ttl_ms,
         };
         Self {
@@ -144,6 +158,8 @@ impl Engine {
             home: Home::new(limits, hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
             directory: Directory::new(hash),
+            holders: Holders::new(hash),
+            reviewing: None,
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -160,6 +176,8 @@ impl Engine {
             exchanges: api::Exchanges::new(hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            spending: limits::Spending::new(hash, config.shards),
+            admission: admission::Admission::new(hash),
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -169,12 +187,22 @@ impl Engine {
         }
     }
 
-    /// A client was accepted.
+    /// A client was accepted at the public door.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        self.accept_at(Door::Public, peer, now)
+    }
+
+    /// Somebody was accepted.
+    pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let (slot, generation) = self.conns.insert(Conn::new(peer, door, deadline_ms));
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
+        self.enters(id);
+        match door {
+            Door::Public => self.enter_address(id, peer.into()),
+            Door::Admin => {}
+        }
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -184,12 +212,12 @@ impl Engine {
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
-            Input::Writable { conn } => self.writable(conn),
+            Input::Writable { conn } => self.writable(conn, now),
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
             Input::Facts(facts) => self.learn(facts, now),
-            Input::Reload(policy) => self.reload(policy),
+            Input::Reload(policy) => self.reload(policy, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);
@@ -225,10 +253,13 @@ impl Engine {
         }
     }
 
-    fn writable(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
-            conn.blocked = false;
-            conn.mark_dirty(id, &mut self.dirty);
+    fn writable(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.blocked = false;
+        conn.mark_dirty(id, &mut self.dirty);
+        // Requests wait for that: the client takes what it is sent.
+        if conn.outbox.bytes() > self.config.outbox_bytes_max {
+            self.has_shown_life(id, now);
         }
     }
 
@@ -283,9 +314,11 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.end_session(id);
+        self.leave_address(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
+        self.has_left(&conn);
         self.surveys.give_up(id);
         self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));

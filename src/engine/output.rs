@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::parcel::Parcel;
 use crate::{
     base::{ConnId, ShardId, TenantName, UserName},
-    metrics::Disconnect,
+    metrics::{Disconnect, RateLimit},
 };
 
 /// Something for the shell to do.
@@ -15,6 +15,8 @@ pub enum Output {
     Parcel { to: ShardId, parcel: Parcel },
     /// Close the socket and forget it.
     Close { conn: ConnId },
+    /// Receive again from a connection for which [`super::Engine::is_paused`] has said yes.
+    ResumeReading { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
     ShutdownWrite { conn: ConnId },
     /// Drain the whole node, as a signal would.
@@ -49,6 +51,11 @@ pub enum Notice {
     SlowConsumer {
         conn: ConnId,
         peer: IpAddr,
+    },
+    /// Something was refused for a limit of rates or addresses.
+    RateLimited {
+        peer: IpAddr,
+        limit: RateLimit,
     },
     /// Requests waited that were over: an error of the gateway, repaired.
     StrayRequests {

@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{CounterVec, Flows, Lately, Protocol, ShardMetrics, Status},
+    metrics::{Flows, Lately, ShardMetrics},
 };
 
 /// How many rooms and talkers a shard names.
@@ -63,15 +63,15 @@ pub struct ShardFacts {
 }
 
 impl Engine {
-    /// Counts what is there now; the counters of what has happened are kept as it happens.
+    /// Looks at what is there now; the counters of what has happened are kept as it happens.
     pub(super) fn report(&mut self, want: &Want, now: Now) -> Report {
-        self.count_connections();
         self.metrics.rooms = self.home.occupied() as u64;
         let history = self.home.history_counts();
         self.metrics.history_messages = history.messages;
         self.metrics.history_bytes = history.bytes;
         self.metrics.history_evicted = history.evicted;
         self.metrics.history_repeated = history.repeated;
+        self.metrics.limits_forgotten = self.spending.crowded_out() + self.admission.crowded_out();
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
@@ -92,30 +92,6 @@ impl Engine {
             Want::Connections(query) => report.connections = self.find_connections(query),
         }
         report
-    }
-
-    fn count_connections(&mut self) {
-        let active = &mut self.metrics.active;
-        active.begin_recount();
-        let mut classes = CounterVec::default();
-        for (_, _, conn) in self.conns.iter() {
-            match &conn.stage {
-                Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
-                Stage::Socket(socket) => match &socket.kind {
-                    SocketKind::Echo => active.opened(None, Status::Pending, Protocol::Echo),
-                    SocketKind::Pending { .. } => {
-                        active.opened(None, Status::Pending, socket.encoding.protocol());
-                    }
-                    SocketKind::Json(session) => {
-                        let protocol = socket.encoding.protocol();
-                        active.opened(Some(&session.tenant), Status::Authenticated, protocol);
-                        classes.inc(self.config.quality.class(socket.keepalive.quality()));
-                    }
-                },
-                Stage::Closing { .. } => {}
-            }
-        }
-        self.metrics.quality = classes;
     }
 
     fn largest_rooms(&self) -> Vec<(RoomKey, usize)> {

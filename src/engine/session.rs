@@ -22,8 +22,8 @@ impl Engine {
         now: Now,
     ) {
         let verified = self.verify(authenticate.token.expose(), now);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Socket(socket) = &mut conn.stage else { return };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
         let first = match &socket.kind {
             SocketKind::Pending { .. } => true,
             SocketKind::Json(_) => false,
@@ -43,6 +43,7 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
+                let rights = identity.rights.clone();
                 let session = session_of(identity, now);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
@@ -50,18 +51,23 @@ impl Engine {
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(match &socket.kind {
+                let session = match &socket.kind {
                     SocketKind::Json(last) => session.after(last),
                     SocketKind::Pending { .. } | SocketKind::Echo => session,
-                });
+                };
+                self.identify(id, session);
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
                 }
+                let other_rights = self.holders.hold(id.slot, rights);
                 if first {
                     self.established(id, now);
                 } else {
                     self.meet_deadlines(id, now);
+                }
+                if other_rights {
+                    self.review(id);
                 }
             }
             Err(refusal) => {
@@ -101,13 +107,15 @@ impl Engine {
         })
     }
 
-    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// The connection is nobody's any more: out of its rooms, its requests, its purses and the directory, without a
     /// word to the client.
     pub(super) fn end_session(&mut self, id: ConnId) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.leave_all(id);
             self.directory.close(id.slot);
+            self.holders.release(id.slot);
             self.end_requests(id);
+            self.end_spending(id);
         }
     }
 
@@ -125,7 +133,7 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.rooms_per_connection_max,
+            rooms_max: self.config.policy.limits.rooms_per_connection_max,
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

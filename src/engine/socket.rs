@@ -4,8 +4,9 @@ use super::Engine;
 use crate::{
     base::{ConnId, Now},
     conn::{Encoding, Finish, SocketKind, Stage},
-    dialect::native,
+    dialect::native::{self, Refusal},
     metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
+    model::Call,
     ws::{DecodeError, Decoder, Input, Item, Opcode, Role, close},
 };
 
@@ -56,9 +57,13 @@ impl Engine {
         match item {
             Item::Text(text) => {
                 self.count_message(id);
-                match native::decode(text) {
-                    Ok(call) => self.call(id, call, now),
-                    Err(refusal) => {
+                let charged = self.charge(id, text.len(), now);
+                match (native::decode(text), charged) {
+                    (Ok(call), Ok(())) => self.call(id, call, now),
+                    (Ok(Call { id: call, .. }) | Err(Refusal { id: call, .. }), Err(excess)) => {
+                        self.refuse_excess(id, call, excess, now);
+                    }
+                    (Err(refusal), Ok(())) => {
                         let protocol = self.encoding(id).map_or(Protocol::Json, Encoding::protocol);
                         self.metrics.received.inc(Received::Unknown, protocol);
                         self.refuse(id, refusal.id, refusal.fault, now);
@@ -67,7 +72,10 @@ impl Engine {
             }
             Item::Binary(message) => {
                 self.count_message(id);
-                self.binary(id, message, now);
+                match self.charge(id, message.len(), now) {
+                    Ok(()) => self.binary(id, message, now),
+                    Err(excess) => self.refuse_excess(id, None, excess, now),
+                }
             }
             Item::Ping(_) | Item::Pong(_) | Item::Close(_) => self.control(id, item, now),
         }
@@ -86,6 +94,10 @@ impl Engine {
             Item::Binary(bytes) => (Opcode::Binary, *bytes, Received::Binary, Sent::Binary),
             Item::Ping(_) | Item::Pong(_) | Item::Close(_) => return self.control(id, item, now),
         };
+        if let Err(excess) = self.charge(id, payload.len(), now) {
+            self.exceeded(id, excess, now);
+            return;
+        }
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
         let frame = self.encoder.message(opcode, payload, socket.encoding.deflate());
@@ -97,13 +109,17 @@ impl Engine {
     fn control(&mut self, id: ConnId, item: Item<'_>, now: Now) {
         match item {
             Item::Ping(payload) => {
+                // A ping wants a frame of ours, as a message does. RFC 6455 5.5.3 wants only the last answered.
+                if let Err(excess) = self.charge(id, payload.len(), now) {
+                    self.exceeded(id, excess, now);
+                    return;
+                }
                 let frame = self.encoder.control(Opcode::Pong, payload);
                 self.queue(id, frame, now);
             }
             Item::Pong(payload) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                let Stage::Socket(socket) = &mut conn.stage else { return };
-                if let Some(rtt_us) = socket.keepalive.ponged(payload, now.mono_us) {
+                let rtt_us = self.beat(id, |keepalive| keepalive.ponged(payload, now.mono_us));
+                if let Some(rtt_us) = rtt_us.flatten() {
                     self.metrics.rtt.observe_us(rtt_us);
                 }
             }

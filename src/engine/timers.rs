@@ -34,6 +34,7 @@ impl Engine {
             self.surveys.due_ms(),
             self.requests.due_ms(),
             self.evictions.due_ms(),
+            self.review_due_ms(),
             self.drain_due_ms(),
         ];
         parts.into_iter().flatten().min()
@@ -66,6 +67,7 @@ impl Engine {
         self.tell_presence(now);
         self.expire_surveys(now);
         self.evict_step(now);
+        self.review_step(now);
         self.expire_requests(now);
         self.drain_step(now);
         self.home.sweep(now);
@@ -128,22 +130,24 @@ impl Engine {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
         let leeway_ms = self.config.policy.verifier.leeway_s().saturating_mul(1_000);
-        let conn = self.conns.get_mut(id.slot, id.generation)?;
-        let Stage::Socket(socket) = &mut conn.stage else { return None };
-        let mut ping = None;
-        match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
-            Beat::Wait => {}
+        let Stage::Socket(socket) = &mut self.conns.get_mut(id.slot, id.generation)?.stage else {
+            return None;
+        };
+        let ping = match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
+            Beat::Wait => None,
             Beat::Ping if is_stuck(socket.decoder.grow_older(), interval_ms, timeout_ms) => {
                 let text = "a message was not whole within the heartbeat timeout";
                 self.close(id, close::TIMEOUT, text, Disconnect::HeartbeatTimeout, now);
                 return None;
             }
-            Beat::Ping => ping = Some(socket.keepalive.pinged(now.mono_us)),
+            Beat::Ping => self.beat(id, |keepalive| keepalive.pinged(now.mono_us)),
             Beat::Dead => {
                 self.close(id, close::TIMEOUT, "heartbeat timeout", Disconnect::HeartbeatTimeout, now);
                 return None;
             }
-        }
+        };
+        let conn = self.conns.get_mut(id.slot, id.generation)?;
+        let Stage::Socket(socket) = &mut conn.stage else { return None };
         let mut next_ms = socket.keepalive.due_ms(now.mono_ms(), interval_ms, timeout_ms);
         let mut expiring = None;
         match &mut socket.kind {

@@ -36,6 +36,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         let presented = self.checked(presented(head, &upgrade))?;
         let verified = match &presented {
             Presented::Header(token) => {
@@ -67,6 +70,9 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
         Ok(Answer::Upgraded)
     }
@@ -108,10 +114,10 @@ impl Engine {
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
         switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
         self.queue(id, WireBytes::copy_from(out), now);
+        self.resume_reading(id);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.stage = Stage::Socket(Socket {
+        let socket = Socket {
             decoder: Decoder::new(Role::Server, deflate),
             kind,
             encoding: match deflate {
@@ -120,7 +126,8 @@ impl Engine {
                 None => Encoding::Plain,
             },
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
-        });
+        };
+        self.enter_stage(id, Stage::Socket(socket));
         self.meet_deadlines(id, now);
     }
 
@@ -128,10 +135,9 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity, now));
-                }
+                let rights = identity.rights.clone();
+                self.identify(id, session_of(identity, now));
+                self.holders.hold(id.slot, rights);
                 self.established(id, now);
             }
             Some(Err(error)) => {

@@ -102,6 +102,8 @@ labels!(
         HttpDone = "http_done",
         /// A backend ended it.
         Api = "api",
+        /// It was over its limits again and again.
+        RateLimited = "rate_limited",
     }
 );
 
@@ -117,6 +119,10 @@ labels!(
         BadHandshake = "bad_handshake",
         /// No file descriptor left.
         FdLimit = "fd_limit",
+        /// Its address has as many as it may.
+        ConnectionsPerIp = "connections_per_ip",
+        /// Its address has opened as many lately as it may.
+        ConnectsPerIp = "connects_per_ip",
     }
 );
 
@@ -257,10 +263,22 @@ labels!(
 );
 
 labels!(
-    /// Which limit a client has passed.
+    /// Which limit stood in a client's way.
     RateLimit {
         /// Rooms created from one address in a minute.
         RoomCreates = "room_creates_per_ip",
+        /// WebSockets of one address.
+        ConnectionsPerIp = "connections_per_ip",
+        /// WebSockets opened by one address.
+        ConnectsPerIp = "connects_per_ip",
+        /// Messages of one connection.
+        Messages = "messages_per_connection",
+        /// Bytes of the messages of one connection.
+        Bytes = "bytes_per_connection",
+        /// Messages of one user's connections.
+        UserMessages = "messages_per_user",
+        /// Messages of one tenant's connections.
+        TenantMessages = "messages_per_tenant",
     }
 );
 

@@ -89,10 +89,15 @@ impl Merge<'_> {
         });
         let help = "Refused for being asked too often.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
+        let help =
+            "Addresses, users and tenants that were forgotten although a limit still counted for them.";
+        self.counter("websocket_limits_forgotten_total", help, |it| &it.limits_forgotten);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
+        let help = "How often an HTTP connection was not read for a while, since what it had sent waited.";
+        self.counter("websocket_reads_paused_total", help, |it| &it.reads_paused);
     }
 
     fn history(&mut self) {
@@ -248,19 +253,22 @@ impl Merge<'_> {
     }
 
     fn family(&mut self, kind: MetricType, name: &str, help: &str, series: Vec<Metric>) {
-        if series.is_empty() {
-            return;
+        if !series.is_empty() {
+            self.families.push(family(kind, name, help, series));
         }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(series);
-        self.families.push(family);
     }
 }
 
-fn counter(value: f64) -> Metric {
+pub(super) fn family(kind: MetricType, name: &str, help: &str, series: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(series);
+    family
+}
+
+pub(super) fn counter(value: f64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(value);
     let mut metric = Metric::default();
@@ -268,7 +276,7 @@ fn counter(value: f64) -> Metric {
     metric
 }
 
-fn gauge(value: f64) -> Metric {
+pub(super) fn gauge(value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     Metric::from_gauge(gauge)

@@ -8,6 +8,7 @@ pub mod active;
 pub mod counters;
 pub mod histogram;
 pub mod labels;
+mod legacy;
 pub mod merge;
 mod openmetrics;
 pub mod render;
@@ -21,6 +22,7 @@ pub use labels::{
     AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
     Sent, Status,
 };
+pub use legacy::add_legacy_names;
 pub use merge::{NodeStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;

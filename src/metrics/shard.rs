@@ -72,10 +72,14 @@ pub struct ShardMetrics {
     pub dropped: CounterVec<Dropped>,
     /// What was refused for being asked too often.
     pub rate_limited: CounterVec<RateLimit>,
+    /// Addresses, users and tenants whose limits were forgotten early, since so many others came.
+    pub limits_forgotten: u64,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
     pub slow_consumers: u64,
+    /// How often a connection was not read for a while, since what it had sent waited.
+    pub reads_paused: u64,
 
     /// Lengths of the shard's turns: what comes meanwhile waits so long.
     pub loop_lag: Histogram,
@@ -120,8 +124,10 @@ impl ShardMetrics {
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),
+            limits_forgotten: 0,
             outbound_queue_bytes: 0,
             slow_consumers: 0,
+            reads_paused: 0,
             loop_lag: Histogram::default(),
             mailbox_depth: 0,
             mailbox_full: 0,

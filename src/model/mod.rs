@@ -1,6 +1,8 @@
 //! The one vocabulary of all dialects, the hub and the cluster: what clients ask ([`Command`]), what they
-//! are told ([`Event`]), what they did wrong ([`Fault`]), and what a backend may ([`Scope`]). Knows no bytes.
+//! are told ([`Event`]), what they did wrong ([`Fault`]), what a client may do in a room
+//! ([`Action`]), and what a backend may ([`Scope`]). Knows no bytes.
 
+pub mod action;
 pub mod command;
 pub mod event;
 pub mod fault;
@@ -9,6 +11,7 @@ pub mod presence;
 pub mod request;
 pub mod scope;
 
+pub use action::{Action, Actions};
 pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Relay, Send};
 pub use event::{
     Authenticated, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Reply,

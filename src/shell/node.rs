@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     base::ShardId,
-    engine::{self, Engine, NodeFacts, ShardFacts},
+    engine::{self, Engine, NodeFacts, Policy, ShardFacts},
 };
 
 /// How often shards are told of the process and of each other.
@@ -41,6 +41,8 @@ const FACTS_EVERY: Duration = Duration::from_secs(1);
 pub struct NodeConfig {
     /// One listener for each shard.
     pub listeners: Vec<TcpListener>,
+    /// One for each shard, or none: what administrators and backends connect to.
+    pub admin_listeners: Vec<TcpListener>,
     pub driver: Driver,
     pub engine: engine::Config,
     /// Room in each lane of a shard's mailbox.
@@ -75,17 +77,23 @@ enum Stage {
     Ended,
 }
 
-/// Runs a node until it has drained. `started` is called when every shard serves.
+/// Runs a node until it has drained. `started` is called when every shard serves; `reload` on SIGHUP, for the policy
+/// that every shard is to take, if there is one.
 ///
 /// # Errors
 /// When wakers, signals or threads cannot be had.
-pub fn run(config: NodeConfig, started: impl FnOnce(SocketAddr)) -> std::io::Result<Ended> {
-    run_shards(config, started, ShardStart::run)
+pub fn run(
+    config: NodeConfig,
+    started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
+) -> std::io::Result<Ended> {
+    run_shards(config, started, reload, ShardStart::run)
 }
 
 fn run_shards(
     config: NodeConfig,
     started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
     body: fn(ShardStart) -> std::io::Result<()>,
 ) -> std::io::Result<Ended> {
     let address = config.listeners[0].local_addr()?;
@@ -97,6 +105,7 @@ fn run_shards(
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
     let started_unix_s = clock.now().unix_ms as f64 / 1_000.0;
     let mut shards = Vec::new();
+    let mut admin_listeners = config.admin_listeners.into_iter();
     let parts = config.listeners.into_iter().zip(boxes).zip(&wakers);
     for (number, ((listener, (mailbox, courier)), waker)) in (0..).zip(parts) {
         let id = ShardId(number);
@@ -104,6 +113,7 @@ fn run_shards(
         let start = ShardStart {
             id,
             listener,
+            admin_listener: admin_listeners.next(),
             driver: config.driver,
             engine: config.engine.clone(),
             seed: config.seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -126,7 +136,7 @@ fn run_shards(
     let mut node =
         Node { shards, clock, beats, started_unix_s, news, signals, draining: false, failed: false };
     node.send_facts();
-    Ok(node.serve(|| started(address)))
+    Ok(node.serve(|| started(address), reload))
 }
 
 struct Node {
@@ -141,7 +151,7 @@ struct Node {
 }
 
 impl Node {
-    fn serve(&mut self, started: impl FnOnce()) -> Ended {
+    fn serve(&mut self, started: impl FnOnce(), mut reload: impl FnMut() -> Option<Arc<Policy>>) -> Ended {
         let mut started = Some(started);
         let facts = tick(FACTS_EVERY);
         let (news, signals) = (self.news.clone(), self.signals.clone());
@@ -158,7 +168,9 @@ impl Node {
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or_default();
                     if signal == SIGHUP {
-                        info!("SIGHUP: nothing is reloaded while running; restart to apply a changed configuration");
+                        if let Some(policy) = reload() {
+                            self.tell_all(|_| Control::Reload(Arc::clone(&policy)));
+                        }
                         continue;
                     }
                     if self.draining {
@@ -250,6 +262,7 @@ impl Node {
 struct ShardStart {
     id: ShardId,
     listener: TcpListener,
+    admin_listener: Option<TcpListener>,
     driver: Driver,
     engine: engine::Config,
     seed: u64,
@@ -268,10 +281,14 @@ impl ShardStart {
         pin(self.id);
         with_runtime(self.driver, async move {
             let config = ReactorConfig { shard: self.id, ring: RingConfig::default() };
+            let mut reactor = Reactor::new(self.driver, self.listener, &self.waker, &config)?;
+            if let Some(listener) = self.admin_listener {
+                reactor.open_admin_door(listener)?;
+            }
             let shard = Shard {
                 id: self.id,
                 engine: Engine::new(self.id, self.engine, self.seed),
-                reactor: Reactor::new(self.driver, self.listener, &self.waker, &config)?,
+                reactor,
                 mailbox: self.mailbox,
                 courier: self.courier,
                 control: self.control,
@@ -332,6 +349,7 @@ mod tests {
         let verifier = Verifier::new(auth::Config::new(KeySet::default()));
         let config = NodeConfig {
             listeners: bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3, 16).unwrap(),
+            admin_listeners: Vec::new(),
             driver: Driver::Epoll,
             engine: engine::Config::for_tests(3, verifier),
             mailbox_parcels: 16,
@@ -339,7 +357,7 @@ mod tests {
         };
         let body =
             |start: ShardStart| if start.id == ShardId(1) { panic!("on purpose") } else { start.run() };
-        assert_eq!(run_shards(config, |_| {}, body).unwrap(), Ended::ShardFailed);
+        assert_eq!(run_shards(config, |_| {}, || None, body).unwrap(), Ended::ShardFailed);
     }
 
     #[test]

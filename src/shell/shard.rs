@@ -12,11 +12,12 @@ use super::{
     clock::Clock,
     log::NoticeLog,
     mailbox::{Courier, Mailbox},
-    reactor::{Budget, Reactor, Sink, WaitFor, WriteOutcome},
+    reactor::{Budget, RECEIVED_BYTES_MAX, Reactor, Reading, Sink, WaitFor, WriteOutcome},
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    engine::{self, Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    http::route::Door,
     metrics::Reject,
 };
 
@@ -28,6 +29,9 @@ const PARCELS: usize = 4096;
 
 /// The longest sleep: a shard shows that it lives.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// An engine takes from a client that was paused what the reactor had received from him by then.
+const _: () = assert!(RECEIVED_BYTES_MAX <= engine::SLACK_BYTES);
 
 /// How soon a shard looks again whether a full mailbox has room.
 const RETRY: Duration = Duration::from_millis(1);
@@ -157,9 +161,16 @@ impl Shard {
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
                 Output::Close { conn } => self.reactor.close(conn),
+                // It may have been paused anew since.
+                Output::ResumeReading { conn } if self.engine.is_paused(conn) => {}
+                Output::ResumeReading { conn } => self.reactor.resume(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
-                Output::StopAccepting => drop(self.reactor.take_listener()?),
+                Output::StopAccepting => {
+                    for door in [Door::Public, Door::Admin] {
+                        drop(self.reactor.take_listener(door)?);
+                    }
+                }
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
@@ -200,12 +211,14 @@ struct EngineSink<'a> {
 }
 
 impl Sink for EngineSink<'_> {
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
-        Some(self.engine.accept(peer.ip(), self.now))
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId> {
+        let peer = peer.ip();
+        self.engine.welcomes(door, peer, self.now).then(|| self.engine.accept_at(door, peer, self.now))
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading {
         self.engine.handle(Input::Received { conn, bytes }, self.now);
+        if self.engine.is_paused(conn) { Reading::Paused } else { Reading::On }
     }
 
     fn writable(&mut self, conn: ConnId) {

@@ -1,9 +1,10 @@
-//! The rows of who may connect, and for how long: `auth`, `token`.
+//! The rows of who may connect, for how long, and what he may do: `auth`, `auth.claims`, `abilities`, `token`.
 //! Invariant: as in the table, sections stand together.
 
 use super::{Setting, setting};
 use crate::config::{
-    kind::{Choice, MaybeSecret, MaybeText, Number, OnOff},
+    kind::{Choice, MaybeSecret, MaybeText, Number, OnOff, Text, Texts},
+    kind_abilities::AbilityRules,
     kind_keys::Keys,
     settings::SECRET_ALGORITHMS,
 };
@@ -82,8 +83,65 @@ pub(super) static ROWS: &[Setting] = &[
          with `unavailable`.",
     ),
     setting(
+        "auth.claims.user",
+        &Text { check: is_claim, allowed: CLAIM, at: |s| &mut s.auth.claims.user },
+        "The user.",
+    )
+    .live(),
+    setting(
+        "auth.claims.tenant",
+        &Texts { name_of: claim, allowed: CLAIMS, at: |s| &mut s.auth.claims.tenant },
+        "The tenant: any of these, and all of them that are there must agree. Without one it is `default`.",
+    )
+    .live(),
+    setting(
+        "auth.claims.roles",
+        &Text { check: is_claim, allowed: CLAIM, at: |s| &mut s.auth.claims.roles },
+        "The roles that abilities.rules know: a text or a list of texts.",
+    )
+    .live(),
+    setting(
+        "auth.claims.abilities",
+        &Text { check: is_claim, allowed: CLAIM, at: |s| &mut s.auth.claims.abilities },
+        "The token's own abilities, likewise.",
+    )
+    .live(),
+    setting(
+        "auth.claims.name",
+        &Text { check: is_claim, allowed: CLAIM, at: |s| &mut s.auth.claims.name },
+        "What people call the user; nothing is decided by it.",
+    )
+    .live(),
+    setting(
+        "abilities.rules",
+        &AbilityRules(|s| &mut s.abilities.rules),
+        "Who has the role (`*` is everybody) may do these actions (join, send, presence, history, request; `*` is all) in rooms \
+         like these. `{user_id}` and `{tenant_id}` are his own; `*` is any text without `.`, `:` and `/`, as is any other name \
+         in braces; `**`, once and alone between these, is any text. To send, to see who is there and to read history one has \
+         to be in the room, too. For a request the room is `user:ID` or `connection:ID`. Unless set, outside production everybody may do \
+         everything inside his tenant; in production he may join, see and read dashboard, alerts and notifications \
+         `.{user_id}`, join and read metrics and system `.{tenant_id}`, and nothing else. `ringway config check --explain` says which \
+         rule decides.",
+    )
+    .example(
+        "[{ role = \"*\", actions = [\"join\", \"history\"], rooms = [\"dashboard.{user_id}\"] }, \
+         { role = \"member\", actions = [\"join\", \"send\"], rooms = [\"project.*\"] }]",
+    )
+    .live(),
+    setting(
         "token.expiring_notice_s",
         &Number { unit: "seconds", range: 0..=86_400, at: |s| &mut s.token.expiring_notice_s },
         "How long before its token ends a client is told to refresh it. 0 is never.",
     ),
 ];
+
+const CLAIM: &str = "the name of a claim";
+const CLAIMS: &str = "a list of names of claims";
+
+fn claim(name: &str) -> Option<&str> {
+    (!name.is_empty()).then_some(name)
+}
+
+fn is_claim(name: &str) -> bool {
+    claim(name).is_some()
+}

@@ -1,7 +1,7 @@
 //! The table of settings: key, kind, field, words. File, environment, flags, checks and reports follow from it.
 //!
 //! The rows stand in files by section.
-//! Invariants: keys are `section.name`, sections stand together, and every field of `Settings` has one row.
+//! Invariants: keys are `section.name`, where a section may stand inside another (`auth.claims`); sections stand together, and every field of `Settings` has one row.
 
 mod identity;
 mod limits;
@@ -31,10 +31,21 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how the gateway runs."),
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
+    ("metrics", "What /metrics shows, and to whom."),
+    ("admin", "Where administrators and backends connect to."),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",
         "Who may connect. Without a secret and keys a secret is made for each run; production refuses to.",
+    ),
+    (
+        "auth.claims",
+        "What the claims of a token are called that no RFC names. A name is taken whole, dots and all.",
+    ),
+    (
+        "abilities",
+        "Who may do what in which rooms, by the roles of his token; its own abilities (`join:project.7`, `*:team.**`) come to \
+         that. What nothing allows is denied. The backend, by its API, may do everything.",
     ),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
     ("heartbeat", "Pings to clients. Any frame from a client counts as a sign of life."),
@@ -79,7 +90,7 @@ impl Setting {
 
     /// Section and name.
     pub(super) fn section_and_name(&self) -> (&'static str, &'static str) {
-        self.key.split_once('.').expect("keys of the table have a dot")
+        self.key.rsplit_once('.').expect("keys of the table have a dot")
     }
 
     /// The environment variable that every setting has: `RINGWAY_SERVER__PORT`.
@@ -104,7 +115,7 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let name = key.rsplit('.').next().unwrap_or(key);
     let score = |known: &str| {
         let whole = strsim::normalized_damerau_levenshtein(key, known);
-        let same_name = known.split_once('.').is_some_and(|(_, known_name)| known_name == name);
+        let same_name = known.rsplit_once('.').is_some_and(|(_, known_name)| known_name == name);
         if same_name { whole.max(0.9) } else { whole }
     };
     let scored = sections.chain(keys).map(|known| (score(known), known));

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    base::{ConnId, NameError, NodeId, RoomName, TenantName, UserName},
-    dialect::native::scan::{self, Kind, Value},
+    base::{
+        ConnId, NameError, NodeId, RoomName, TenantName, UserName,
+        json::{self, Kind, Value},
+    },
     model::{Fault, FaultCode, Json, MessageId, Method, Request, Target},
 };
 
@@ -80,7 +82,7 @@ pub fn posted(body: &[u8]) -> Result<Posted, Fault> {
         return publication(body).map(Posted::One);
     }
     let (mut items, mut count) = (Vec::new(), 0);
-    scan::elements(text, |item| {
+    json::elements(text, |item| {
         count += 1;
         if count <= MESSAGES_MAX {
             items.push(item);
@@ -212,7 +214,7 @@ fn rooms(field: &str, value: Option<Value<'_>>) -> Result<Vec<RoomName>, Fault> 
             names.push(name);
         }
     };
-    let is_array = value.kind == Kind::Array && scan::elements(value.raw, keep).is_ok();
+    let is_array = value.kind == Kind::Array && json::elements(value.raw, keep).is_ok();
     if !is_array || names.len() > ROOMS_MAX {
         return Err(wrong());
     }
@@ -228,7 +230,7 @@ fn utf8(body: &[u8]) -> Result<&str, Fault> {
 fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<Value<'a>>; N], Fault> {
     let mut values = [None; N];
     let mut flaw = None;
-    scan::members(text, |name, value| {
+    json::members(text, |name, value| {
         let name = name.text().unwrap_or_default();
         match names.iter().position(|known| *known == name) {
             Some(place) if values[place].is_none() => values[place] = Some(value),

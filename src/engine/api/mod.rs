@@ -197,9 +197,14 @@ impl Engine {
         let scope = match access {
             // A client's token is looked at when the connection becomes a socket.
             Access::Anyone | Access::Client => return Ok(None),
+            Access::Metrics if self.config.policy.metrics.is_open => return Ok(None),
+            Access::Metrics => Scope::Admin,
             Access::Scope(scope) => scope,
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
+        if access == Access::Metrics && self.config.policy.metrics.knows(shown) {
+            return Ok(None);
+        }
         let backend = if ApiKeys::is_key(shown) {
             self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {
@@ -339,20 +344,22 @@ impl Engine {
     pub(super) fn exchange_timed_out(&mut self, conn: ConnId, now: Now) {
         let Some(Exchange { asking, progress }) = self.exchanges.take_of(conn) else { return };
         let mut out = Vec::new();
-        let framing = Framing::CLOSE;
-        match progress {
+        let framing = Framing { keep_alive: false, ..asking.framing };
+        let is_body_late = match &progress {
             Progress::Lines(lines) if lines.is_answering() => return self.break_off(conn, now),
-            Progress::Lines(_) | Progress::Body { .. } => {
-                response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
-            }
+            Progress::Lines(lines) => !lines.has_asked(),
+            Progress::Body { .. } => true,
             Progress::Message
             | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)
-            | Progress::Shards(_) => {
-                let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
-                self.write_refusal(&mut out, &fault, framing);
-            }
+            | Progress::Shards(_) => false,
+        };
+        if is_body_late {
+            response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
+        } else {
+            let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
+            self.write_refusal(&mut out, &fault, framing);
         }
         self.respond(asking.ticket.conn, &out, framing, now);
     }

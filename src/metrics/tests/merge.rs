@@ -9,7 +9,7 @@ use crate::{
     base::{ShardId, TenantName},
     metrics::{
         Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
+        Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
 
@@ -55,8 +55,10 @@ fn shard(number: u16) -> ShardMetrics {
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
+    it.limits_forgotten = 3 * n;
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
+    it.reads_paused = 3 * n;
     it.loop_lag.observe_us(60 * n);
     it.mailbox_depth = 8 * n;
     it.mailbox_full = n;
@@ -118,6 +120,33 @@ fn a_fresh_node_shows_every_family() {
         |families: &[MetricFamily]| families.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&fresh), names(&busy));
     scrape(&[ShardMetrics::new(ShardId(0))]);
+}
+
+#[test]
+fn legacy_names_repeat_what_is_there_in_every_format() {
+    let mut families = merge(&[shard(0), shard(1)], &NODE);
+    let count = families.len();
+    add_legacy_names(&mut families);
+    let samples = parse(&Format::Prometheus.render(&families), Dialect::Prometheus);
+    let same = parse(&Format::OpenMetrics.render(&families), Dialect::OpenMetrics);
+    // 2 connections of each shard are open; what counts by label is summed.
+    let rows = [
+        ("active_connections{}", 4.0),
+        ("total_connections{}", 15.0),
+        ("ws_connection_rejected{}", 2.0),
+        ("ws_disconnections{}", 9.0),
+        ("ws_messages_sent{}", 302.0),
+        ("ws_messages_received{}", 51.0),
+        ("unhandled_errors{}", 3.0),
+        ("uptime_seconds{}", 12.5),
+        ("websocket_messages_total{}", 353.0),
+    ];
+    for (series, expected) in rows {
+        assert_eq!(samples.get(series), Some(&expected), "{series}");
+        assert_eq!(same.get(series), Some(&expected), "{series}");
+    }
+    // Nothing is said of what this version does not count.
+    assert_eq!(families.len(), count + rows.len());
 }
 
 #[test]
