@@ -134,9 +134,16 @@ impl Engine {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
         let leeway_ms = self.config.policy.verifier.leeway_s().saturating_mul(1_000);
-        let Stage::Socket(socket) = &self.conns.get(id.slot, id.generation)?.stage else { return None };
+        let Stage::Socket(socket) = &mut self.conns.get_mut(id.slot, id.generation)?.stage else {
+            return None;
+        };
         let ping = match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
             Beat::Wait => None,
+            Beat::Ping if is_stuck(socket.decoder.grow_older(), interval_ms, timeout_ms) => {
+                let text = "a message was not whole within the heartbeat timeout";
+                self.close(id, close::TIMEOUT, text, Disconnect::HeartbeatTimeout, now);
+                return None;
+            }
             Beat::Ping => self.beat(id, |keepalive| keepalive.pinged(now.mono_us)),
             Beat::Dead => {
                 self.close(id, close::TIMEOUT, "heartbeat timeout", Disconnect::HeartbeatTimeout, now);
@@ -180,4 +187,10 @@ impl Engine {
         // Who had no room for it is closing, and has the deadline of that.
         self.is_socket(id).then_some(next_ms)
     }
+}
+
+/// Whether a message that was unfinished at so many pings in a row has been for the time limit: it holds memory, which a byte
+/// now and then shall not keep. A limit of 0 is none.
+fn is_stuck(pings: u8, interval_ms: u64, timeout_ms: u64) -> bool {
+    timeout_ms > 0 && pings > 1 && u64::from(pings - 1).saturating_mul(interval_ms) >= timeout_ms
 }

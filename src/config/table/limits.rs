@@ -14,7 +14,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "heartbeat.timeout_ms",
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.heartbeat.timeout_ms },
-        "How long a client may be silent before it is closed with 4408. Longer than the interval.",
+        "How long a client may be silent, or a message unfinished, before it is closed with 4408. Longer than the interval; \
+         of messages it is looked at with each ping.",
     )
     .plain(&["HEARTBEAT_TIMEOUT", "WS_PING_TIMEOUT_MS"]),
     setting(
