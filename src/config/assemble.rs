@@ -9,7 +9,7 @@ use crate::{
     base::NodeId,
     conn::QualityLimits,
     engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
-    http,
+    http::{self, Origins, Proxies},
     hub::{HistoryConfig, Keep, PendingLimits},
     shell::driver::Driver,
     ws,
@@ -98,6 +98,11 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        origins: Origins::new(settings.cors.origins.iter().cloned()),
+        proxies: Proxies {
+            trusted: settings.server.trusted_proxies.as_slice().into(),
+            protocol: settings.server.proxy_protocol,
+        },
     })
 }
 

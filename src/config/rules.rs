@@ -5,7 +5,7 @@ use super::{
     load::Loaded,
     source::Source,
 };
-use crate::auth::SECRET_BYTES_MIN;
+use crate::{auth::SECRET_BYTES_MIN, http::ProxyProtocol};
 
 /// The shortest secret in production.
 const SECRET_BYTES_MIN_PRODUCTION: usize = 64;
@@ -37,6 +37,17 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
                       would end every token at each restart";
         refuse("auth.jwt_secret", None, reason.into());
+    }
+
+    if production && let Some(weak) = settings.cors.origins.iter().find(|origin| origin.is_weak()) {
+        let reason = "production takes no origin that is everybody's (`*`) or the visitor's own machine (`localhost`, \
+                      127.0.0.1): name the origins of your pages";
+        refuse("cors.origins", Some(format!("\"{weak}\"")), reason.into());
+    }
+    if settings.server.proxy_protocol == ProxyProtocol::Required && settings.server.trusted_proxies.is_empty()
+    {
+        let reason = "`required` needs server.trusted_proxies: else every connection is closed";
+        refuse("server.proxy_protocol", Some("\"required\"".into()), reason.into());
     }
 
     let heartbeat = &settings.heartbeat;

@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     auth::{Algorithm, KeyDigest, Tenants},
-    base::{RoomPattern, UserName},
+    base::{Network, RoomPattern, UserName},
+    http::{AllowedOrigin, ProxyProtocol},
     model::Scopes,
     shell::{driver::DriverChoice, log::LogFormat},
 };
@@ -22,6 +23,7 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub cors: Cors,
     pub api: Api,
     pub auth: Auth,
     pub heartbeat: Heartbeat,
@@ -51,6 +53,14 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// Whose pages may use the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cors {
+    pub origins: Vec<AllowedOrigin>,
 }
 
 /// What is logged, and how.
@@ -292,6 +302,8 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                trusted_proxies: Vec::new(),
+                proxy_protocol: ProxyProtocol::Off,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
             http: Http {
@@ -300,6 +312,7 @@ impl Settings {
                 body_bytes_max: 1024 * 1024,
                 body_timeout_ms: 30_000,
             },
+            cors: Cors { origins: if production { Vec::new() } else { vec![AllowedOrigin::Localhost] } },
             api: Api { keys: Vec::new() },
             auth: Auth {
                 jwt_secret: None,

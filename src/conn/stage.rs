@@ -142,6 +142,10 @@ pub struct HttpStage {
     pub awaiting: bool,
     /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
     pub exchange: bool,
+    /// Nothing has come yet, and a header of the PROXY protocol may come first.
+    pub prefaced: bool,
+    /// Whose page may read the answer that is due: an origin, or `*`.
+    pub reader: Option<Box<str>>,
 }
 
 impl HttpStage {
@@ -153,6 +157,8 @@ impl HttpStage {
             served: false,
             awaiting: false,
             exchange: false,
+            prefaced: false,
+            reader: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod origin;
 mod output;
 mod parcel;
 mod policy;
@@ -54,6 +55,7 @@ use crate::{
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
+    http::ProxyProtocol,
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     ws::deflate::Inflater,
@@ -170,7 +172,11 @@ impl Engine {
     /// A client was accepted.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, deadline_ms));
+        let mut conn = Conn::new(peer, deadline_ms);
+        if let Stage::Http(http) = &mut conn.stage {
+            http.prefaced = self.config.policy.proxies.protocol != ProxyProtocol::Off;
+        }
+        let (slot, generation) = self.conns.insert(conn);
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.file_timer(id, deadline_ms);

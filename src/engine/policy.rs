@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine};
-use crate::auth::{ApiKeys, Verifier};
+use crate::{
+    auth::{ApiKeys, Verifier},
+    http::{Origins, Proxies},
+};
 
 /// The part of the configuration that a reload replaces, the same on every shard.
 #[derive(Debug)]
@@ -16,6 +19,10 @@ pub struct Policy {
     /// Keys of backends.
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
+    /// Whose pages may use the gateway.
+    pub origins: Origins,
+    /// Who is believed when he says where a client is.
+    pub proxies: Proxies,
 }
 
 impl Engine {
@@ -33,6 +40,8 @@ impl Policy {
             verifier: Arc::new(verifier),
             api_keys: ApiKeys::default(),
             channels: ChannelTemplates::default(),
+            origins: Origins::new([crate::http::AllowedOrigin::Localhost]),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -35,6 +35,7 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
+        self.check_origin(id, head)?;
         self.check_welcome()?;
         let presented = self.checked(presented(head, &upgrade))?;
         let verified = match &presented {
@@ -66,6 +67,7 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
+        self.check_origin(id, head)?;
         self.check_welcome()?;
         self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
         Ok(Answer::Upgraded)

@@ -108,6 +108,13 @@ impl HttpFault {
         headers: &[("WWW-Authenticate", "Bearer")],
     };
 
+    /// A page of an origin that is not among `cors.origins`.
+    pub const ORIGIN: Self = Self::new(
+        403,
+        "forbidden",
+        "pages of this origin may not use the gateway: see `cors.origins` of its configuration",
+    );
+
     // Paths and methods.
     /// No such path.
     pub const NOT_FOUND: Self = Self::new(404, "not_found", "there is nothing at this path");

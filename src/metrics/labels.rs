@@ -102,6 +102,8 @@ labels!(
         HttpDone = "http_done",
         /// A backend ended it.
         Api = "api",
+        /// It began with a PROXY header that was broken, missing, or nobody's to send.
+        ProxyProtocol = "proxy_protocol",
     }
 );
 
@@ -115,6 +117,8 @@ labels!(
         Unauthenticated = "unauthenticated",
         /// Not a WebSocket upgrade as RFC 6455 section 4.2.1 wants it.
         BadHandshake = "bad_handshake",
+        /// From a page of an origin that is not allowed.
+        Origin = "origin",
         /// No file descriptor left.
         FdLimit = "fd_limit",
     }

@@ -31,6 +31,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how the gateway runs."),
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
+    (
+        "cors",
+        "Which web pages may use the gateway. What is no browser sends no `Origin`, and is not concerned.",
+    ),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",

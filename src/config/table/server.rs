@@ -5,9 +5,10 @@ use super::{PRODUCTION_NAMES, Setting, setting};
 use crate::{
     base::SHARDS_MAX,
     config::{
-        kind::{Address, Choice, Number, OnOff, Text},
+        kind::{Address, Choice, List, Number, OnOff, Text},
         kind_api_keys::ApiKeys,
     },
+    http::ProxyProtocol,
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -57,6 +58,22 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .plain(PRODUCTION_NAMES),
     setting(
+        "server.trusted_proxies",
+        &List { allowed: NETWORKS, at: |s| &mut s.server.trusted_proxies },
+        "Proxies whose word is taken for where a client is: in X-Forwarded-For, where the last hop that is not one of \
+         them is the client, and in the PROXY protocol. Of anybody else X-Forwarded-For is ignored.",
+    )
+    .example("[\"10.0.0.0/8\", \"2001:db8::1\"]")
+    .live(),
+    setting(
+        "server.proxy_protocol",
+        &Choice { of: &ProxyProtocol::ALL, at: |s| &mut s.server.proxy_protocol },
+        "Whether connections begin with a header of the PROXY protocol (v1 or v2): with `optional` those of trusted \
+         proxies may, with `required` all must. What another sends is closed, with `required` whoever is no trusted \
+         proxy.",
+    )
+    .live(),
+    setting(
         "log.level",
         &Text { check: is_log_level, allowed: LOG_LEVELS, at: |s| &mut s.log.level },
         "What to log, also by module: `info,ringway::hub=debug`.",
@@ -88,6 +105,15 @@ pub(super) static ROWS: &[Setting] = &[
         "A request body that is not complete by then is answered with 408. A stream of lines may be silent for as long.",
     ),
     setting(
+        "cors.origins",
+        &List { allowed: ORIGINS, at: |s| &mut s.cors.origins },
+        "Origins whose pages may open WebSockets (others get 403) and read answers of the API. `localhost` is every page \
+         of the browser's own machine, `null` pages without an origin. Unless set: `localhost`, in production none.",
+    )
+    .plain(&["CORS_ORIGIN", "CORS_ORIGINS"])
+    .example("[\"https://app.example.com\", \"https://*.example.com\"]")
+    .live(),
+    setting(
         "api.keys",
         &ApiKeys(|s| &mut s.api.keys),
         "What backends show instead of a token, each by the hash of its key, with what it may do (publish, request, rooms, \
@@ -96,6 +122,11 @@ pub(super) static ROWS: &[Setting] = &[
     .example("[{ name = \"billing\", hash = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", scopes = [\"publish\"], tenants = [\"acme\"] }]")
     .live(),
 ];
+
+const NETWORKS: &str = "a list of addresses and networks, like `10.0.0.0/8` or `2001:db8::/32`";
+
+const ORIGINS: &str = "a list of origins like `https://app.example.com` or `https://*.example.com`, without a path; `*` is \
+                       every origin";
 
 const LOG_LEVELS: &str =
     "`off`, `error`, `warn`, `info`, `debug` or `trace`, or a list like `info,ringway::hub=debug`";

@@ -17,6 +17,7 @@ mod hostile;
 mod http;
 mod json;
 mod keepalive;
+mod origin;
 mod outbox;
 mod presence;
 mod presence_truth;
