@@ -20,6 +20,8 @@ mod key;
 mod key_set;
 mod mint;
 mod pem;
+mod replays;
+mod signing;
 mod verifier;
 
 #[cfg(test)]
@@ -39,4 +41,6 @@ pub use jws::TOKEN_BYTES_MAX;
 pub use key::{Key, SECRET_BYTES_MIN};
 pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
 pub use mint::{MintClaims, SigningKey, mint};
+pub use replays::{Replays, Seen};
+pub use signing::{CallKey, CallSignature, SIGNED_WITHIN_S, SignatureMark};
 pub use verifier::{ABILITY_ADMIN, ABILITY_PUBLISH, Config, Identity, LEEWAY_S_DEFAULT, Verifier};

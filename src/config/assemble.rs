@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, Key, KeyError, KeySet, SigningKey, Verifier},
+    auth::{self, ApiKeys, Backend, CallKey, Key, KeyError, KeySet, SigningKey, Verifier},
     base::NodeId,
     conn::QualityLimits,
     engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
@@ -103,7 +103,14 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
             trusted: settings.server.trusted_proxies.as_slice().into(),
             protocol: settings.server.proxy_protocol,
         },
+        signing: call_key(&settings.api)?,
     })
+}
+
+fn call_key(api: &settings::Api) -> Result<Option<CallKey>, BadKey> {
+    let Some(secret) = api.signing_secret.as_ref().filter(|_| api.signing) else { return Ok(None) };
+    let key = CallKey::new(secret.expose().as_bytes());
+    key.map(Some).map_err(|error| BadKey { setting: "api.signing_secret".to_owned(), error })
 }
 
 /// The engine's configuration on `machine`.
@@ -120,6 +127,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
         policy: Arc::new(policy(settings)?),
+        replay_entries: settings.api.replay_entries as usize,
         auth_cache_entries: settings.auth.cache_entries as usize,
         dev_tokens,
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),

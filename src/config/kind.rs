@@ -4,12 +4,10 @@
 
 use std::{fmt::Display, io, net::IpAddr, ops::RangeInclusive, path::Path, str::FromStr};
 
-use super::{
-    settings::{Secret, Settings},
-    value::Value,
-};
+use super::{settings::Settings, value::Value};
 use crate::{
     auth::Algorithm,
+    base::Secret,
     http::ProxyProtocol,
     shell::{driver::DriverChoice, log::LogFormat},
 };

@@ -22,18 +22,27 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     let settings = &loaded.settings;
     let production = settings.server.production;
 
-    if let Some(secret) = &settings.auth.jwt_secret {
+    let secrets = [
+        ("auth.jwt_secret", &settings.auth.jwt_secret),
+        ("api.signing_secret", &settings.api.signing_secret),
+    ];
+    for (key, secret) in secrets {
         let (min, place) =
             if production { (SECRET_BYTES_MIN_PRODUCTION, " in production") } else { (SECRET_BYTES_MIN, "") };
-        let len = secret.expose().len();
-        if len < min {
+        if let Some(len) = secret.as_ref().map(|secret| secret.expose().len())
+            && len < min
+        {
             let reason = format!(
                 "a secret must have {min} bytes or more{place}, this one has {len}: shorter ones can be guessed \
-                 from a token (`openssl rand -hex 32` makes one of 64)"
+                 from what they sign (`openssl rand -hex 32` makes one of 64)"
             );
-            refuse("auth.jwt_secret", Some("\"***\"".into()), reason);
+            refuse(key, Some("\"***\"".into()), reason);
         }
-    } else if production && settings.auth.keys.is_empty() {
+    }
+    if settings.api.signing && settings.api.signing_secret.is_none() {
+        refuse("api.signing", Some("true".into()), "signed calls need api.signing_secret".into());
+    }
+    if settings.auth.jwt_secret.is_none() && production && settings.auth.keys.is_empty() {
         let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
                       would end every token at each restart";
         refuse("auth.jwt_secret", None, reason.into());

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     auth::{Algorithm, KeyDigest, Tenants},
-    base::{Network, RoomPattern, UserName},
+    base::{Network, RoomPattern, Secret, UserName},
     http::{AllowedOrigin, ProxyProtocol},
     model::Scopes,
     shell::{driver::DriverChoice, log::LogFormat},
@@ -53,6 +53,8 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    /// Whether the memory of a crash may be written to a file, and read by other processes of the same user.
+    pub core_dumps: bool,
     pub trusted_proxies: Vec<Network>,
     pub proxy_protocol: ProxyProtocol,
 }
@@ -85,6 +87,11 @@ pub struct Http {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Api {
     pub keys: Vec<ApiKey>,
+    /// Whether calls that change something must be signed.
+    pub signing: bool,
+    pub signing_secret: Option<Secret>,
+    /// Signatures that one shard remembers.
+    pub replay_entries: u32,
 }
 
 /// What one backend may do.
@@ -267,29 +274,6 @@ pub struct Drain {
     pub rate: u32,
 }
 
-/// A text that is never shown: `Debug` and the reports print `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 impl Settings {
     /// What holds when nothing is configured but, perhaps, that this is production.
     pub fn defaults(production: bool) -> Self {
@@ -302,6 +286,7 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                core_dumps: !production,
                 trusted_proxies: Vec::new(),
                 proxy_protocol: ProxyProtocol::Off,
             },
@@ -313,7 +298,7 @@ impl Settings {
                 body_timeout_ms: 30_000,
             },
             cors: Cors { origins: if production { Vec::new() } else { vec![AllowedOrigin::Localhost] } },
-            api: Api { keys: Vec::new() },
+            api: Api { keys: Vec::new(), signing: false, signing_secret: None, replay_entries: 200_000 },
             auth: Auth {
                 jwt_secret: None,
                 jwt_algorithm: Algorithm::Hs256,

@@ -27,6 +27,8 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
+    /// Signatures of calls that one shard remembers.
+    pub replay_entries: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     /// `/openapi.json`.
@@ -90,6 +92,7 @@ impl Config {
             driver: "epoll",
             policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
+            replay_entries: 16,
             dev_tokens: None,
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),

@@ -51,7 +51,7 @@ pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::TokenCache,
+    auth::{Replays, TokenCache},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
@@ -61,8 +61,7 @@ use crate::{
     ws::deflate::Inflater,
 };
 
-/// What happened.
-#[derive(Debug)]
+/// What happened. It cannot be printed: what clients send may be a secret.
 pub enum Input<'a> {
     /// Bytes from a client; they are unmasked in place.
     Received { conn: ConnId, bytes: &'a mut [u8] },
@@ -117,6 +116,7 @@ pub struct Engine {
     full: Vec<ConnId>,
     surveys: survey::Surveys,
     exchanges: api::Exchanges,
+    replays: Replays,
     evictions: api::Evictions,
     requests: requests::Requests,
     draining: Option<drain::Draining>,
@@ -158,6 +158,7 @@ impl Engine {
             full: Vec::new(),
             surveys: survey::Surveys::default(),
             exchanges: api::Exchanges::new(hash),
+            replays: Replays::new(config.replay_entries, hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
             draining: None,

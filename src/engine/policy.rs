@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine};
 use crate::{
-    auth::{ApiKeys, Verifier},
+    auth::{ApiKeys, CallKey, Verifier},
     http::{Origins, Proxies},
 };
 
@@ -23,6 +23,8 @@ pub struct Policy {
     pub origins: Origins,
     /// Who is believed when he says where a client is.
     pub proxies: Proxies,
+    /// What calls of the API that change something must be signed with, if they must.
+    pub signing: Option<CallKey>,
 }
 
 impl Engine {
@@ -42,6 +44,7 @@ impl Policy {
             channels: ChannelTemplates::default(),
             origins: Origins::new([crate::http::AllowedOrigin::Localhost]),
             proxies: Proxies::default(),
+            signing: None,
         }
     }
 }

@@ -288,6 +288,23 @@ labels!(
     }
 );
 
+labels!(
+    /// What became of a call of the API that had to be signed.
+    Signed {
+        Good = "good",
+        /// Without a signature, or one that is none.
+        Missing = "missing",
+        /// With a clock that differs too much.
+        Untimely = "untimely",
+        /// Of another call, or with another secret.
+        Forged = "forged",
+        /// Seen before.
+        Repeated = "repeated",
+        /// Refused because no more could be remembered.
+        Full = "full",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,5 +335,6 @@ mod tests {
         check::<RateLimit>();
         check::<AuthCache>();
         check::<QualityClass>();
+        check::<Signed>();
     }
 }

@@ -19,7 +19,7 @@ pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
     AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
-    Sent, Status,
+    Sent, Signed, Status,
 };
 pub use merge::{NodeStats, merge};
 pub use render::Format;

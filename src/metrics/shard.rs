@@ -6,6 +6,7 @@ use super::{
     histogram::Histogram,
     labels::{
         AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
+        Signed,
     },
 };
 use crate::base::ShardId;
@@ -24,6 +25,8 @@ pub struct ShardMetrics {
     pub disconnections: CounterVec<Disconnect>,
     /// Connections not taken, and upgrades refused.
     pub rejected: CounterVec<Reject>,
+    /// Calls of the API that had to be signed.
+    pub signed: CounterVec<Signed>,
     /// Tokens looked up before they were verified.
     pub auth_cache: CounterVec<AuthCache>,
 
@@ -96,6 +99,7 @@ impl ShardMetrics {
             connections: 0,
             disconnections: CounterVec::default(),
             rejected: CounterVec::default(),
+            signed: CounterVec::default(),
             auth_cache: CounterVec::default(),
             received: CounterGrid::default(),
             sent: CounterGrid::default(),

@@ -5,7 +5,7 @@ use super::{PRODUCTION_NAMES, Setting, setting};
 use crate::{
     base::SHARDS_MAX,
     config::{
-        kind::{Address, Choice, List, Number, OnOff, Text},
+        kind::{Address, Choice, List, MaybeSecret, Number, OnOff, Text},
         kind_api_keys::ApiKeys,
     },
     http::ProxyProtocol,
@@ -57,6 +57,13 @@ pub(super) static ROWS: &[Setting] = &[
          APP_ENV say yes when they are `production`.",
     )
     .plain(PRODUCTION_NAMES),
+    setting(
+        "server.core_dumps",
+        &OnOff(|s| &mut s.server.core_dumps),
+        "Whether a crash may leave the process's memory, with tokens and keys in it, in a core dump, and debuggers of the \
+         same user may read it. Unless set: yes, in production no.",
+    )
+    .example("false"),
     setting(
         "server.trusted_proxies",
         &List { allowed: NETWORKS, at: |s| &mut s.server.trusted_proxies },
@@ -121,6 +128,29 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .example("[{ name = \"billing\", hash = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", scopes = [\"publish\"], tenants = [\"acme\"] }]")
     .live(),
+    setting(
+        "api.signing",
+        &OnOff(|s| &mut s.api.signing),
+        "Whether calls that change something (POST) must be signed beside their key or token: X-Ringway-Timestamp in Unix \
+         seconds, with or without a fraction, and X-Ringway-Signature, the HMAC-SHA-256 in hexadecimal digits over \
+         timestamp, `POST`, path (without the query) and body, with a dot between each. A timestamp that is off by more \
+         than 300 s, or a signature that was seen before, is refused with 401. Streams of lines cannot be signed.",
+    )
+    .live(),
+    setting(
+        "api.signing_secret",
+        &MaybeSecret(|s| &mut s.api.signing_secret),
+        "The secret that calls are signed with. Better in the environment than in a file.",
+    )
+    .example("\"<openssl rand -hex 32>\"")
+    .secret()
+    .live(),
+    setting(
+        "api.replay_entries",
+        &Number { unit: "", range: 1..=100_000_000, at: |s| &mut s.api.replay_entries },
+        "How many signatures each shard remembers, until their timestamps are too old; about 50 bytes each. With more \
+         calls than that in five minutes, calls are refused with 503.",
+    ),
 ];
 
 const NETWORKS: &str = "a list of addresses and networks, like `10.0.0.0/8` or `2001:db8::/32`";

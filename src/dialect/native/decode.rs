@@ -13,7 +13,7 @@ use super::{
     scan::{self, Kind, Value},
 };
 use crate::{
-    base::{RequestId, RoomRef, TenantName, Token, UserName},
+    base::{RequestId, RoomRef, Secret, TenantName, UserName},
     model::{
         Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, History, Join,
         Json, MessageId, Method, Position, Request, Response, Send,
@@ -233,7 +233,7 @@ impl<'a> Fields<'a> {
     fn authenticate(&self) -> Result<Authenticate, Fault> {
         let tenant = self.optional_string(Field::TenantId)?;
         let tenant = tenant.map(|text| TenantName::parse(&text).map_err(|error| Field::TenantId.bad(error)));
-        Ok(Authenticate { token: Token::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
+        Ok(Authenticate { token: Secret::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {

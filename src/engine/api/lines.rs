@@ -19,7 +19,6 @@ use crate::{
 /// The most lines that wait for their results.
 const LINES_MAX: usize = 1_024;
 
-#[derive(Debug)]
 pub(super) struct Lines {
     reader: BodyReader,
     /// The beginning of a line whose end has not come.

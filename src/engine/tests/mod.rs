@@ -7,6 +7,7 @@ mod harness;
 mod api;
 mod api_errands;
 mod api_lines;
+mod api_signed;
 mod close;
 mod company;
 mod dev;
