@@ -179,6 +179,7 @@ mod tests {
                 user: UserName::parse("ada").unwrap(),
                 tenant: tenant("acme"),
                 expires_at_s: None,
+                issued_at_s: None,
                 token: TokenId::NONE,
                 admin,
                 publishes,

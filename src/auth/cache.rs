@@ -49,7 +49,14 @@ pub struct TokenCache {
 struct Entry {
     digest: Digest,
     identity: Identity,
-    dates: Dates,
+    not_before_s: Option<u64>,
+}
+
+impl Entry {
+    fn dates(&self) -> Dates {
+        let Identity { expires_at_s, issued_at_s, .. } = self.identity;
+        Dates { expires_at_s, not_before_s: self.not_before_s, issued_at_s }
+    }
 }
 
 /// With its two names, a kilobyte at the very most; 200 bytes as a rule.
@@ -76,7 +83,7 @@ impl TokenCache {
         if let Some(place) = self.find(&digest)
             && let Some(entry) = place
         {
-            let verdict = verifier.check_dates(&entry.dates, now_unix_s).map(|()| entry.identity.clone());
+            let verdict = verifier.check_dates(&entry.dates(), now_unix_s).map(|()| entry.identity.clone());
             if matches!(verdict, Err(AuthError::Expired { .. })) {
                 *place = None;
             }
@@ -85,7 +92,7 @@ impl TokenCache {
         let verdict = self.verified(verifier, token, now_unix_s).map(|verified| {
             let Verified { identity, dates, algorithm } = verified;
             if !algorithm.is_symmetric() {
-                self.remember(Entry { digest, identity: identity.clone(), dates });
+                self.remember(Entry { digest, identity: identity.clone(), not_before_s: dates.not_before_s });
             }
             identity
         });

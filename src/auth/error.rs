@@ -87,6 +87,8 @@ pub enum AuthError {
     WrongIssuer,
     #[error("the token is for another audience")]
     WrongAudience,
+    #[error("the token was revoked")]
+    Revoked,
 }
 
 impl AuthError {
@@ -106,6 +108,7 @@ impl AuthError {
             Self::NotYetValid { .. } | Self::IssuedInFuture { .. } => "not_yet_valid",
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
+            Self::Revoked => "revoked",
         }
     }
 }

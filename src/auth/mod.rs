@@ -21,6 +21,7 @@ mod key_set;
 mod mint;
 mod pem;
 mod replays;
+mod revocations;
 mod signing;
 mod verifier;
 
@@ -42,5 +43,6 @@ pub use key::{Key, SECRET_BYTES_MIN};
 pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
 pub use mint::{MintClaims, SigningKey, mint};
 pub use replays::{Replays, Seen};
+pub use revocations::{Revocation, Revocations, Revoked};
 pub use signing::{CallKey, CallSignature, SIGNED_WITHIN_S, SignatureMark};
 pub use verifier::{ABILITY_ADMIN, ABILITY_PUBLISH, Config, Identity, LEEWAY_S_DEFAULT, Verifier};

@@ -58,6 +58,8 @@ pub struct Identity {
     pub tenant: TenantName,
     /// The token's `exp` in Unix seconds. It is honoured for [`Verifier::leeway_s`] longer.
     pub expires_at_s: Option<u64>,
+    /// The token's `iat` in Unix seconds, if it has one.
+    pub issued_at_s: Option<u64>,
     /// Of `jti`.
     pub token: TokenId,
     /// Whether `abilities` has [`ABILITY_ADMIN`].
@@ -198,6 +200,7 @@ fn identity(
         user,
         tenant,
         expires_at_s: claims.dates.expires_at_s,
+        issued_at_s: claims.dates.issued_at_s,
         token: claims.token_id.as_deref().map_or(TokenId::NONE, TokenId::of),
         admin: may(ABILITY_ADMIN)?,
         publishes: may(ABILITY_PUBLISH)?,

@@ -132,21 +132,39 @@ fn put_hex(text: &mut String, number: u32, digits: u32) {
     text.extend((0..digits).rev().filter_map(digit));
 }
 
-/// What a connection keeps of its token's `jti`: 32 bits of a hash, since there is one per connection. Among 100,000
-/// connections, one in 43,000 other tokens has a namesake: enough to end connections by, not to grant anything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TokenId([u8; 4]);
+/// A token by its `jti`: 64 bits of a hash. Whoever issues tokens chooses the names, and he has no reason to make two the
+/// same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TokenId(u64);
 
 impl TokenId {
     /// Of a token without `jti`.
-    pub const NONE: Self = Self([0; 4]);
+    pub const NONE: Self = Self(0);
 
     /// Of a token with this `jti`.
     pub fn of(jti: &str) -> Self {
-        let hash = (prng::mix(fnv1a(jti.bytes())) >> 32) as u32;
         // Zero stands for none.
-        Self(hash.max(1).to_be_bytes())
+        Self(prng::mix(fnv1a(jti.bytes())).max(1))
     }
+
+    /// What a connection keeps of it.
+    pub fn mark(self) -> TokenMark {
+        if self == Self::NONE {
+            return TokenMark::NONE;
+        }
+        let upper = (self.0 >> 32) as u32;
+        TokenMark(upper.max(1).to_be_bytes())
+    }
+}
+
+/// What a connection keeps of its token's id: half of it, since there is one per connection. Among 100,000
+/// connections, one in 43,000 other tokens has a namesake: enough to end connections by, not to grant anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenMark([u8; 4]);
+
+impl TokenMark {
+    /// Of a token without `jti`.
+    pub const NONE: Self = Self([0; 4]);
 }
 
 /// A room's 64-bit id on the wire: a hash of (tenant, room), the same on every node.
@@ -170,8 +188,12 @@ mod tests {
         let ids = ["", "a", "b", "7f3c"].map(TokenId::of);
         for (place, id) in ids.iter().enumerate() {
             assert!(*id != TokenId::NONE && ids[..place].iter().all(|other| other != id));
+            assert!(
+                id.mark() != TokenMark::NONE && ids[..place].iter().all(|other| other.mark() != id.mark())
+            );
         }
         assert_eq!(TokenId::of("7f3c"), ids[3]);
+        assert_eq!(TokenId::NONE.mark(), TokenMark::NONE);
     }
 
     #[test]

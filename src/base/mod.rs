@@ -18,7 +18,7 @@ pub mod wheel;
 pub mod wire_bytes;
 
 pub use hash::{HashSeed, Map, map_with_seed};
-pub use ids::{ConnId, NodeId, RequestId, RoomId, SHARDS_MAX, SenderId, ShardId, TokenId};
+pub use ids::{ConnId, NodeId, RequestId, RoomId, SHARDS_MAX, SenderId, ShardId, TokenId, TokenMark};
 pub use names::{NameError, RoomKey, RoomName, RoomRef, TenantName, UserName};
 pub use network::{Network, NoNetwork};
 pub use now::Now;

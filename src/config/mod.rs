@@ -7,6 +7,8 @@
 pub mod assemble;
 pub mod cli;
 mod error;
+#[cfg(test)]
+mod key_tests;
 mod kind;
 mod kind_api_keys;
 mod kind_history;

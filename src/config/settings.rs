@@ -131,6 +131,9 @@ pub struct Auth {
     pub cache_entries: u32,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
+    /// How long tokens stay revoked.
+    pub revocation_s: u64,
+    pub revocations_max: u32,
 }
 
 /// A key that tokens are verified with.
@@ -309,6 +312,8 @@ impl Settings {
                 require_exp: false,
                 cache_entries: 10_000,
                 timeout_ms: 10_000,
+                revocation_s: 86_400,
+                revocations_max: 65_536,
             },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {

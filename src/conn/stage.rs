@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU32};
 
 use super::{Keepalive, Outbox};
 use crate::{
-    base::{ConnId, Now, TenantName, TokenId, UserName},
+    base::{ConnId, Now, TenantName, TokenMark, UserName},
     http::HeadScanner,
     metrics::{Disconnect, Protocol},
     model::Availability,
@@ -243,7 +243,7 @@ pub struct Session {
     /// The client was told that its token ends soon.
     pub expiry_announced: bool,
     /// Of the token, so that its connections can be ended.
-    pub token: TokenId,
+    pub token: TokenMark,
     /// How the client shows himself in the rooms of this connection.
     pub status: Availability,
     /// Until when what he says of himself has used up its pace: ticks of [`SHOWING_MS`], modulo 2^16. Invariant: not ahead
@@ -266,7 +266,7 @@ impl Session {
             expires_at_s: None,
             established_s: now.unix_s() as u32,
             expiry_announced: false,
-            token: TokenId::NONE,
+            token: TokenMark::NONE,
             status: Availability::default(),
             shown_until: showing_tick(now.mono_ms()),
         }

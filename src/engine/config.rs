@@ -29,6 +29,10 @@ pub struct Config {
     pub auth_cache_entries: usize,
     /// Signatures of calls that one shard remembers.
     pub replay_entries: usize,
+    /// How long tokens stay revoked where the backend does not say: as long as the longest of them is good.
+    pub revocation_s: u64,
+    /// How many revocations can be remembered.
+    pub revocations_max: usize,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     /// `/openapi.json`.
@@ -93,6 +97,8 @@ impl Config {
             policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
             replay_entries: 16,
+            revocation_s: 86_400,
+            revocations_max: 64,
             dev_tokens: None,
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),

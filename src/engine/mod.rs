@@ -51,7 +51,7 @@ pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::{Replays, TokenCache},
+    auth::{Replays, Revocations, TokenCache},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
@@ -86,6 +86,7 @@ pub struct Engine {
     shard: ShardId,
     config: Config,
     tokens: TokenCache,
+    revocations: Revocations,
     conns: Slab<Conn>,
     store: FrameStore,
     encoder: Encoder,
@@ -137,6 +138,7 @@ impl Engine {
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
+            revocations: Revocations::new(config.revocations_max),
             conns: Slab::new(),
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),

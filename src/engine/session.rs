@@ -82,7 +82,10 @@ impl Engine {
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }
-        verdict
+        verdict.and_then(|identity| match self.revocations.covers(&identity) {
+            true => Err(AuthError::Revoked),
+            false => Ok(identity),
+        })
     }
 
     /// The connections here that are a user's, the newest first.
@@ -156,7 +159,7 @@ pub(super) fn session_of(identity: Identity, now: Now) -> Session {
         NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
     });
     let mut session = Session::new(identity.user, identity.tenant, now);
-    (session.expires_at_s, session.token) = (expires_at_s, identity.token);
+    (session.expires_at_s, session.token) = (expires_at_s, identity.token.mark());
     session
 }
 

@@ -13,10 +13,15 @@ use crate::{
     metrics::{Flows, Lately},
 };
 
+/// Revocations that are forgotten in a second at most, once their time is over.
+const REVOCATIONS_SWEPT: usize = 1024;
+
 impl Engine {
     /// The shell's word, once a second: the time to note what has been counted.
     pub(super) fn learn(&mut self, facts: NodeFacts, now: Now) {
         self.facts = facts;
+        self.revocations.sweep(now.unix_s(), REVOCATIONS_SWEPT);
+        self.metrics.revocations = self.revocations.len() as u64;
         self.traffic.sample(Flows::of(&self.metrics), now);
     }
 }

@@ -141,7 +141,10 @@ impl Merge<'_> {
     }
 
     fn node(&mut self, node: &NodeStats<'_>) {
+        // Every shard knows all.
+        let revocations = self.shards.iter().map(|it| it.revocations).max().unwrap_or_default();
         let mut one = |name, help, value| self.family(MetricType::GAUGE, name, help, vec![gauge(value)]);
+        one("websocket_revocations", "Revocations of tokens that are remembered.", revocations as f64);
         one("websocket_memory_usage_bytes", "Resident memory.", node.resident_bytes as f64);
         one("process_resident_memory_bytes", "Resident memory.", node.resident_bytes as f64);
         one("process_open_fds", "Open file descriptors.", node.fds_open as f64);

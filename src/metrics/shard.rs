@@ -58,6 +58,8 @@ pub struct ShardMetrics {
     pub history_evicted: u64,
     /// Sends that were acked as repeats.
     pub history_repeated: u64,
+    /// Gauge: revocations that are remembered; every shard remembers all.
+    pub revocations: u64,
     /// Gauge: requests that were asked on this shard and wait for their answer.
     pub pending_requests: u64,
     /// Requests that had no answer in time.
@@ -114,6 +116,7 @@ impl ShardMetrics {
             history_bytes: 0,
             history_evicted: 0,
             history_repeated: 0,
+            revocations: 0,
             pending_requests: 0,
             request_timeouts: 0,
             request_duration: Histogram::default(),

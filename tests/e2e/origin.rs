@@ -59,7 +59,7 @@ fn peers(gateway: &Gateway, preface: &str) -> Vec<String> {
     let page = http.get_with("/api/v1/connections", &format!("Authorization: Bearer {}\r\n", token::admin()));
     let page = page.json();
     let list = page["connections"].as_array().unwrap_or_else(|| panic!("{page}"));
-    list.iter().map(|connection| connection["ip"].as_str().unwrap_or_default().to_owned()).collect()
+    list.iter().map(|connection| connection["address"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 fn a_proxy_says_where_its_client_is(driver: Driver) {

@@ -49,6 +49,9 @@ pub(crate) struct RunArgs {
     /// How often each peer runs each scenario; medians are of these
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
+    /// The steps of a ladder, in messages a second [default: 6000 to 60000 in 13 steps]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) steps: Vec<u32>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

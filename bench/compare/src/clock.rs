@@ -4,6 +4,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,10 @@ impl Clock {
     #[inline]
     pub(crate) fn now_ns(self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
+    }
+
+    pub(crate) fn sleep_until(self, due_ns: u64) {
+        thread::sleep(Duration::from_nanos(due_ns.saturating_sub(self.now_ns())));
     }
 }
 

@@ -1,12 +1,9 @@
-//! From nothing to members: dials with a bound on how many are under way, upgrades, joins.
+//! From nothing to members: dials, as fast as they come in or at a rate, upgrades, joins.
 //!
-//! A connection counts as under way from its dial until it is what it should be. Any that fails ends the run: a
-//! crowd that is not whole would be measured wrong.
+//! A connection counts as under way from its dial until it is what it should be; how many are is bounded. Any that
+//! fails ends the run: a crowd that is not whole would be measured wrong.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::Events;
 use ringway::ws::Opcode;
@@ -19,8 +16,9 @@ use crate::{
     protocol::{Handshake, Protocol, Role, Step, Upgrade},
 };
 
+const NS_PER_S: u64 = 1_000_000_000;
 /// The longest that a crowd may stand still on its way in.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE_NS: u64 = 15 * NS_PER_S;
 const EVENTS: usize = 1024;
 
 /// Whom to connect to.
@@ -30,6 +28,15 @@ pub(crate) struct Target<'a> {
     pub(crate) port: u16,
     /// One for each connection, where the protocol wants them.
     pub(crate) tokens: &'a [String],
+}
+
+/// When connections come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Arrivals {
+    /// At most so many under way.
+    pub(crate) in_flight_max: u32,
+    /// So many a second, evenly, whether or not those before have come in; `None`: as soon as there is place.
+    pub(crate) per_s: Option<u32>,
 }
 
 /// What one connection is to become.
@@ -46,45 +53,52 @@ pub(crate) fn room_name(room: u32) -> String {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Connecting,
     Upgrading,
     Joining,
     Ready,
 }
 
-/// Connects all of `specs`, at most `in_flight_max` at a time. Durations are from the dial to readiness.
+/// Connects all of `specs`. Durations are to readiness, from when a connection was due: with a rate, the wait for a
+/// place among those under way is part of it.
 pub(crate) fn connect(
     net: &mut Net,
     target: Target<'_>,
     specs: &[Spec],
-    in_flight_max: u32,
+    arrivals: Arrivals,
     interrupted: &AtomicBool,
 ) -> Result<Histogram, Failure> {
+    let start_ns = net.clock.now_ns();
     let mut dialer = Dialer {
         net,
         target,
         specs,
+        arrivals,
+        start_ns,
         handshake: Handshake::new(),
+        request: String::new(),
         progress: Vec::with_capacity(specs.len()),
         ready: 0,
         durations: Histogram::new(),
         buffer: vec![0; BUFFER_BYTES],
     };
     let mut events = Events::with_capacity(EVENTS);
-    let (mut seen_ready, mut stuck_ns) = (0, u64::MAX);
+    let (mut seen_ready, mut seen_ns) = (0, start_ns);
     while dialer.ready < specs.len() {
-        dialer.dial_more(in_flight_max as usize)?;
+        dialer.dial_more()?;
         let now_ns = dialer.net.clock.now_ns();
-        if dialer.ready > seen_ready || stuck_ns == u64::MAX {
-            (seen_ready, stuck_ns) = (dialer.ready, now_ns + PATIENCE.as_nanos() as u64);
+        if dialer.ready > seen_ready {
+            (seen_ready, seen_ns) = (dialer.ready, now_ns);
         }
-        if now_ns >= stuck_ns {
-            return Err(dialer.failed(format!("none came in for {} s", PATIENCE.as_secs())));
+        if now_ns >= seen_ns + PATIENCE_NS {
+            return Err(dialer.failed(format!("none came in for {} s", PATIENCE_NS / NS_PER_S)));
         }
         if interrupted.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);
         }
-        dialer.net.wait(&mut events, stuck_ns)?;
+        // A look each second is enough, and an alarm that stays where it is costs nothing.
+        let look_ns = (now_ns / NS_PER_S + 1) * NS_PER_S;
+        let until_ns = dialer.next_due_ns().map_or(look_ns, |due_ns| due_ns.min(look_ns));
+        dialer.net.wait(&mut events, until_ns)?;
         for event in &events {
             if let Some(ready) = dialer.net.ready(event) {
                 dialer.on_ready(ready).map_err(|why| dialer.failed(why))?;
@@ -98,8 +112,11 @@ struct Dialer<'a> {
     net: &'a mut Net,
     target: Target<'a>,
     specs: &'a [Spec],
+    arrivals: Arrivals,
+    start_ns: u64,
     handshake: Handshake,
-    /// By connection: how far, and when it was dialed.
+    request: String,
+    /// By connection: how far, and when it was due.
     progress: Vec<(Stage, u64)>,
     ready: usize,
     durations: Histogram,
@@ -107,10 +124,35 @@ struct Dialer<'a> {
 }
 
 impl Dialer<'_> {
-    fn dial_more(&mut self, in_flight_max: usize) -> Result<(), Failure> {
-        while self.progress.len() < self.specs.len() && self.progress.len() - self.ready < in_flight_max {
-            self.progress.push((Stage::Connecting, self.net.clock.now_ns()));
-            self.net.dial(self.target.port).map_err(|error| self.failed(error.to_string()))?;
+    /// When the next connection is due; `None` while there is no place for it, or no next one.
+    fn next_due_ns(&self) -> Option<u64> {
+        let number = self.progress.len();
+        if number == self.specs.len() || number - self.ready >= self.arrivals.in_flight_max as usize {
+            return None;
+        }
+        Some(match self.arrivals.per_s {
+            Some(per_s) => self.start_ns + number as u64 * NS_PER_S / u64::from(per_s),
+            None => self.start_ns,
+        })
+    }
+
+    fn dial_more(&mut self) -> Result<(), Failure> {
+        while let Some(due_ns) = self.next_due_ns() {
+            let now_ns = self.net.clock.now_ns();
+            if due_ns > now_ns {
+                break;
+            }
+            let index = self.progress.len();
+            let due_ns = if self.arrivals.per_s.is_some() { due_ns } else { now_ns };
+            self.progress.push((Stage::Upgrading, due_ns));
+            let Spec { room, role } = self.specs[index];
+            let Target { protocol, port, tokens } = self.target;
+            let token = tokens.get(index).filter(|_| protocol.wants_token(role));
+            let path = protocol.path(&room_name(room), role);
+            let (token, subprotocol) = (token.map(String::as_str), protocol.subprotocol(role));
+            self.handshake.request(&path, port, token, subprotocol, &mut self.request);
+            let dialed = self.net.dial(port, self.request.as_bytes());
+            dialed.map_err(|error| self.failed(error.to_string()))?;
         }
         Ok(())
     }
@@ -122,18 +164,7 @@ impl Dialer<'_> {
     fn on_ready(&mut self, ready: Ready) -> Result<(), String> {
         let index = ready.connection;
         let Some(connection) = &mut self.net.connections[index] else { return Ok(()) };
-        if self.progress[index].0 == Stage::Connecting {
-            if !connection.is_connected().map_err(text)? {
-                return Ok(());
-            }
-            let Spec { room, role } = self.specs[index];
-            let path = self.target.protocol.path(&room_name(room), role);
-            let wants_token = self.target.protocol.wants_token(role);
-            let token = self.target.tokens.get(index).filter(|_| wants_token).map(String::as_str);
-            let request = self.handshake.request(&path, self.target.port, token);
-            connection.send(request.as_bytes()).map_err(text)?;
-            self.progress[index].0 = Stage::Upgrading;
-        } else if ready.writable {
+        if ready.writable {
             connection.flush().map_err(text)?;
         }
         if ready.readable || ready.ended {
@@ -210,9 +241,9 @@ impl Dialer<'_> {
             Step::Say(it) => self.net.say(index, Opcode::Text, it.as_bytes()).map_err(text),
             Step::Refused(why) => Err(why),
             Step::Ready => {
-                let (stage, dialed_ns) = &mut self.progress[index];
+                let (stage, due_ns) = &mut self.progress[index];
                 *stage = Stage::Ready;
-                self.durations.record(self.net.clock.now_ns() - *dialed_ns);
+                self.durations.record(self.net.clock.now_ns().saturating_sub(*due_ns));
                 self.ready += 1;
                 Ok(())
             }

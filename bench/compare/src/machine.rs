@@ -11,6 +11,7 @@ pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) memory_bytes: u64,
+    /// Numbers only.
     pub(crate) kernel: String,
     /// RFC 3339, UTC, when the run began.
     pub(crate) date: String,
@@ -26,7 +27,7 @@ impl Machine {
             cpu: cpu_model(&read("/proc/cpuinfo")),
             cores: read("/proc/cpuinfo").lines().filter(|it| it.starts_with("processor")).count(),
             memory_bytes: memory_bytes(&read("/proc/meminfo")),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: kernel_version(&read("/proc/sys/kernel/osrelease")).to_owned(),
             date: now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default(),
             load_average: read("/proc/loadavg")
                 .split(' ')
@@ -40,6 +41,12 @@ impl Machine {
 fn cpu_model(cpuinfo: &str) -> String {
     let line = cpuinfo.lines().find(|it| it.starts_with("model name"));
     line.and_then(|it| it.split_once(':')).map_or("unknown CPU", |(_, model)| model.trim()).to_owned()
+}
+
+/// The numbers: what a builder of kernels puts behind them says nothing of a figure.
+fn kernel_version(osrelease: &str) -> &str {
+    let end = osrelease.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(osrelease.len());
+    osrelease[..end].trim_end_matches('.')
 }
 
 fn memory_bytes(meminfo: &str) -> u64 {
@@ -56,6 +63,11 @@ mod tests {
     fn proc_is_read() {
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A CPU @ 2 GHz\nmodel\t: 1\n"), "A CPU @ 2 GHz");
         assert_eq!(memory_bytes("MemTotal:       2048 kB\nMemFree: 1 kB\n"), 2 << 20);
+        for (osrelease, expected) in
+            [("6.1.155-custom-v1+\n", "6.1.155"), ("6.8.0\n", "6.8.0"), ("6.12.rc1", "6.12"), ("", "")]
+        {
+            assert_eq!(kernel_version(osrelease), expected);
+        }
         assert!(Machine::look().date.ends_with('Z'));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connect::{Spec, Target, connect},
+    connect::{Arrivals, Spec, Target, connect},
     failure::Failure,
     histogram::Percentiles,
     ledger::{Crowd, Faults},
@@ -14,15 +14,20 @@ use crate::{
     procfs,
     protocol::{Protocol, Role},
     scenario::{Comers, Shape},
+    text::grouped,
     traffic::{self, Load, Pace, Timing},
 };
 
-/// Dials under way where it is not the storm that is measured.
-const IN_FLIGHT: u32 = 128;
+/// Where it is not the storm that is measured.
+const FILLING: Arrivals = Arrivals { in_flight_max: 128, per_s: None };
+/// Fewer of the connections that were to come in each second is another storm than the one asked for.
+const PACE_KEPT: f64 = 0.95;
 /// Connections before a storm of others; they have tokens of their own.
 pub(crate) const FIRST_COMERS: u32 = 1_000;
 /// From the last join to the reading of the memory.
 const SETTLE_NS: u64 = 1_000_000_000;
+/// Of ten that a step may take.
+const LADDER_TICK_NS: u64 = 1_000_000;
 /// How long to wait for what is under way at the end.
 const DRAIN_NS: u64 = 2_000_000_000;
 
@@ -83,8 +88,9 @@ pub(crate) fn measure(
     (warm_up_ns, window_ns): (u64, u64),
     interrupted: &AtomicBool,
 ) -> Result<Sample, Failure> {
-    let timing = Timing { warm_up_ns, window_ns, drain_ns: DRAIN_NS };
-    let settled = Timing { warm_up_ns: SETTLE_NS, window_ns, drain_ns: 0 };
+    let tick_ns = matches!(shape, Shape::Ladder(_)).then_some(LADDER_TICK_NS);
+    let timing = Timing { warm_up_ns, window_ns, drain_ns: DRAIN_NS, tick_ns };
+    let settled = Timing { warm_up_ns: SETTLE_NS, window_ns, drain_ns: 0, tick_ns: None };
     let meter = Meter { pid };
     let mut net = Net::new()?;
     let run = |net: &mut Net, crowd, role, pace, timing| {
@@ -98,14 +104,14 @@ pub(crate) fn measure(
         Shape::Echo(connections, pace) => {
             (Crowd { rooms: connections, members_per_room: 1, publishers_per_room: 1 }, Role::Echo, pace)
         }
-        Shape::Storm { crowd, in_flight, who } => {
-            return storm(crowd, in_flight, who, target, meter, interrupted);
+        Shape::Storm { crowd, arrivals, who } => {
+            return storm(crowd, arrivals, who, target, meter, interrupted);
         }
     };
 
     let specs = specs(target.protocol, crowd, role);
     let rss_before_bytes = procfs::rss_bytes(pid).unwrap_or_default();
-    connect(&mut net, target, &specs, IN_FLIGHT, interrupted)?;
+    connect(&mut net, target, &specs, FILLING, interrupted)?;
     let outcome = run(&mut net, crowd, role, pace, if pace == Pace::Silent { settled } else { timing })?;
     let sample = Sample {
         latency: outcome.latency,
@@ -124,10 +130,10 @@ pub(crate) fn measure(
     Ok(sample.with_usage(outcome.usage, outcome.arrived))
 }
 
-/// New connections as fast as they come, after some that came and went.
+/// New connections, after some that came and went.
 fn storm(
     crowd: Crowd,
-    in_flight: u32,
+    arrivals: Arrivals,
     who: Comers,
     target: Target<'_>,
     meter: Meter,
@@ -142,13 +148,13 @@ fn storm(
         ),
     };
     let first_target = Target { tokens: first_tokens, ..target };
-    connect(&mut Net::new()?, first_target, first_comers, IN_FLIGHT, interrupted)?;
+    connect(&mut Net::new()?, first_target, first_comers, FILLING, interrupted)?;
     meter.wait_for_rest(interrupted)?;
 
     let mut net = Net::new()?;
     let rss_before_bytes = procfs::rss_bytes(meter.pid).unwrap_or_default();
     let begin = meter.read(net.clock)?;
-    let durations = connect(&mut net, target, &specs, in_flight, interrupted)?;
+    let durations = connect(&mut net, target, &specs, arrivals, interrupted)?;
     let usage = meter.read(net.clock)? - begin;
     let sample = Sample {
         latency: durations.percentiles(),
@@ -157,7 +163,14 @@ fn storm(
         rss_held_bytes: procfs::rss_bytes(meter.pid).unwrap_or_default(),
         ..Sample::default()
     };
-    Ok(sample.with_usage(usage, specs.len() as u64))
+    let sample = sample.with_usage(usage, specs.len() as u64);
+    let remark = match arrivals.per_s {
+        Some(per_s) if sample.units_per_s < PACE_KEPT * f64::from(per_s) => {
+            format!("kept no pace: {} a second came in", grouped(sample.units_per_s))
+        }
+        Some(_) | None => String::new(),
+    };
+    Ok(Sample { remark, ..sample })
 }
 
 /// Members room by room, then publishers, where those are no members.

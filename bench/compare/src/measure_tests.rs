@@ -160,10 +160,25 @@ fn idle_and_storm_have_no_deliveries() {
     let crowd = Crowd { publishers_per_room: 0, ..CROWD };
     let idle = run(Shape::Idle(crowd), Fault::None);
     assert_eq!((idle.units, idle.latency.samples, idle.connections), (0.0, 0, 15));
+    let arrivals = Arrivals { in_flight_max: 4, per_s: None };
     for who in [Comers::New, Comers::Again] {
-        let storm = run(Shape::Storm { crowd, in_flight: 4, who }, Fault::None);
-        assert_eq!((storm.units, storm.latency.samples), (15.0, 15));
+        let storm = run(Shape::Storm { crowd, arrivals, who }, Fault::None);
+        assert_eq!((storm.units, storm.latency.samples, storm.remark.as_str()), (15.0, 15, ""));
     }
+}
+
+#[test]
+fn a_paced_storm_is_never_faster_than_its_pace() {
+    let crowd = Crowd { publishers_per_room: 0, ..CROWD };
+    let arrivals = Arrivals { in_flight_max: 4, per_s: Some(100) };
+    let storm = run(Shape::Storm { crowd, arrivals, who: Comers::New }, Fault::None);
+    assert_eq!((storm.units, storm.latency.samples), (15.0, 15));
+    // The fifteenth is due after 140 ms.
+    assert!(storm.units_per_s <= 15.0 / 0.14, "{}", storm.units_per_s);
+
+    let arrivals = Arrivals { in_flight_max: 4, per_s: Some(u32::MAX) };
+    let storm = run(Shape::Storm { crowd, arrivals, who: Comers::New }, Fault::None);
+    assert!(storm.remark.starts_with("kept no pace: "), "{}", storm.remark);
 }
 
 #[test]

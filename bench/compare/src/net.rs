@@ -13,7 +13,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use ringway::ws::{Opcode, encode};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::clock::{Alarm, Clock};
 
@@ -24,7 +24,8 @@ pub(crate) const EVENTS_PER_ROUND: usize = 64;
 
 const ALARM: Token = Token(usize::MAX);
 /// Connections that share a source address, so that free ports are found at once.
-const CONNECTIONS_PER_SOURCE: usize = 4_000;
+const CONNECTIONS_PER_SOURCE: usize = 10_000;
+const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// All connections of a run by their number; `None` where one has ended.
 pub(crate) struct Net {
@@ -54,24 +55,33 @@ impl Net {
         Ok(Self { clock: Clock::start(), connections, poll, alarm, frame, masks: 0x9e37_79b9 })
     }
 
-    /// Begins one more connection to the loopback.
-    pub(crate) fn dial(&mut self, port: u16) -> io::Result<()> {
+    /// Begins one more connection to the loopback and says `opening` on it.
+    ///
+    /// On the loopback TCP mostly stands before `connect` returns, and what does not go out at once waits like
+    /// whatever a socket will not take: no call asks how far it is.
+    pub(crate) fn dial(&mut self, port: u16, opening: &[u8]) -> io::Result<()> {
         let index = self.connections.len();
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        // Ended by reset, it leaves no port behind that waits a minute.
-        socket.set_linger(Some(Duration::ZERO))?;
-        setsockopt(&socket, IpBindAddressNoPort, &true)?;
-        let source = Ipv4Addr::new(127, 0, 0, 1 + (index / CONNECTIONS_PER_SOURCE) as u8);
-        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        // The first source is the one that the kernel takes unasked.
+        if let source @ 1.. = index / CONNECTIONS_PER_SOURCE {
+            setsockopt(&socket, IpBindAddressNoPort, &true)?;
+            let source = Ipv4Addr::new(127, 0, 0, 1 + source as u8);
+            socket.bind(&SocketAddr::from((source, 0)).into())?;
+        }
         match socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
             Err(error) => return Err(error),
         }
-        let mut stream = TcpStream::from_std(socket.into());
-        self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        self.connections.push(Some(Connection { stream, partial: Vec::new(), unsent: Vec::new() }));
+        let stream = TcpStream::from_std(socket.into());
+        let (partial, unsent) = (Vec::new(), Vec::new());
+        let mut connection = Connection { stream, partial, unsent, waits_for_room: false };
+        connection.send(opening)?;
+        connection.waits_for_room = !connection.unsent.is_empty();
+        let interest = if connection.waits_for_room { READ_AND_WRITE } else { Interest::READABLE };
+        self.poll.registry().register(&mut connection.stream, Token(index), interest)?;
+        self.connections.push(Some(connection));
         Ok(())
     }
 
@@ -108,16 +118,30 @@ impl Net {
 
     /// Sends a frame.
     pub(crate) fn say(&mut self, connection: usize, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
-        let Some(it) = &mut self.connections[connection] else { return Ok(()) };
-        self.frame.clear();
-        encode::frame(&mut self.frame, opcode, payload, false, Some(next_mask(&mut self.masks)));
-        it.send(&self.frame)
+        let mut frame = std::mem::take(&mut self.frame);
+        frame.clear();
+        encode::frame(&mut frame, opcode, payload, false, Some(next_mask(&mut self.masks)));
+        let sent = self.send(connection, &frame);
+        self.frame = frame;
+        sent
     }
 
-    /// Appends a text frame to `out`.
+    /// Sends frames. What the socket does not take follows when it has room.
     #[inline]
-    pub(crate) fn write_text(&mut self, out: &mut Vec<u8>, text: &[u8]) {
-        encode::frame(out, Opcode::Text, text, false, Some(next_mask(&mut self.masks)));
+    pub(crate) fn send(&mut self, connection: usize, frames: &[u8]) -> io::Result<()> {
+        let Some(it) = &mut self.connections[connection] else { return Ok(()) };
+        it.send(frames)?;
+        if !it.unsent.is_empty() && !it.waits_for_room {
+            it.waits_for_room = true;
+            self.poll.registry().reregister(&mut it.stream, Token(connection), READ_AND_WRITE)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a frame to `out`.
+    #[inline]
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+        encode::frame(out, opcode, payload, false, Some(next_mask(&mut self.masks)));
     }
 }
 
@@ -134,21 +158,11 @@ pub(crate) struct Connection {
     /// The beginning of a frame.
     partial: Vec<u8>,
     unsent: Vec<u8>,
+    /// It was full once, or not connected yet: it is watched for room since then, and only then.
+    waits_for_room: bool,
 }
 
 impl Connection {
-    /// Whether TCP stands by now.
-    pub(crate) fn is_connected(&self) -> io::Result<bool> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Reads once, behind what was left the last time. How much of the buffer is filled now; `None` when nothing
     /// came. The end of the stream is an error.
     #[inline]
@@ -172,7 +186,7 @@ impl Connection {
 
     /// Writes what the socket takes, and keeps the rest.
     #[inline]
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.unsent.is_empty() {
             self.unsent.extend_from_slice(bytes);
             return Ok(());
@@ -190,6 +204,14 @@ impl Connection {
             self.unsent.drain(..written);
         }
         Ok(())
+    }
+}
+
+/// Ended by reset, it leaves no port behind that waits a minute.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // It fails only where the connection is over already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }
 

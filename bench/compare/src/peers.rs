@@ -112,20 +112,29 @@ fn read_manifest(name: &str, text: &str, folder: &Path) -> Result<Peer, toml::de
 
 fn variants(label: &str, binary: &Path) -> Vec<Peer> {
     let budget = format!("{LATENCY_BUDGET_KEY}=2000");
-    let rows: [(&str, &str, &[&str], &str); 3] = [
-        ("", "", &["--driver", "uring"], "io_uring, one shard, HS256 tokens"),
-        ("-epoll", " (epoll)", &["--driver", "epoll"], "epoll, one shard, HS256 tokens"),
+    let uring = &["--driver", "uring"][..];
+    let rows = [
+        ("", "", Protocol::Ringway, uring, "io_uring, one shard, HS256 tokens"),
+        ("-epoll", " (epoll)", Protocol::Ringway, &["--driver", "epoll"], "epoll, one shard, HS256 tokens"),
         (
             "-budget2ms",
             " (2 ms budget)",
+            Protocol::Ringway,
             &["--driver", "uring", "--set", &budget],
             "io_uring, one shard, HS256 tokens, latency budget of 2 ms",
         ),
+        (
+            "-relay",
+            " (relay)",
+            Protocol::Relay,
+            uring,
+            "io_uring, one shard, HS256 tokens, relay v1: opaque payloads",
+        ),
     ];
-    let peer = |(suffix, aside, options, settings): (&str, &str, &[&str], &str)| Peer {
+    let peer = |(suffix, aside, protocol, options, settings): (&str, &str, Protocol, &[&str], &str)| Peer {
         name: format!("{label}{suffix}"),
         title: format!("{}{aside}", if label == "ringway" { "Ringway" } else { label }),
-        protocol: Protocol::Ringway,
+        protocol,
         package: "this repository".to_owned(),
         settings: settings.to_owned(),
         echo: true,
@@ -220,19 +229,22 @@ mod tests {
     fn each_binary_has_its_variants() {
         let own = env::current_exe().unwrap().display().to_string();
         let peers = find(&[own.clone(), own.clone(), format!("before={own}")]).unwrap();
-        let names: Vec<&str> = peers.iter().map(|it| it.name.as_str()).take(9).collect();
+        let names: Vec<&str> = peers.iter().map(|it| it.name.as_str()).take(12).collect();
         assert_eq!(
             names,
             [
                 "ringway",
                 "ringway-epoll",
                 "ringway-budget2ms",
+                "ringway-relay",
                 "ringway2",
                 "ringway2-epoll",
                 "ringway2-budget2ms",
+                "ringway2-relay",
                 "before",
                 "before-epoll",
-                "before-budget2ms"
+                "before-budget2ms",
+                "before-relay"
             ]
         );
         assert!(matches!(find(&["/nowhere".to_owned()]), Err(Failure::Setup(_))));

@@ -5,12 +5,23 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::hmac;
-use ringway::ws::handshake::{AcceptKey, accept_key};
+use ringway::{
+    base::{RoomKey, RoomName, TenantName},
+    ws::{
+        Opcode,
+        handshake::{AcceptKey, accept_key},
+    },
+};
 use serde::Deserialize;
+
+use crate::token::TENANT;
 
 /// The key and secret of the peers' contract.
 const PUSHER_KEY: &str = "bench";
 const PUSHER_SECRET: &[u8] = b"bench-secret";
+
+/// The first byte of a publication from a relay's client.
+const RELAY_PUBLISH: u8 = 0x01;
 
 /// How a peer is talked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -18,6 +29,8 @@ const PUSHER_SECRET: &[u8] = b"bench-secret";
 pub(crate) enum Protocol {
     /// JSON v1.
     Ringway,
+    /// Relay v1: publications are opaque bytes, all else is JSON v1.
+    Relay,
     Plain,
     SocketIo,
     Pusher,
@@ -48,8 +61,8 @@ impl Protocol {
     /// Path and query of the upgrade.
     pub(crate) fn path(self, room: &str, role: Role) -> String {
         match (self, role) {
-            (Self::Ringway, Role::Echo) => "/echo".to_owned(),
-            (Self::Ringway, _) => "/ws".to_owned(),
+            (Self::Ringway | Self::Relay, Role::Echo) => "/echo".to_owned(),
+            (Self::Ringway | Self::Relay, _) => "/ws".to_owned(),
             (Self::Plain, _) => "/".to_owned(),
             (Self::SocketIo, _) => "/socket.io/?EIO=4&transport=websocket".to_owned(),
             (Self::Pusher, _) => format!("/app/{PUSHER_KEY}?protocol=7&client=compare&version=1"),
@@ -65,14 +78,26 @@ impl Protocol {
 
     /// Whether the upgrade carries a token, for this role.
     pub(crate) fn wants_token(self, role: Role) -> bool {
-        self == Self::Ringway && role != Role::Echo
+        matches!(self, Self::Ringway | Self::Relay) && role != Role::Echo
+    }
+
+    /// What the upgrade asks for in `Sec-WebSocket-Protocol`.
+    pub(crate) fn subprotocol(self, role: Role) -> Option<&'static str> {
+        (self == Self::Relay && role != Role::Echo).then_some("ringway.relay.v1")
+    }
+
+    /// What publications are.
+    pub(crate) fn opcode(self, role: Role) -> Opcode {
+        if self == Self::Relay && role != Role::Echo { Opcode::Binary } else { Opcode::Text }
     }
 
     /// The upgrade is accepted.
     pub(crate) fn upgraded(self, room: &str, role: Role) -> Step {
         match (self, role) {
-            (Self::Ringway | Self::Plain | Self::Nchan, Role::Echo) | (Self::Nchan, _) => Step::Ready,
-            (Self::Ringway, _) => {
+            (Self::Ringway | Self::Relay | Self::Plain | Self::Nchan, Role::Echo) | (Self::Nchan, _) => {
+                Step::Ready
+            }
+            (Self::Ringway | Self::Relay, _) => {
                 Step::Say(format!(r#"{{"type":"room:join","id":"join","room":"{room}","presence":false}}"#))
             }
             (Self::Plain, _) => Step::Say(format!("J{room}")),
@@ -83,7 +108,7 @@ impl Protocol {
     /// The server said `text` before the connection was ready.
     pub(crate) fn heard(self, text: &str, room: &str, role: Role) -> Step {
         match self {
-            Self::Ringway => ringway(text),
+            Self::Ringway | Self::Relay => ringway(text),
             Self::Plain if text == "K" => Step::Ready,
             Self::Plain | Self::Nchan => Step::Wait,
             Self::SocketIo => socketio(text, room, role),
@@ -98,24 +123,35 @@ impl Protocol {
             Self::Pusher if text.starts_with(br#"{"event":"pusher:ping""#) => {
                 Some(r#"{"event":"pusher:pong","data":{}}"#)
             }
-            Self::Ringway | Self::Plain | Self::SocketIo | Self::Pusher | Self::Nchan => None,
+            Self::Ringway | Self::Relay | Self::Plain | Self::SocketIo | Self::Pusher | Self::Nchan => None,
         }
     }
 
     /// What stands around a payload to publish it, or to have it sent back.
-    pub(crate) fn around(self, room: &str, role: Role) -> (String, &'static str) {
+    pub(crate) fn around(self, room: &str, role: Role) -> (Vec<u8>, &'static str) {
         match (self, role) {
-            (Self::Ringway, Role::Echo) | (Self::Nchan, _) => (String::new(), ""),
-            (Self::Ringway, _) => (format!(r#"{{"type":"room:send","room":"{room}","payload":""#), "\"}"),
-            (Self::Plain, Role::Echo) => ("E".to_owned(), ""),
-            (Self::Plain, _) => ("P".to_owned(), ""),
-            (Self::SocketIo, Role::Echo) => (r#"420["echo",""#.to_owned(), "\"]"),
-            (Self::SocketIo, _) => (r#"42["send",""#.to_owned(), "\"]"),
+            (Self::Ringway | Self::Relay, Role::Echo) | (Self::Nchan, _) => (Vec::new(), ""),
+            (Self::Ringway, _) => {
+                (format!(r#"{{"type":"room:send","room":"{room}","payload":""#).into(), "\"}")
+            }
+            (Self::Relay, _) => ([&[RELAY_PUBLISH][..], &room_id(room).to_le_bytes()].concat(), ""),
+            (Self::Plain, Role::Echo) => (b"E".to_vec(), ""),
+            (Self::Plain, _) => (b"P".to_vec(), ""),
+            (Self::SocketIo, Role::Echo) => (br#"420["echo",""#.to_vec(), "\"]"),
+            (Self::SocketIo, _) => (br#"42["send",""#.to_vec(), "\"]"),
             (Self::Pusher, _) => {
-                (format!(r#"{{"event":"client-message","channel":"private-{room}","data":""#), "\"}")
+                let text = format!(r#"{{"event":"client-message","channel":"private-{room}","data":""#);
+                (text.into(), "\"}")
             }
         }
     }
+}
+
+/// What the answer to the join says, too: it follows from the names.
+fn room_id(room: &str) -> u64 {
+    let tenant = TenantName::parse(TENANT).expect("a plain name");
+    let room = RoomName::parse(room).expect("a plain name");
+    RoomKey { tenant, room }.id().0
 }
 
 fn ringway(text: &str) -> Step {
@@ -195,6 +231,8 @@ const NONCE: [u8; 16] = *b"compare, compare";
 pub(crate) struct Handshake {
     key: String,
     accept: AcceptKey,
+    /// The last answer that was right: the same question nearly always has the same answer, which needs no second look.
+    accepted: Vec<u8>,
 }
 
 /// Where the answer stands.
@@ -210,19 +248,40 @@ pub(crate) enum Upgrade {
 impl Handshake {
     pub(crate) fn new() -> Self {
         let key = BASE64_STANDARD.encode(NONCE);
-        Self { accept: accept_key(&key), key }
+        Self { accept: accept_key(&key), key, accepted: Vec::new() }
     }
 
-    pub(crate) fn request(&self, path: &str, port: u16, token: Option<&str>) -> String {
-        let token = token.map_or(String::new(), |it| format!("Authorization: Bearer {it}\r\n"));
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{token}\r\n",
-            self.key
-        )
+    /// Writes the request into `out`, over what stood there.
+    pub(crate) fn request(
+        &self,
+        path: &str,
+        port: u16,
+        token: Option<&str>,
+        subprotocol: Option<&str>,
+        out: &mut String,
+    ) {
+        out.clear();
+        let mut line = |texts: [&str; 2]| {
+            texts.iter().for_each(|it| out.push_str(it));
+            out.push_str("\r\n");
+        };
+        line(["GET ", &format!("{path} HTTP/1.1")]);
+        line(["Host: 127.0.0.1:", &port.to_string()]);
+        line(["Upgrade: websocket\r\nConnection: Upgrade\r\n", "Sec-WebSocket-Version: 13"]);
+        line(["Sec-WebSocket-Key: ", &self.key]);
+        if let Some(token) = token {
+            line(["Authorization: Bearer ", token]);
+        }
+        if let Some(subprotocol) = subprotocol {
+            line(["Sec-WebSocket-Protocol: ", subprotocol]);
+        }
+        line(["", ""]);
     }
 
-    pub(crate) fn read(&self, bytes: &[u8]) -> Upgrade {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Upgrade {
+        if !self.accepted.is_empty() && bytes.starts_with(&self.accepted) {
+            return Upgrade::Accepted(self.accepted.len());
+        }
         let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
             return if bytes.len() > 16 << 10 {
                 Upgrade::Refused("the answer to the upgrade has no end".to_owned())
@@ -241,6 +300,7 @@ impl Handshake {
         if head.to_ascii_lowercase().contains("sec-websocket-extensions") {
             return Upgrade::Refused("101 with an extension that was not offered".to_owned());
         }
+        self.accepted = bytes[..end + 4].to_owned();
         Upgrade::Accepted(end + 4)
     }
 }

@@ -93,8 +93,15 @@ fn publications_are_golden() {
     ];
     for (protocol, role, expected) in rows {
         let (prefix, suffix) = protocol.around("r1", role);
-        assert_eq!(format!("{prefix}*{suffix}"), expected);
+        assert_eq!([&prefix[..], b"*", suffix.as_bytes()].concat(), expected.as_bytes());
+        assert_eq!(protocol.opcode(role), Opcode::Text);
     }
+    // The room's id is a hash of tenant and name, whose values stand for ever.
+    let (prefix, suffix) = Protocol::Relay.around("r1", Role::Member);
+    assert_eq!((prefix[0], prefix.len(), suffix), (0x01, 9, ""));
+    assert_eq!(Protocol::Relay.opcode(Role::Member), Opcode::Binary);
+    assert_eq!(Protocol::Relay.subprotocol(Role::Member), Some("ringway.relay.v1"));
+    assert_eq!(Protocol::Relay.subprotocol(Role::Echo), Protocol::Ringway.subprotocol(Role::Member));
     assert_eq!(Protocol::Nchan.path("r1", Role::Publisher), "/pub/r1");
     assert_eq!(Protocol::Nchan.path("r1", Role::Member), "/sub/r1");
 }
@@ -109,7 +116,7 @@ fn pings_are_answered() {
 
 #[test]
 fn an_upgrade_may_come_in_any_pieces() {
-    let handshake = Handshake::new();
+    let mut handshake = Handshake::new();
     let head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nX: y\r\nSec-WebSocket-Accept: {}\r\n\r\n",
         handshake.accept
@@ -118,12 +125,17 @@ fn an_upgrade_may_come_in_any_pieces() {
     for cut in 0..head.len() {
         assert_eq!(handshake.read(&bytes[..cut]), Upgrade::Partial, "cut at {cut}");
     }
-    assert_eq!(handshake.read(&bytes), Upgrade::Accepted(head.len()));
+    // The second time it is the answer that is known.
+    for _ in 0..2 {
+        assert_eq!(handshake.read(&bytes), Upgrade::Accepted(head.len()));
+        assert_eq!(handshake.read(&bytes[..head.len() - 1]), Upgrade::Partial);
+        assert_eq!(handshake.read(b"HTTP/1.1 404 x\r\n\r\n"), Upgrade::Refused("HTTP/1.1 404 x".to_owned()));
+    }
 }
 
 #[test]
 fn a_refused_upgrade_says_why() {
-    let handshake = Handshake::new();
+    let mut handshake = Handshake::new();
     let rows = [
         ("HTTP/1.1 401 Unauthorized\r\n\r\n".to_owned(), "HTTP/1.1 401 Unauthorized"),
         (
@@ -145,9 +157,18 @@ fn a_refused_upgrade_says_why() {
 
 #[test]
 fn the_request_is_golden() {
-    let request = Handshake::new().request("/ws", 81, Some("a.b.c"));
-    let expected = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:81\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y29tcGFyZSwgY29tcGFyZQ==\r\n\
-        Authorization: Bearer a.b.c\r\n\r\n";
-    assert_eq!(request, expected);
+    let mut request = "what stood there".to_owned();
+    let rows = [
+        (Some("a.b.c"), None, "Authorization: Bearer a.b.c\r\n"),
+        (None, Some("x.v1"), "Sec-WebSocket-Protocol: x.v1\r\n"),
+        (None, None, ""),
+    ];
+    for (token, subprotocol, lines) in rows {
+        Handshake::new().request("/ws", 81, token, subprotocol, &mut request);
+        let expected = format!(
+            "GET /ws HTTP/1.1\r\nHost: 127.0.0.1:81\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y29tcGFyZSwgY29tcGFyZQ==\r\n{lines}\r\n"
+        );
+        assert_eq!(request, expected);
+    }
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    failure::Failure, histogram::Percentiles, ledger::Faults, machine::Machine, measure::Sample,
-    peers::PeerInfo,
+    failure::Failure, histogram::Percentiles, ladder::Rung, ledger::Faults, machine::Machine,
+    measure::Sample, peers::PeerInfo,
 };
 
 /// A generator that is busier may be what limits.
@@ -47,6 +47,9 @@ pub(crate) struct Entry {
     pub(crate) errors: Vec<String>,
     /// Why the figures do not count; empty when they do.
     pub(crate) objections: Vec<String>,
+    /// The steps of a ladder; `samples` are of the highest that was held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rungs: Vec<Rung>,
 }
 
 impl Entry {
@@ -57,6 +60,7 @@ impl Entry {
             median: None,
             errors: Vec::new(),
             objections: Vec::new(),
+            rungs: Vec::new(),
         }
     }
 
@@ -92,7 +96,7 @@ impl Results {
 }
 
 /// Of each figure by itself.
-fn median(samples: &[Sample]) -> Option<Sample> {
+pub(crate) fn median(samples: &[Sample]) -> Option<Sample> {
     let last = samples.last()?;
     let of = |figure: fn(&Sample) -> f64| middle(samples.iter().map(figure).collect());
     let count = |figure: fn(&Sample) -> u64| of_counts(samples.iter().map(figure).collect());

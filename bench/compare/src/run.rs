@@ -1,7 +1,7 @@
 //! `run`: scenarios, rounds and peers in an order in which a slow quarter of an hour hits all peers alike.
 //!
-//! In each round of a scenario every peer runs once, a new one first each time; each run has a server of its own.
-//! A run that fails is noted, and the others go on. Results are saved after every scenario.
+//! In each round of a scenario (of a ladder: of each step) every peer runs once, a new one first each time; each run has
+//! a server of its own. A run that fails is noted, and the others go on. Results are saved after every scenario.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,8 @@ use crate::{
     connect::Target,
     cores::{self, Cores},
     failure::Failure,
-    ladder, limits,
+    ladder::{Climb, LADDER},
+    limits,
     machine::Machine,
     measure::{FIRST_COMERS, Sample, measure},
     note::note,
@@ -37,6 +38,8 @@ pub(crate) struct Bench {
     pub(crate) server_cores: Cores,
     pub(crate) seconds: f64,
     pub(crate) tokens: Arc<[String]>,
+    /// Of a ladder, bottom to top.
+    pub(crate) steps: Vec<u32>,
     pub(crate) log: PathBuf,
     pub(crate) interrupted: Arc<AtomicBool>,
 }
@@ -63,6 +66,7 @@ pub(crate) fn run(args: &RunArgs, interrupted: Arc<AtomicBool>) -> Result<Result
         server_cores: vec![common.server_core],
         seconds: common.seconds,
         tokens: token::tokens(connections + FIRST_COMERS).into(),
+        steps: if args.steps.is_empty() { LADDER.into() } else { args.steps.clone() },
         log: common.out.join("server.log"),
         interrupted,
     };
@@ -89,33 +93,59 @@ impl Bench {
     ) -> Result<ScenarioResults, Failure> {
         let able: Vec<&Peer> =
             peers.iter().filter(|it| it.echo || !matches!(scenario.shape, Shape::Echo(..))).collect();
-        let mut entries: Vec<Entry> = able.iter().map(|it| Entry::new(&it.name)).collect();
-        for round in 0..rounds as usize {
-            for turn in 0..able.len() {
-                let at = (turn + round) % able.len();
-                let peer = able[at];
-                let result = match scenario.shape {
-                    Shape::Ladder(_) => ladder::climb(&entries[at].samples, |step| {
-                        self.one(scenario.shape, Some(step), peer, 1, self.seconds.min(STEP_SECONDS_MAX))
-                    }),
-                    Shape::Idle(_) | Shape::FanOut(..) | Shape::Echo(..) | Shape::Storm { .. } => {
-                        self.one(scenario.shape, None, peer, 1, self.seconds)
-                    }
-                };
-                if let Err(Failure::Interrupted) = result {
-                    return Err(Failure::Interrupted);
+        let entries = match scenario.shape {
+            Shape::Ladder(_) => self.all_steps(scenario, &able, rounds)?,
+            Shape::Idle(_) | Shape::FanOut(..) | Shape::Echo(..) | Shape::Storm { .. } => {
+                let mut entries: Vec<Entry> = able.iter().map(|it| Entry::new(&it.name)).collect();
+                for (round, at) in turns(rounds, able.len()) {
+                    let head = format!("{:<12} {round}/{rounds}", scenario.name);
+                    entries[at].add(self.round(&head, scenario.shape, None, able[at], self.seconds)?);
                 }
-                let result = result.map_err(|it| it.to_string());
-                note(&progress(scenario, round + 1, rounds, &peer.name, &result));
-                entries[at].add(result);
+                entries
             }
-        }
+        };
         Ok(ScenarioResults {
             name: scenario.name.to_owned(),
             about: scenario.about.to_owned(),
             unit: scenario.unit().to_owned(),
             entries,
         })
+    }
+
+    /// The ladder: all rounds of a step, then the next step for those who go on.
+    fn all_steps(&self, scenario: &Scenario, peers: &[&Peer], rounds: u32) -> Result<Vec<Entry>, Failure> {
+        let seconds = self.seconds.min(STEP_SECONDS_MAX);
+        let mut climbs: Vec<Climb> = peers.iter().map(|_| Climb::new(rounds)).collect();
+        for &step in &self.steps {
+            climbs.iter_mut().for_each(|it| {
+                it.step(step);
+            });
+            for (round, at) in turns(rounds, peers.len()) {
+                if climbs[at].wants_round(step) {
+                    let head = format!("{:<12} {step:>6}/s {round}/{rounds}", scenario.name);
+                    climbs[at].add(self.round(&head, scenario.shape, Some(step), peers[at], seconds)?);
+                }
+            }
+        }
+        Ok(climbs.into_iter().zip(peers).map(|(climb, peer)| climb.entry(&peer.name)).collect())
+    }
+
+    /// One round, told to whoever watches. An error within is why it came to nothing; only an interrupt ends the run.
+    fn round(
+        &self,
+        head: &str,
+        shape: Shape,
+        step: Option<u32>,
+        peer: &Peer,
+        seconds: f64,
+    ) -> Result<Result<Sample, String>, Failure> {
+        let result = self.one(shape, step, peer, 1, seconds);
+        if let Err(Failure::Interrupted) = result {
+            return Err(Failure::Interrupted);
+        }
+        let result = result.map_err(|it| it.to_string());
+        note(&progress(head, &peer.name, &result));
+        Ok(result)
     }
 
     /// The same with the server on other cores.
@@ -167,14 +197,14 @@ fn chosen_peers(all: Vec<Peer>, names: &[String]) -> Result<Vec<Peer>, Failure> 
     names.iter().map(find).collect()
 }
 
-fn progress(
-    scenario: &Scenario,
-    round: usize,
-    rounds: u32,
-    peer: &str,
-    result: &Result<Sample, String>,
-) -> String {
-    let head = format!("{:<12} {round}/{rounds} {peer:<18}", scenario.name);
+/// Rounds from 1, and in each of them everybody's index once, a new one first each time.
+fn turns(rounds: u32, count: usize) -> impl Iterator<Item = (u32, usize)> {
+    (0..rounds)
+        .flat_map(move |round| (0..count).map(move |turn| (round + 1, (turn + round as usize) % count)))
+}
+
+fn progress(head: &str, peer: &str, result: &Result<Sample, String>) -> String {
+    let head = format!("{head} {peer:<18}");
     match result {
         Err(why) => format!("{head} FAILED: {why}"),
         Ok(it) => {
@@ -191,5 +221,17 @@ fn progress(
                 it.generator_share * 100.0
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_first_once() {
+        let expected = [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (2, 0), (3, 2), (3, 0), (3, 1)];
+        assert_eq!(turns(3, 3).collect::<Vec<_>>(), expected);
+        assert_eq!(turns(3, 0).count(), 0);
     }
 }

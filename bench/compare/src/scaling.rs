@@ -66,6 +66,7 @@ pub(crate) fn run(args: &ScalingArgs, interrupted: Arc<AtomicBool>) -> Result<Sc
         server_cores: vec![common.server_core],
         seconds: common.seconds,
         tokens: token::tokens(most).into(),
+        steps: Vec::new(),
         log: common.out.join("server.log"),
         interrupted,
     };

@@ -1,6 +1,6 @@
 //! The scenarios: what the peers are compared in.
 
-use crate::{ledger::Crowd, traffic::Pace};
+use crate::{connect::Arrivals, ledger::Crowd, traffic::Pace};
 
 /// What one measures.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +13,8 @@ pub(crate) enum Shape {
     Ladder(Crowd),
     /// Connections that get back what they say.
     Echo(u32, Pace),
-    /// Members that come as fast as they can, so many dials under way.
-    Storm { crowd: Crowd, in_flight: u32, who: Comers },
+    /// Members that come, and nothing else.
+    Storm { crowd: Crowd, arrivals: Arrivals, who: Comers },
 }
 
 /// Who comes in a storm.
@@ -36,7 +36,7 @@ pub(crate) struct Scenario {
 const FLOOD: Crowd = crowd(1, 200, 10);
 const HUNDREDS: Crowd = crowd(100, 100, 0);
 
-pub(crate) const SCENARIOS: [Scenario; 10] = [
+pub(crate) const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "idle",
         about: "10,000 connections in rooms of 100 that do nothing",
@@ -75,12 +75,17 @@ pub(crate) const SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "storm",
         about: "10,000 connections in rooms of 100 as fast as they come, 256 under way",
-        shape: Shape::Storm { crowd: HUNDREDS, in_flight: 256, who: Comers::New },
+        shape: Shape::Storm { crowd: HUNDREDS, arrivals: arrivals(None), who: Comers::New },
+    },
+    Scenario {
+        name: "storm-paced",
+        about: "10,000 connections in rooms of 100, 10,000 a second",
+        shape: Shape::Storm { crowd: HUNDREDS, arrivals: arrivals(Some(10_000)), who: Comers::New },
     },
     Scenario {
         name: "storm-again",
         about: "the same 10,000 users come again with the same tokens, after all were cut off",
-        shape: Shape::Storm { crowd: HUNDREDS, in_flight: 256, who: Comers::Again },
+        shape: Shape::Storm { crowd: HUNDREDS, arrivals: arrivals(None), who: Comers::Again },
     },
     Scenario {
         name: "flood-ladder",
@@ -113,6 +118,10 @@ impl Scenario {
             Shape::Echo(..) => "round trip",
         }
     }
+}
+
+const fn arrivals(per_s: Option<u32>) -> Arrivals {
+    Arrivals { in_flight_max: 256, per_s }
 }
 
 const fn crowd(rooms: u32, members_per_room: u32, publishers_per_room: u32) -> Crowd {

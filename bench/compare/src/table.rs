@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use crate::{
     figures::{Figure, Yardsticks},
+    ladder::{Rung, Verdict},
     measure::Sample,
     peers::Peer,
-    results::{Entry, Results, ScenarioResults},
+    results::{Entry, Results, ScenarioResults, median},
     scenario::{SCENARIOS, Scenario, Shape},
     text::{aligned, grouped, millis, percent},
 };
@@ -22,6 +23,7 @@ pub(crate) fn render(results: &Results) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "\n{}: {}", scenario.name, scenario.about);
         out.push_str(&scenario_table(results, scenario));
+        out.push_str(&rungs_table(scenario));
     }
     out.push_str("\n* does not count: the reason stands at the end of the line\n");
     let rows = results
@@ -87,6 +89,34 @@ fn scenario_table(results: &Results, scenario: &ScenarioResults) -> String {
         rows.push(row);
     }
     aligned(&rows, 2)
+}
+
+/// Of a ladder, what became of each step.
+fn rungs_table(scenario: &ScenarioResults) -> String {
+    let rungs = |entry: &Entry| entry.rungs.len();
+    let Some(highest) = scenario.entries.iter().max_by_key(|it| rungs(it)).filter(|it| rungs(it) > 0) else {
+        return String::new();
+    };
+    let mut head = vec!["p99 ms (generator %)".to_owned()];
+    head.extend(highest.rungs.iter().map(|it| format!("{}/s", grouped(f64::from(it.messages_per_s)))));
+    let rows = scenario.entries.iter().map(|entry| {
+        let name = std::iter::once(entry.peer.clone());
+        name.chain(entry.rungs.iter().map(rung_cell)).collect::<Vec<_>>()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    format!("\n{}b broken: late, lost or gone; g generator-limited\n", aligned(&rows, 1))
+}
+
+fn rung_cell(rung: &Rung) -> String {
+    let mark = match rung.verdict {
+        Verdict::Held => " ",
+        Verdict::Broken => "b",
+        Verdict::GeneratorLimited => "g",
+    };
+    match median(&rung.samples) {
+        Some(it) => format!("{} ({:.0}) {mark}", millis(it.latency.p99_us), it.generator_share * 100.0),
+        None => format!("{NOTHING} {mark}"),
+    }
 }
 
 fn cells(median: &Sample, figure: Figure, yardsticks: Yardsticks, has_latency: bool) -> Vec<String> {

@@ -92,3 +92,34 @@ uwebsockets-js  20.52.0  a package; as it comes
     let report = render(&results);
     assert_eq!(report, expected, "\n{report}");
 }
+
+#[test]
+fn the_steps_of_a_ladder_are_golden() {
+    let rung = |messages_per_s, verdict, p99s_us: &[f64]| Rung {
+        messages_per_s,
+        verdict,
+        samples: p99s_us.iter().map(|&it| sample(1.0, it)).collect(),
+        errors: Vec::new(),
+    };
+    let mut entries = ["ringway", "ws"].map(Entry::new);
+    entries[0].rungs = vec![
+        rung(6_000, Verdict::Held, &[1_000.0, 3_000.0, 2_000.0]),
+        rung(8_000, Verdict::Broken, &[11_000.0]),
+        rung(10_000, Verdict::GeneratorLimited, &[3_000.0]),
+    ];
+    entries[1].rungs = vec![rung(6_000, Verdict::Broken, &[])];
+    let scenario = ScenarioResults {
+        name: "flood-ladder".to_owned(),
+        about: "one room".to_owned(),
+        unit: "delivery".to_owned(),
+        entries: entries.into(),
+    };
+    let expected = "
+p99 ms (generator %)      6,000/s      8,000/s     10,000/s
+ringway               2.00 (12)    11.0 (12) b  3.00 (12) g
+ws                            – b
+b broken: late, lost or gone; g generator-limited
+";
+    let table = rungs_table(&scenario);
+    assert_eq!(table, expected, "{table}");
+}

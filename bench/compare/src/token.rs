@@ -11,6 +11,9 @@ use ringway::{
 /// What the gateway is started with.
 pub(crate) const SECRET: &str = "a secret of a comparison, known to all and used for nothing else";
 
+/// Whose all users are.
+pub(crate) const TENANT: &str = "bench";
+
 const LIFETIME_S: u64 = 24 * 3600;
 
 /// Tokens of that many users.
@@ -21,7 +24,7 @@ pub(crate) fn tokens(count: u32) -> Vec<String> {
     let token = |user: u32| {
         let claims = MintClaims {
             user: UserName::parse(&format!("user-{user:05}")).expect("a plain name"),
-            tenant: Some(TenantName::parse("bench").expect("a plain name")),
+            tenant: Some(TenantName::parse(TENANT).expect("a plain name")),
             issued_at_s: now_s,
             expires_at_s: Some(now_s + LIFETIME_S),
             issuer: None,

@@ -44,6 +44,9 @@ pub(crate) struct Timing {
     pub(crate) window_ns: u64,
     /// How long to wait for what is under way at the end.
     pub(crate) drain_ns: u64,
+    /// How often to publish what is due and to look what came; `None`: at once. It is part of every latency, and lets the
+    /// generator's core last for several times as many deliveries.
+    pub(crate) tick_ns: Option<u64>,
 }
 
 /// The load on connections that stand.
@@ -93,7 +96,9 @@ struct Traffic<'a> {
     /// Publishers with something in `out`.
     touched: Vec<usize>,
     payload: Payload,
-    text: Vec<u8>,
+    opcode: Opcode,
+    /// The message that is being published.
+    message: Vec<u8>,
     finder: Finder,
     ledger: Ledger,
     latency: Histogram,
@@ -147,8 +152,16 @@ pub(crate) fn run(
         if interrupted.load(Ordering::Relaxed) {
             return Err(Failure::Interrupted);
         }
-        let due_ns = traffic.schedule.due_ns(traffic.next_number).unwrap_or(u64::MAX);
-        traffic.net.wait(&mut events, due_ns.min(edge_ns).min(now_ns + CHECK_NS))?;
+        if let Some(tick_ns) = load.timing.tick_ns {
+            // A full round may have left something: it is not put off.
+            if events.iter().count() < EVENTS_PER_ROUND {
+                traffic.net.clock.sleep_until((now_ns / tick_ns + 1) * tick_ns);
+            }
+            traffic.net.wait(&mut events, 0)?;
+        } else {
+            let due_ns = traffic.schedule.due_ns(traffic.next_number).unwrap_or(u64::MAX);
+            traffic.net.wait(&mut events, due_ns.min(edge_ns).min(now_ns + CHECK_NS))?;
+        }
         for event in &events {
             if let Some(ready) = traffic.net.ready(event) {
                 traffic.on_ready(ready, &mut buffer);
@@ -167,7 +180,7 @@ impl<'a> Traffic<'a> {
             let (prefix, suffix) = protocol.around(&room, if is_beside { Role::Publisher } else { role });
             let connection =
                 if is_beside { crowd.members() + publisher } else { crowd.member_of(publisher) } as usize;
-            Publisher { connection, prefix: prefix.into(), suffix, out: Vec::new(), sent: 0, sent_ns: 0 }
+            Publisher { connection, prefix, suffix, out: Vec::new(), sent: 0, sent_ns: 0 }
         });
         let (rate, duration_ns) = match pace {
             Pace::Rate(rate) => (rate, timing.warm_up_ns + timing.window_ns),
@@ -182,7 +195,8 @@ impl<'a> Traffic<'a> {
             next_number: 0,
             touched: Vec::new(),
             payload: Payload::new(),
-            text: Vec::new(),
+            opcode: protocol.opcode(role),
+            message: Vec::new(),
             finder: Finder::new(),
             ledger: Ledger::new(crowd, are_members),
             latency: Histogram::new(),
@@ -223,14 +237,14 @@ impl<'a> Traffic<'a> {
     fn publish(&mut self, stamp: Stamp, now_ns: u64) {
         let index = usize::from(stamp.publisher);
         let publisher = &mut self.publishers[index];
-        self.text.clear();
-        self.text.extend_from_slice(&publisher.prefix);
-        self.text.extend_from_slice(self.payload.stamped(stamp));
-        self.text.extend_from_slice(publisher.suffix.as_bytes());
+        self.message.clear();
+        self.message.extend_from_slice(&publisher.prefix);
+        self.message.extend_from_slice(self.payload.stamped(stamp));
+        self.message.extend_from_slice(publisher.suffix.as_bytes());
         if publisher.out.is_empty() {
             self.touched.push(index);
         }
-        self.net.write_text(&mut publisher.out, &self.text);
+        self.net.write(&mut publisher.out, self.opcode, &self.message);
         publisher.sent = stamp.sequence + 1;
         publisher.sent_ns = now_ns;
         self.sent += 1;
@@ -239,9 +253,7 @@ impl<'a> Traffic<'a> {
     fn write_touched(&mut self) {
         for index in self.touched.drain(..) {
             let publisher = &mut self.publishers[index];
-            if let Some(connection) = &mut self.net.connections[publisher.connection]
-                && let Err(error) = connection.send(&publisher.out)
-            {
+            if let Err(error) = self.net.send(publisher.connection, &publisher.out) {
                 self.net.connections[publisher.connection] = None;
                 self.ledger.connection_dropped();
                 self.first_drop.get_or_insert_with(|| error.to_string());

@@ -70,6 +70,18 @@ pub(super) static ROWS: &[Setting] = &[
     .example("[{ kid = \"2026\", algorithm = \"RS256\", file = \"keys/2026.pem\" }]")
     .live(),
     setting(
+        "auth.revocation_s",
+        &Number { unit: "seconds", range: 1..=31_536_000, at: |s| &mut s.auth.revocation_s },
+        "How long a token that was revoked through the API stays so where the call does not say until when: at least as \
+         long as the longest token is good.",
+    ),
+    setting(
+        "auth.revocations_max",
+        &Number { unit: "", range: 1..=10_000_000, at: |s| &mut s.auth.revocations_max },
+        "How many revocations can be remembered at a time, on every shard; about 250 bytes each. Further ones are refused \
+         with `unavailable`.",
+    ),
+    setting(
         "token.expiring_notice_s",
         &Number { unit: "seconds", range: 0..=86_400, at: |s| &mut s.token.expiring_notice_s },
         "How long before its token ends a client is told to refresh it. 0 is never.",

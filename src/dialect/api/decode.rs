@@ -41,7 +41,19 @@ pub enum Posted {
     Many(Vec<Result<Publication, Fault>>),
 }
 
-/// Whose connections are to be ended.
+/// Whose connections are to be ended, and whether their tokens with them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Disconnection {
+    pub tenant: Option<TenantName>,
+    pub target: Disconnect,
+    /// Whether the tokens are revoked: for those of an id unless it is said, for others if it is said. Never for one
+    /// connection.
+    pub revoke: bool,
+    /// When the tokens have expired, in Unix milliseconds, where the backend knows.
+    pub until_ms: Option<u64>,
+}
+
+/// Whose connections.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Disconnect {
     /// One connection, and the node that it is of.
@@ -108,8 +120,11 @@ fn publication_of(text: &str) -> Result<Publication, Fault> {
 
 /// Whom to disconnect, and in which tenant. All of a tenant go only where it is named and nothing else is: a backend
 /// that lost the user's name on its way must not end everybody.
-pub fn disconnect(body: &[u8]) -> Result<(Option<TenantName>, Disconnect), Fault> {
-    let [tenant, connection, user, jti] = fields(utf8(body)?, ["tenant", "connection", "user", "jti"])?;
+pub fn disconnect(body: &[u8]) -> Result<Disconnection, Fault> {
+    const FIELDS: [&str; 6] = ["tenant", "connection", "user", "jti", "revoke", "until"];
+    let [tenant, connection, user, jti, revoke, until_ms] = fields(utf8(body)?, FIELDS)?;
+    let revoke = revoke.map(|value| flag("revoke", Some(value))).transpose()?;
+    let until_ms = until_ms.map(|value| whole("until", value)).transpose()?;
     let tenant = name("tenant", tenant, TenantName::parse)?;
     let connection = connection_id("connection", connection)?;
     let user = name("user", user, UserName::parse)?;
@@ -124,7 +139,16 @@ pub fn disconnect(body: &[u8]) -> Result<(Option<TenantName>, Disconnect), Fault
         (None, None, None) if tenant.is_some() => Disconnect::Everyone,
         _ => return Err(bad("expected one of connection, user and jti, or tenant alone")),
     };
-    Ok((tenant, target))
+    let revoke = revoke.unwrap_or(matches!(target, Disconnect::Token(_)));
+    if revoke && matches!(target, Disconnect::Connection(..)) {
+        return Err(bad(
+            "revoke: a connection has no name for its token; name the user, the jti or the tenant",
+        ));
+    }
+    if until_ms.is_some() && !revoke {
+        return Err(bad("until: nothing is revoked"));
+    }
+    Ok(Disconnection { tenant, target, revoke, until_ms })
 }
 
 /// What somebody is to be asked, and in which tenant.
@@ -138,7 +162,7 @@ pub fn request(body: &[u8]) -> Result<(Option<TenantName>, Request), Fault> {
         method: method
             .ok_or_else(|| bad("method: expected a string of 1 to 128 bytes without control characters"))?,
         payload: Json::from_checked(Bytes::copy_from_slice(payload.raw.as_bytes())),
-        timeout_ms: timeout_ms.map(milliseconds).transpose()?,
+        timeout_ms: timeout_ms.map(|value| whole("timeoutMs", value)).transpose()?,
     };
     Ok((name("tenant", tenant, TenantName::parse)?, request))
 }
@@ -162,11 +186,11 @@ fn target(value: Option<Value<'_>>) -> Result<Target, Fault> {
 }
 
 /// A whole number; JSON schemas call `7.0` one, too.
-fn milliseconds(value: Value<'_>) -> Result<u64, Fault> {
+fn whole(field: &str, value: Value<'_>) -> Result<u64, Fault> {
     let (whole, fraction) = value.raw.split_once('.').unwrap_or((value.raw, "0"));
     let is_whole = value.kind == Kind::Number && fraction.bytes().all(|byte| byte == b'0');
     let number = if is_whole { whole.parse().ok() } else { None };
-    number.ok_or_else(|| bad("timeoutMs: expected a whole number"))
+    number.ok_or_else(|| bad(format!("{field}: expected a whole number")))
 }
 
 /// Which rooms a user is to be in, and in which not.
@@ -315,8 +339,7 @@ mod tests {
 
     #[test]
     fn whom_to_disconnect() {
-        let read =
-            |text: &str| disconnect(text.as_bytes()).map(|(tenant, target)| (tenant.is_some(), target));
+        let read = |text: &str| disconnect(text.as_bytes()).map(|it| (it.tenant.is_some(), it.target));
         let user = UserName::parse("ada").unwrap();
         assert_eq!(read(r#"{"user":"ada"}"#), Ok((false, Disconnect::User(user))));
         let id = ConnId { shard: ShardId(2), slot: 10, generation: 3 };
@@ -332,6 +355,34 @@ mod tests {
             r#"{"connection":"7"}"#,
         ] {
             refusal(disconnect(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn whose_tokens_to_revoke() {
+        let connection = ConnId { shard: ShardId(2), slot: 10, generation: 3 }.public(NodeId(7));
+        let one = |rest: &str| format!(r#"{{"connection":"{connection}"{rest}}}"#);
+        let rows = [
+            (r#"{"jti":"j"}"#.to_owned(), Some((true, None))),
+            (r#"{"jti":"j","revoke":false}"#.to_owned(), Some((false, None))),
+            (r#"{"jti":"j","until":1800000000000}"#.to_owned(), Some((true, Some(1_800_000_000_000)))),
+            (r#"{"user":"a"}"#.to_owned(), Some((false, None))),
+            (r#"{"user":"a","revoke":true,"until":7}"#.to_owned(), Some((true, Some(7)))),
+            (r#"{"tenant":"t","revoke":true}"#.to_owned(), Some((true, None))),
+            (one(""), Some((false, None))),
+            (one(r#","revoke":false"#), Some((false, None))),
+            (one(r#","revoke":true"#), None),
+            (r#"{"user":"a","until":7}"#.to_owned(), None),
+            (r#"{"jti":"j","revoke":false,"until":7}"#.to_owned(), None),
+            (r#"{"jti":"j","revoke":1}"#.to_owned(), None),
+            (r#"{"jti":"j","revoke":null}"#.to_owned(), None),
+            (r#"{"jti":"j","until":"7"}"#.to_owned(), None),
+            (r#"{"jti":"j","until":-7}"#.to_owned(), None),
+            (r#"{"revoke":true}"#.to_owned(), None),
+        ];
+        for (text, expected) in rows {
+            let found = disconnect(text.as_bytes()).ok().map(|it| (it.revoke, it.until_ms));
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 
 pub use decode::{
-    Disconnect, Posted, Publication, UserRooms, disconnect, posted, publication, request, user_rooms,
+    Disconnect, Disconnection, Posted, Publication, UserRooms, disconnect, posted, publication, request,
+    user_rooms,
 };
 pub use encode::{answered, page, published, result};

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{Engine, Exchange, Outcome, Progress, Ticket, pages};
 use crate::{
+    auth::{Revocation, Revoked},
     base::{ConnId, Now, RoomKey, RoomName, ShardId, TenantName, TokenId, UserName},
     engine::{Ask, Parcel, Tell, report::first},
 };
@@ -18,7 +19,7 @@ pub enum Errand {
     /// Find the first connections of a tenant behind one.
     Connections { tenant: TenantName, user: Option<UserName>, after: Option<ConnId>, limit: usize },
     /// Close a tenant's connections, or some of them.
-    Disconnect { tenant: TenantName, target: Target },
+    Disconnect { tenant: TenantName, target: Target, revocation: Option<Revocation> },
     /// Put a user's connections into rooms and take them out of others.
     Move { tenant: TenantName, user: UserName, join: Vec<RoomName>, leave: Vec<RoomName> },
 }
@@ -30,6 +31,18 @@ pub enum Target {
     User(UserName),
     Token(TokenId),
     Everyone,
+}
+
+impl Target {
+    /// Which tokens go when those of the target are revoked; a connection does not say which is its.
+    pub(super) fn revoked(&self) -> Option<Revoked> {
+        match self {
+            Self::Connection(_) => None,
+            Self::User(user) => Some(Revoked::User(user.clone())),
+            Self::Token(token) => Some(Revoked::Token(*token)),
+            Self::Everyone => Some(Revoked::Everyone),
+        }
+    }
 }
 
 /// What a shard has done or found.
@@ -98,7 +111,13 @@ impl Engine {
             Errand::Connections { tenant, user, after, limit } => {
                 Found::Connections(self.list_connections(tenant, user.as_ref(), *after, *limit))
             }
-            Errand::Disconnect { tenant, target } => Found::Count(self.evict(tenant, target, now)),
+            Errand::Disconnect { tenant, target, revocation } => {
+                // First of all: whoever comes from here on is refused, and who is there is found.
+                if let (Some(revocation), Some(revoked)) = (revocation, target.revoked()) {
+                    self.revocations.revoke(tenant, &revoked, *revocation);
+                }
+                Found::Count(self.evict(tenant, target, now))
+            }
             Errand::Move { tenant, user, join, leave } => self.move_here(tenant, user, join, leave),
         };
         self.send(ticket.conn().shard, Parcel::Tell(Tell::ErrandDone { ticket, found: Box::new(found) }));
@@ -122,7 +141,7 @@ impl Engine {
             Errand::Connections { tenant, limit, .. } => {
                 pages::connections(&found, tenant, *limit, self.config.node)
             }
-            Errand::Disconnect { .. } => pages::disconnected(pages::count(&found)),
+            Errand::Disconnect { revocation, .. } => pages::disconnected(pages::count(&found), *revocation),
             Errand::Move { .. } => pages::moved(&found),
         };
         self.conclude_exchange(ticket, Ok(Outcome::ok(body)), now);

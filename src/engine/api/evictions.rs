@@ -10,8 +10,9 @@ use super::{
     pages,
 };
 use crate::{
+    auth::Revocation,
     base::{ConnId, Now, TenantName, TokenId},
-    dialect::api::{self, Disconnect},
+    dialect::api::{self, Disconnect, Disconnection},
     metrics,
     model::{Fault, FaultCode},
     ws::close,
@@ -39,24 +40,48 @@ impl Evictions {
 
 impl Engine {
     /// What was posted: whose connections are to end.
-    pub(super) fn disconnect(&mut self, asking: &Asking, body: &[u8]) -> Result<Outcome, Fault> {
-        let (tenant, target) = api::disconnect(body)?;
+    pub(super) fn disconnect(&mut self, asking: &Asking, body: &[u8], now: Now) -> Result<Outcome, Fault> {
+        let Disconnection { tenant, target, revoke, until_ms } = api::disconnect(body)?;
         let tenant = tenant_for(&asking.backend, tenant)
             .ok_or_else(|| Fault::new(FaultCode::Forbidden, OTHER_TENANT))?;
         let target = match target {
             Disconnect::Connection(node, conn) => {
                 if node != self.config.node || conn.shard.0 >= self.config.shards {
                     // It ended with its node, or never was.
-                    return Ok(Outcome::ok(pages::disconnected(0)));
+                    return Ok(Outcome::ok(pages::disconnected(0, None)));
                 }
-                let errand = Errand::Disconnect { tenant, target: Target::Connection(conn) };
+                let errand =
+                    Errand::Disconnect { tenant, target: Target::Connection(conn), revocation: None };
                 return Ok(self.send_to(asking.ticket, conn.shard, errand));
             }
             Disconnect::User(user) => Target::User(user),
             Disconnect::Token(jti) => Target::Token(TokenId::of(&jti)),
             Disconnect::Everyone => Target::Everyone,
         };
-        Ok(self.send_everywhere(asking.ticket, &Arc::new(Errand::Disconnect { tenant, target })))
+        let revocation = if revoke { Some(self.revocation(&tenant, &target, until_ms, now)?) } else { None };
+        let errand = Errand::Disconnect { tenant, target, revocation };
+        Ok(self.send_everywhere(asking.ticket, &Arc::new(errand)))
+    }
+
+    /// From when and until when the target's tokens are to be revoked, if there is room to remember it. All shards
+    /// have the same table, but for what is on its way.
+    fn revocation(
+        &self,
+        tenant: &TenantName,
+        target: &Target,
+        until_ms: Option<u64>,
+        now: Now,
+    ) -> Result<Revocation, Fault> {
+        if target.revoked().is_some_and(|revoked| !self.revocations.has_room(tenant, &revoked)) {
+            let text = "nothing is revoked, and nobody is disconnected: auth.revocations_max is reached";
+            return Err(Fault::new(FaultCode::Unavailable, text));
+        }
+        let at_s = now.unix_s();
+        let until_s = match until_ms {
+            Some(until_ms) => until_ms.div_ceil(1_000).saturating_add(self.config.policy.verifier.leeway_s()),
+            None => at_s.saturating_add(self.config.revocation_s),
+        };
+        Ok(Revocation { at_s, until_s })
     }
 
     /// Ends those of a tenant's connections here that are meant; answers how many.
@@ -70,7 +95,7 @@ impl Engine {
             Target::Token(token) => {
                 let of_token = self
                     .sessions()
-                    .filter(|(_, session)| session.tenant == *tenant && session.token == *token);
+                    .filter(|(_, session)| session.tenant == *tenant && session.token == token.mark());
                 of_token.map(|(conn, _)| conn).collect()
             }
             Target::Everyone => {

@@ -270,7 +270,7 @@ impl Engine {
             Call::Publish { message_id } => self.publish_posted(&asking, message_id.clone(), body, now),
             Call::Request => self.ask_somebody(&asking, body, now),
             Call::UserRooms { user } => self.move_user(&asking, user, body),
-            Call::Disconnect => self.disconnect(&asking, body),
+            Call::Disconnect => self.disconnect(&asking, body, now),
             Call::History { key, since, limit } => Ok(self.ask_messages(&asking, key, *since, *limit)),
             Call::Presence { key, after, limit } => self.ask_users(&asking, key, after.clone(), *limit),
             Call::Look(errand) => Ok(self.send_everywhere(asking.ticket, errand)),

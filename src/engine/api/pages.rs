@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::errands::{Found, FoundConnection};
 use crate::{
+    auth::Revocation,
     base::{NodeId, Now, RoomName, TenantName},
     engine::{
         Config,
@@ -131,13 +132,17 @@ pub(super) fn nodes(stand: &NodeStand<'_>, rooms: u64, now: Now) -> Vec<u8> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Disconnected {
     disconnected: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_until: Option<u64>,
 }
 
-/// How many connections are closed.
-pub(super) fn disconnected(count: u64) -> Vec<u8> {
-    json(&Disconnected { disconnected: count })
+/// How many connections are closed, and until when their tokens are revoked, if they are.
+pub(super) fn disconnected(count: u64, revocation: Option<Revocation>) -> Vec<u8> {
+    let revoked_until = revocation.map(|revocation| revocation.until_s * 1_000);
+    json(&Disconnected { disconnected: count, revoked_until })
 }
 
 #[derive(Serialize)]

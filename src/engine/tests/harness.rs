@@ -139,9 +139,28 @@ pub(super) fn token_named(user: &str, tenant: &str, id: &str) -> String {
     sign(user, tenant, None, &[], Some(id))
 }
 
+/// A token that was issued so many seconds after the start of the test.
+pub(super) fn token_issued(user: &str, tenant: &str, after_s: u64) -> String {
+    let claims = claims(user, tenant, None, &[], None);
+    signed(&MintClaims { issued_at_s: START_UNIX_S + after_s, ..claims })
+}
+
 fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: Option<&str>) -> String {
-    let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
-    let claims = MintClaims {
+    signed(&claims(user, tenant, lasts_s, abilities, id))
+}
+
+fn signed(claims: &MintClaims) -> String {
+    mint(&SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap(), claims)
+}
+
+fn claims(
+    user: &str,
+    tenant: &str,
+    lasts_s: Option<u64>,
+    abilities: &[&str],
+    id: Option<&str>,
+) -> MintClaims {
+    MintClaims {
         user: UserName::parse(user).unwrap(),
         tenant: Some(TenantName::parse(tenant).unwrap()),
         issued_at_s: START_UNIX_S,
@@ -151,8 +170,7 @@ fn sign(user: &str, tenant: &str, lasts_s: Option<u64>, abilities: &[&str], id: 
         id: id.map(Box::from),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
-    };
-    mint(&key, &claims)
+    }
 }
 
 /// The text of a JSON string; nothing for another value.

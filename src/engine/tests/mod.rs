@@ -28,6 +28,7 @@ mod relay;
 mod relay_rooms;
 mod requests;
 mod requests_chance;
+mod revocation;
 mod rooms;
 mod survey;
 mod tenants;
