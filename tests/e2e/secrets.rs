@@ -13,8 +13,9 @@ on_both_drivers!(no_secret_comes_out);
 const MARK: &str = "hush";
 
 fn no_secret_comes_out(driver: Driver) {
-    let output =
-        ringway().args(["key", "make", "--scope", "admin", "--tenant", "*"]).output().expect("it runs");
+    let scopes =
+        ["admin", "publish", "rooms", "connections"].into_iter().flat_map(|scope| ["--scope", scope]);
+    let output = ringway().args(["key", "make", "--tenant", "*"]).args(scopes).output().expect("it runs");
     let text = String::from_utf8(output.stdout).expect("it writes text");
     let key = text.lines().find(|line| line.starts_with("rk_")).expect("a key").to_owned();
     let (_, file) = text.split_once("[[api.keys]]").expect("what belongs into the file");
