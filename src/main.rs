@@ -2,6 +2,10 @@
 
 #[path = "main/key.rs"]
 mod key;
+#[path = "main/man.rs"]
+mod man;
+#[path = "main/reload.rs"]
+mod reload;
 #[path = "main/serve.rs"]
 mod serve;
 #[path = "main/show.rs"]
@@ -11,7 +15,8 @@ mod token;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use ringway::{
     config::cli::{Cli, Command, ConfigCommand, KeyCommand, TokenCommand},
     shell::process::avoid_huge_pages,
@@ -31,12 +36,21 @@ fn main() -> ExitCode {
     avoid_huge_pages();
     match Cli::parse().into_command() {
         Command::Serve(args) => serve::serve(&args),
-        Command::Config(ConfigCommand::Check(args)) => told(show::check(&args)),
+        Command::Config(ConfigCommand::Check(args)) => show::check(&args),
         Command::Config(ConfigCommand::Default) => told(Ok(show::default())),
         Command::Token(TokenCommand::Mint(args)) => told(token::mint_token(&args)),
         Command::Token(TokenCommand::Check(args)) => token::check(&args),
         Command::Key(KeyCommand::Make(args)) => told(key::make(&args)),
+        Command::Completions { shell } => told(Ok(completions(shell))),
+        Command::Man(args) => told(man::man(&args)),
     }
+}
+
+/// The script that makes `shell` complete the command line.
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ringway", &mut script);
+    String::from_utf8(script).expect("the definition of the command line is text")
 }
 
 /// Prints what a command has to say.

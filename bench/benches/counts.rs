@@ -53,6 +53,7 @@ count! { auth,
     verify_hmac: hs256(Algorithm::Hs256), hs512(Algorithm::Hs512);
     verify_eddsa: ed25519();
     refuse_forged_hmac: hs256();
+    decide: rules_1(1), rules_100(100);
 }
 
 count! { hub,
@@ -69,6 +70,7 @@ count! { mailbox,
 
 count! { engine,
     publish: members_10(10), members_1000(1_000);
+    publish_limited: members_10(10), members_1000(1_000);
     publish_16: members_200(200);
     relay: members_10(10), members_1000(1_000);
     echo: bytes_128(128);

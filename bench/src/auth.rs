@@ -1,10 +1,15 @@
-//! A token's verification, which every connect and every refresh pays once: signature, claims, dates.
+//! A token's verification, which every connect and every refresh pays once: signature, claims, dates. And what its bearer
+//! may do in a room, which every join pays.
 
 use std::hint::black_box;
 
 use ringway::{
-    auth::{Algorithm, ClaimNames, Config, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
+    auth::{
+        Abilities, AbilityPattern, Algorithm, ClaimNames, Config, Key, KeySet, MintClaims, Rights, Role,
+        Rule, SigningKey, Verifier, abilities::Who, mint,
+    },
     base::UserName,
+    model::Actions,
 };
 
 use crate::{Work, ready};
@@ -40,6 +45,27 @@ pub fn refuse_forged_hmac() -> Work {
     verify(&signing, Key::from_secret(Algorithm::Hs256, SECRET).expect("long enough"), false)
 }
 
+/// Everything that somebody may do in a room, by so many rules of one role. All of them begin like the room's name, and none
+/// but the last is about it, so that each is looked at.
+pub fn decide(rules: usize) -> Work {
+    let rule = |number: usize| Rule {
+        role: Role::parse("member").expect("a name"),
+        actions: Actions::EVERY,
+        rooms: vec![
+            AbilityPattern::parse(&format!("project.team-{number}.{{user_id}}.*")).expect("a pattern"),
+        ],
+    };
+    let abilities = Abilities::new((0..rules).map(rule).collect());
+    let rights = Rights::new(&["member"], &["join:other.*"]).expect("a role");
+    let grants = abilities.grants(Some(&rights));
+    let room = format!("project.team-{}.ada.notes", rules - 1);
+    let who = Who { user: "ada", tenant: "acme" };
+    assert_eq!(abilities.actions_in(&grants, &room, who), Actions::EVERY);
+    ready(move || {
+        black_box(abilities.actions_in(&grants, black_box(&room), who));
+    })
+}
+
 fn verify(signing: &SigningKey, key: Key, is_good: bool) -> Work {
     let token = mint(signing, &claims());
     let verifier = Verifier::new(Config::new(KeySet::new(vec![key]).expect("one key")));
@@ -55,6 +81,7 @@ fn claims() -> MintClaims {
         expires_at_s: Some(NOW_S + 3600),
         issuer: None,
         audience: None,
+        roles: Vec::new(),
         abilities: Vec::new(),
         id: None,
         names: ClaimNames::default(),

@@ -9,8 +9,9 @@ use ringway::{
     config::{
         Settings,
         assemble::{self, Machine},
+        settings::Limits,
     },
-    engine::{Engine, Input, Output, Parcel, Tell, Wrote},
+    engine::{Ask, Engine, Input, Output, Parcel, Tell, Want, Wrote},
     model::Message,
     shell::driver::Driver,
     ws::Opcode,
@@ -23,12 +24,34 @@ const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 const TOKEN_TTL_S: u64 = 10 * 365 * 86_400;
 /// Bytes of a `room:send`.
 const SEND_BYTES: usize = 128;
+/// A limit that nobody reaches.
+const MANY: u32 = 100_000_000;
 /// Bytes of a relay's payload, so that its message has as many as a `room:send`.
 const RELAY_BYTES: usize = SEND_BYTES - 9;
 
 /// One `room:send` in; the frame for each of `members` others out.
 pub fn publish(members: usize) -> Work {
     sends(members, 1)
+}
+
+/// The same with every limit on, a millisecond after the last.
+pub fn publish_limited(members: usize) -> Work {
+    let mut shard = Shard::with(|limits| {
+        (limits.connections_per_ip, limits.connects_per_ip_per_min) = (MANY, MANY);
+        (limits.messages_per_10s, limits.bytes_per_10s, limits.refusals_per_min) = (MANY, MANY, MANY);
+        (limits.user_messages_per_s, limits.user_messages_burst) = (MANY, MANY);
+        (limits.tenant_messages_per_s, limits.tenant_messages_burst) = (MANY, MANY);
+    });
+    let sender = shard.member();
+    shard.members(members);
+    let wire = masked(Opcode::Text, native::send(SEND_BYTES).as_bytes());
+    let mut read = wire.clone();
+    ready(move || {
+        shard.now.mono_us += 1_000;
+        read.copy_from_slice(black_box(&wire));
+        shard.receive(sender, &mut read);
+        assert_eq!(shard.turn().writes, members);
+    })
 }
 
 /// Sixteen `room:send` in one read; one write of sixteen frames for each of `members` others out.
@@ -166,6 +189,21 @@ pub fn recover(count: usize) -> Work {
     })
 }
 
+/// What a shard with so many clients does for a probe or a scrape of the node.
+pub fn survey(clients: usize) -> Work {
+    let mut shard = Shard::new();
+    let token = format!("Authorization: Bearer {}\r\n", shard.token);
+    for _ in 0..clients {
+        shard.open("/ws", &token);
+    }
+    ready(move || {
+        let parcel = Parcel::Ask(Ask::Survey { survey: 1, want: Want::Counts });
+        shard.engine.handle(Input::Parcel { from: ShardId(1), parcel }, shard.now);
+        let report = shard.engine.poll_output();
+        assert!(matches!(black_box(report), Some(Output::Parcel { .. })), "a survey is answered");
+    })
+}
+
 /// An engine, and a shell without a machine.
 struct Shard {
     engine: Engine,
@@ -185,14 +223,22 @@ struct Left {
 impl Shard {
     /// A node of its own, with nobody on it.
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with limits.
+    fn with(change: impl FnOnce(&mut Limits)) -> Self {
         let mut settings = Settings::defaults(false);
+        change(&mut settings.limits);
         settings.auth.jwt_secret = Some("a".repeat(64).into());
         let machine = Machine {
             address: ([127, 0, 0, 1], 0).into(),
+            admin_address: None,
             node: NodeId(0x2a),
             shards: 1,
             driver: Driver::Epoll,
             fds_max: 1 << 20,
+            token_key: [7; 32],
             hand_out_tokens: false,
         };
         let config = assemble::engine(&settings, &machine).expect("the secret is long enough");

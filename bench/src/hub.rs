@@ -1,4 +1,5 @@
-//! A home shard: the order of a room's publications, what is kept of them, and who is there.
+//! A home shard: the order of a room's publications, what is kept of them, and who is there. A shard with members: which
+//! of its rooms a connection means.
 
 use std::{
     hint::black_box,
@@ -8,14 +9,17 @@ use std::{
 
 use ringway::{
     base::{ConnId, HashSeed, Now, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName},
-    hub::{Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published},
-    model::{Availability, MessageId, Payload, Position},
+    hub::{
+        Draft, HistoryConfig, Home, HomeLimits, Joiner, Joining, Keep, Published, Roster, Showing, Standing,
+    },
+    model::{Actions, Availability, MessageId, Payload, Position},
 };
 
 use crate::{Work, native, ready};
 
 const ROOMS: usize = 500;
 const USERS: u32 = 10_000;
+const CONNECTIONS: u32 = 40_000;
 const NOW: Now = Now { mono_us: 500_000_000, unix_ms: 1_800_000_000_000 };
 /// What a room of these benchmarks keeps: so little that every publication also gives one up.
 const KEPT: u32 = 4;
@@ -105,6 +109,55 @@ pub fn come_back_among_10k() -> Work {
         black_box(home.leave(&key, joiner.conn, &joiner.user, NOW));
         join(&mut home, black_box(&key), joiner);
     })
+}
+
+/// Of a user's 40,000 connections in a room one shows itself otherwise.
+pub fn show_among_40k() -> Work {
+    let mut home = home(KEPT);
+    let key = key(0);
+    let user = joiner(0, 0, false).user;
+    for slot in 0..CONNECTIONS {
+        join(&mut home, &key, Joiner { user: user.clone(), ..joiner(0, slot, false) });
+    }
+    let conn = joiner(0, CONNECTIONS / 2, false).conn;
+    let mut statuses = [Availability::Away, Availability::Online].into_iter().cycle();
+    ready(move || {
+        let showing = Showing { status: statuses.next(), metadata: None };
+        black_box(home.show(black_box(&key), conn, &user, showing, NOW));
+    })
+}
+
+/// The room that a connection has joined first, among all `rooms` of the connection: by its name, as a publication
+/// names it.
+pub fn find_room(rooms: usize) -> Work {
+    let (roster, conn, first) = in_rooms(rooms);
+    ready(move || {
+        let found = roster.find(conn, black_box(first.room.as_str()));
+        assert!(black_box(found).is_some_and(|(key, _)| *key == first));
+    })
+}
+
+/// The same by its id, as a relay's publication names it.
+pub fn find_room_by_id(rooms: usize) -> Work {
+    let (roster, conn, first) = in_rooms(rooms);
+    let id = first.id();
+    ready(move || {
+        let found = roster.find_id(conn, black_box(id));
+        assert!(black_box(found).is_some(), "it is in the room");
+    })
+}
+
+/// A connection in so many rooms, and the first that it has joined.
+fn in_rooms(rooms: usize) -> (Roster, ConnId, RoomKey) {
+    let mut roster = Roster::new(HashSeed::new(1));
+    let conn = joiner(0, 0, false).conn;
+    // Names of one length.
+    let keys: Vec<RoomKey> = (0..rooms).map(|room| key(1_000 + room)).collect();
+    for key in &keys {
+        assert!(roster.ask(conn, key, false, Standing::of(Actions::EVERY), rooms), "so many are allowed");
+        roster.joined(conn, key);
+    }
+    (roster, conn, keys[0].clone())
 }
 
 fn home(messages: u32) -> Home {

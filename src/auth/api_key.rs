@@ -56,8 +56,7 @@ impl ApiKeys {
         let shown = key_digest(key);
         let mut found = None;
         for (digest, backend) in &self.0 {
-            let differing = digest.iter().zip(&shown).fold(0, |bits, (one, two)| bits | (one ^ two));
-            if differing == 0 {
+            if are_same(digest, &shown) {
                 found = Some(backend);
             }
         }
@@ -74,6 +73,16 @@ pub fn spell_key(random: &[u8; 32]) -> String {
 pub fn key_digest(key: &str) -> KeyDigest {
     let digest = digest(&SHA256, key.as_bytes());
     digest.as_ref().try_into().expect("a SHA-256 has as many bytes as its length says")
+}
+
+/// Whether a text is the one of which the configuration holds this digest.
+pub fn is_key(shown: &str, digest: &KeyDigest) -> bool {
+    are_same(digest, &key_digest(shown))
+}
+
+/// In the same time wherever they differ.
+fn are_same(one: &KeyDigest, other: &KeyDigest) -> bool {
+    one.iter().zip(other).fold(0, |bits, (one, other)| bits | (one ^ other)) == 0
 }
 
 impl Backend {
@@ -183,6 +192,7 @@ mod tests {
                 token: TokenId::NONE,
                 admin,
                 publishes,
+                rights: None,
             })
         };
         assert_eq!((of(true, false).scopes, of(true, false).tenants), (Scopes::EVERY, Tenants::Every));

@@ -59,7 +59,7 @@ impl Entry {
     }
 }
 
-/// With its two names, a kilobyte at the very most; 200 bytes as a rule.
+/// With its two names, a kilobyte at the very most, beside what it says of roles and abilities; 200 bytes as a rule.
 const _: () = assert!(size_of::<Entry>() <= 144);
 
 impl TokenCache {

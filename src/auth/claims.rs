@@ -15,11 +15,23 @@ pub struct ClaimNames {
     pub user: Box<str>,
     /// The tenant, likewise. A token may have several of these claims if they agree.
     pub tenant: Vec<Box<str>>,
+    /// The roles: a string or an array of strings.
+    pub roles: Box<str>,
+    /// The abilities, likewise.
+    pub abilities: Box<str>,
+    /// What people call the user.
+    pub name: Box<str>,
 }
 
 impl Default for ClaimNames {
     fn default() -> Self {
-        Self { user: Box::from("sub"), tenant: vec![Box::from("tenant"), Box::from("tenant_id")] }
+        Self {
+            user: "sub".into(),
+            tenant: vec!["tenant".into(), "tenant_id".into()],
+            roles: "roles".into(),
+            abilities: "abilities".into(),
+            name: "name".into(),
+        }
     }
 }
 
@@ -31,8 +43,12 @@ pub(super) struct Claims<'a> {
     pub(super) dates: Dates,
     pub(super) issuer: Option<Cow<'a, str>>,
     pub(super) audience: Option<Texts<'a>>,
+    /// What the configuration knows the bearer as.
+    pub(super) roles: Option<Texts<'a>>,
     /// What the bearer may do beside what its roles give it.
     pub(super) abilities: Option<Texts<'a>>,
+    /// What people call the user; of another type it is not there, since nothing is decided by it.
+    pub(super) name: Option<Cow<'a, str>>,
     /// The token's own name.
     pub(super) token_id: Option<Cow<'a, str>>,
 }
@@ -63,6 +79,23 @@ impl<'a> Claims<'a> {
             if names.tenant.iter().any(|tenant| *name == **tenant) {
                 claims.add_tenant(identifier(Claim::Tenant, value)?)?;
             }
+            if *name == *names.roles {
+                claims.roles = Some(Texts::read(Claim::Roles, value)?);
+            }
+            if *name == *names.abilities {
+                claims.abilities = Some(Texts::read(Claim::Abilities, value)?);
+            }
+            if *name == *names.name {
+                claims.name = match value {
+                    Value::Text(name) => Some(name.decode()),
+                    Value::Number(_)
+                    | Value::Array(_)
+                    | Value::Object(_)
+                    | Value::True
+                    | Value::False
+                    | Value::Null => None,
+                };
+            }
             match name {
                 "exp" => claims.dates.expires_at_s = Some(numeric_date(Claim::Expiry, value)?),
                 "nbf" => claims.dates.not_before_s = Some(numeric_date(Claim::NotBefore, value)?),
@@ -70,7 +103,6 @@ impl<'a> Claims<'a> {
                 "iss" => claims.issuer = Some(text(Claim::Issuer, value)?.decode()),
                 "aud" => claims.audience = Some(Texts::read(Claim::Audience, value)?),
                 "jti" => claims.token_id = Some(identifier(Claim::TokenId, value)?),
-                "abilities" => claims.abilities = Some(Texts::read(Claim::Abilities, value)?),
                 _ => {}
             }
             Ok(())
@@ -90,14 +122,31 @@ impl<'a> Claims<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn read(claim: Claim, value: Value<'a>) -> Result<Self, AuthError> {
+    pub(super) fn read(claim: Claim, value: Value<'a>) -> Result<Self, AuthError> {
         match value {
             Value::Text(one) => Ok(Self::One(one)),
             Value::Array(many) => {
-                json::elements(many, |element| text(claim, element).map(drop))?;
+                json::elements(Part::Claims, many, |element| text(claim, element).map(drop))?;
                 Ok(Self::Many(many))
             }
-            Value::Number(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+            Value::Number(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+                Err(AuthError::BadClaim(claim))
+            }
+        }
+    }
+
+    /// All of them.
+    pub(super) fn decode(&self, claim: Claim) -> Result<Vec<Cow<'a, str>>, AuthError> {
+        match self {
+            Self::One(one) => Ok(vec![one.decode()]),
+            Self::Many(many) => {
+                let mut texts = Vec::new();
+                json::elements(Part::Claims, many, |element| {
+                    texts.push(text(claim, element)?.decode());
+                    Ok(())
+                })?;
+                Ok(texts)
+            }
         }
     }
 
@@ -107,7 +156,7 @@ impl<'a> Texts<'a> {
             Self::One(one) => Ok(one.decode() == wanted),
             Self::Many(many) => {
                 let mut found = false;
-                json::elements(many, |element| {
+                json::elements(Part::Claims, many, |element| {
                     found |= text(claim, element)?.decode() == wanted;
                     Ok(())
                 })?;
@@ -120,21 +169,25 @@ impl<'a> Texts<'a> {
 fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
     match value {
         Value::Text(text) => Ok(text),
-        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+            Err(AuthError::BadClaim(claim))
+        }
     }
 }
 
 /// A string, or an integer from 0 to 2^64 - 1 in decimal. `1.0`, `1e3` and `-0` are no such integers.
-fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>, AuthError> {
+pub(super) fn identifier(claim: Claim, value: Value<'_>) -> Result<Cow<'_, str>, AuthError> {
     match value {
         Value::Text(text) => Ok(text.decode()),
         Value::Number(number) if number.parse::<u64>().is_ok() => Ok(Cow::Borrowed(number)),
-        Value::Number(_) | Value::Array(_) | Value::True | Value::Other => Err(AuthError::BadClaim(claim)),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {
+            Err(AuthError::BadClaim(claim))
+        }
     }
 }
 
 /// NumericDate (RFC 7519 §2): a number of seconds, not negative and finite, without its fraction.
-fn numeric_date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
+pub(super) fn numeric_date(claim: Claim, value: Value<'_>) -> Result<u64, AuthError> {
     let Value::Number(number) = value else { return Err(AuthError::BadClaim(claim)) };
     if let Ok(seconds) = number.parse::<u64>() {
         return Ok(seconds);

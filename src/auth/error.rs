@@ -4,12 +4,15 @@
 use super::algorithm::Algorithm;
 use crate::base::NameError;
 
-/// The two JSON objects and the signature of a compact JWS.
+/// What is read: the two JSON objects and the signature of a compact JWS; what a server says of an opaque token, and its
+/// set of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
     Header,
     Claims,
     Signature,
+    Answer,
+    Keys,
 }
 
 /// A claim by its role: its name is configurable.
@@ -22,6 +25,7 @@ pub enum Claim {
     IssuedAt,
     Issuer,
     Audience,
+    Roles,
     Abilities,
     TokenId,
 }
@@ -89,6 +93,30 @@ pub enum AuthError {
     WrongAudience,
     #[error("the token was revoked")]
     Revoked,
+    /// Opaque, and the introspection server knows it not, or no longer.
+    #[error("the token is not, or no longer, valid")]
+    Refused,
+    /// Opaque, and nobody could say whose it is. It may be good: the client should come again.
+    #[error("tokens cannot be looked up at the moment: {0}")]
+    Unavailable(Unjudged),
+}
+
+/// Why nothing is known of an opaque token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unjudged {
+    #[error("too many are being looked up")]
+    Busy,
+    /// The breaker is open.
+    #[error("the introspection server has failed again and again")]
+    Down,
+    #[error("the introspection server does not answer")]
+    Silent,
+    /// Neither a 2xx nor a 401 or 403.
+    #[error("the introspection server has failed")]
+    Status,
+    /// A 2xx that does not say who it is.
+    #[error("the introspection server's answer cannot be read")]
+    Unreadable,
 }
 
 impl AuthError {
@@ -109,6 +137,37 @@ impl AuthError {
             Self::WrongIssuer => "wrong_issuer",
             Self::WrongAudience => "wrong_audience",
             Self::Revoked => "revoked",
+            Self::Refused => "refused",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// Whether the token is none that a key of ours has signed, so that somebody else may know whose it is.
+    pub fn is_of_no_key(&self) -> bool {
+        match self {
+            Self::Parts
+            | Self::Base64(_)
+            | Self::Json { part: Part::Header, .. }
+            | Self::HeaderMember(_)
+            | Self::UnknownAlgorithm
+            | Self::WrongAlgorithm(_)
+            | Self::UnknownKey
+            | Self::BadSignature => true,
+            Self::TooLong { .. }
+            | Self::Json { part: Part::Claims | Part::Signature | Part::Answer | Part::Keys, .. }
+            | Self::Unsupported(_)
+            | Self::MissingClaim(_)
+            | Self::BadClaim(_)
+            | Self::BadName { .. }
+            | Self::TenantConflict
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::IssuedInFuture { .. }
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::Revoked
+            | Self::Refused
+            | Self::Unavailable(_) => false,
         }
     }
 }
@@ -146,6 +205,8 @@ impl Part {
             Self::Header => "header",
             Self::Claims => "claims set",
             Self::Signature => "signature",
+            Self::Answer => "description by the introspection server",
+            Self::Keys => "set of keys",
         }
     }
 }
@@ -160,6 +221,7 @@ impl Claim {
             Self::IssuedAt => "issued-at",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
+            Self::Roles => "roles",
             Self::Abilities => "abilities",
             Self::TokenId => "token id",
         }

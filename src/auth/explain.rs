@@ -18,6 +18,8 @@ pub struct Explanation {
     pub claims: Option<String>,
     /// Seconds from now to `exp`, below zero once it has passed; `None` without a readable one.
     pub expires_in_s: Option<i64>,
+    /// What people call the user, by the claims.
+    pub name: Option<String>,
     pub verdict: Result<Identity, AuthError>,
 }
 
@@ -27,14 +29,15 @@ impl Verifier {
         let verdict = self.verify(token, now_unix_s);
         let mut scratch = Scratch::new();
         let Ok(decoded) = Compact::split(token).and_then(|compact| compact.decode(&mut scratch)) else {
-            return Explanation { header: None, claims: None, expires_in_s: None, verdict };
+            return Explanation { header: None, claims: None, expires_in_s: None, name: None, verdict };
         };
-        let expires_at_s =
-            Claims::read(decoded.payload, self.claim_names()).ok().and_then(|c| c.dates.expires_at_s);
+        let claims = Claims::read(decoded.payload, self.claim_names()).ok();
+        let expires_at_s = claims.as_ref().and_then(|claims| claims.dates.expires_at_s);
         Explanation {
             header: pretty(Part::Header, decoded.header),
             claims: pretty(Part::Claims, decoded.payload),
             expires_in_s: expires_at_s.map(|at_s| seconds_until(at_s, now_unix_s)),
+            name: claims.and_then(|claims| claims.name.map(String::from)),
             verdict,
         }
     }

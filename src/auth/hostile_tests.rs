@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use ring::hmac;
 
 use super::{
+    abilities::Rights,
     algorithm::Algorithm,
     claims::ClaimNames,
     error::{AuthError, Claim, JsonError, Part},
@@ -133,13 +134,16 @@ fn claims() {
         (r#"{"sub":"ada"}{"sub":"admin"}"#, syntax(13)),
         ("{\"sub\":\"ada\"}\0", syntax(13)),
         ("\u{feff}{\"sub\":\"ada\"}", syntax(0)),
-        (r#"{"sub":"ada","x":"\ud800"}"#, syntax(18)),
+        (r#"{"sub":"ada","x":"\ud800"}"#, syntax(24)),
         (r#""eyJ""#, syntax(0)),
         (&deep, Err(json(Part::Claims, JsonError::TooDeep))),
         (r#"{"sub":"a","iss":7}"#, Err(BadClaim(Claim::Issuer))),
         (r#"{"sub":"a","aud":7}"#, Err(BadClaim(Claim::Audience))),
         (r#"{"sub":"a","aud":["x",7]}"#, Err(BadClaim(Claim::Audience))),
-        (r#"{"sub":"a","iss":"anyone","aud":["x","y"],"roles":[{"a":[1]}],"n":1e400}"#, Ok(("a", "default"))),
+        (
+            r#"{"sub":"a","iss":"anyone","aud":["x","y"],"groups":[{"a":[1]}],"n":1e400}"#,
+            Ok(("a", "default")),
+        ),
     ];
     for (claims, expected) in rows {
         let found = verify(&signed(HEADER, claims));
@@ -210,7 +214,7 @@ fn issuer_and_audience() {
     let named = || Config {
         issuer: Some(Box::from("https://id")),
         audience: Some(Box::from("ringway")),
-        claims: ClaimNames { user: Box::from("uid"), tenant: vec![Box::from("org")] },
+        claims: ClaimNames { user: "uid".into(), tenant: vec!["org".into()], ..ClaimNames::default() },
         ..config()
     };
     let rows = [
@@ -226,6 +230,42 @@ fn issuer_and_audience() {
     for (claims, expected) in rows {
         assert_eq!(verify_claims(named(), claims).map(drop), expected, "{claims}");
     }
+}
+
+#[test]
+fn roles_and_abilities() {
+    let names = ClaimNames {
+        roles: "https://x.org/groups".into(),
+        abilities: "perms".into(),
+        ..ClaimNames::default()
+    };
+    let named = || Config { claims: names.clone(), ..config() };
+    let one_claim = || {
+        let names = ClaimNames { roles: "perms".into(), ..names.clone() };
+        Config { claims: names, ..config() }
+    };
+    type Row<'a> = (&'a str, Result<(&'a [&'a str], &'a [&'a str]), AuthError>);
+    let rows: &[Row<'_>] = &[
+        (r#"{"sub":"a"}"#, Ok((&[], &[]))),
+        (r#"{"sub":"a","roles":[],"abilities":[]}"#, Ok((&[], &[]))),
+        (r#"{"sub":"a","roles":"member"}"#, Ok((&["member"], &[]))),
+        (r#"{"sub":"a","roles":["b","\u0061","b"],"name":7}"#, Ok((&["a", "b"], &[]))),
+        (r#"{"sub":"a","abilities":"join:x"}"#, Ok((&[], &["join:x"]))),
+        (r#"{"sub":"a","abilities":["*","posts:read","send:y"]}"#, Ok((&[], &["send:y"]))),
+        (r#"{"sub":"a","roles":null}"#, Err(AuthError::BadClaim(Claim::Roles))),
+        (r#"{"sub":"a","roles":["a",1]}"#, Err(AuthError::BadClaim(Claim::Roles))),
+        (r#"{"sub":"a","roles":{"a":true}}"#, Err(AuthError::BadClaim(Claim::Roles))),
+        (r#"{"sub":"a","abilities":7}"#, Err(AuthError::BadClaim(Claim::Abilities))),
+    ];
+    for (claims, expected) in rows {
+        let expected = expected.map(|(roles, abilities)| Rights::new(roles, abilities));
+        assert_eq!(verify_claims(config(), claims).map(|identity| identity.rights), expected, "{claims}");
+    }
+    let renamed = r#"{"sub":"a","roles":7,"https://x.org/groups":["g"],"perms":"send:y"}"#;
+    let identity = verify_claims(named(), renamed).unwrap();
+    assert_eq!(identity.rights, Rights::new(&["g"], &["send:y"]));
+    let identity = verify_claims(one_claim(), r#"{"sub":"a","perms":["g","send:y"]}"#).unwrap();
+    assert_eq!(identity.rights, Rights::new(&["g", "send:y"], &["send:y"]));
 }
 
 #[test]

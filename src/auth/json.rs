@@ -1,15 +1,10 @@
-//! Strict JSON (RFC 8259) for what strangers sign: one object and nothing behind it, no member twice (names
-//! compared unescaped), nesting and members bounded, no lone surrogate. Values come back as slices of the text.
-//!
-//! Why not sonic-rs: its object iterator keeps duplicates, does not look behind the object, and skips nested
-//! values by recursion without a bound.
+//! Strict JSON for what strangers sign: one object, no member twice (names compared unescaped), and members bounded.
+//! Values come back as slices of the text; what is JSON, [`json`](crate::base::json) says.
 
 use std::borrow::Cow;
 
 use super::error::{AuthError, JsonError, Part};
-
-/// How deep arrays and objects may nest, the outermost object counted.
-const DEPTH_MAX: usize = 32;
+use crate::base::json::{self, Kind, Malformed};
 
 /// Members of an object; bounds the quadratic search for duplicates.
 const MEMBERS_MAX: usize = 128;
@@ -22,260 +17,92 @@ pub(super) enum Value<'a> {
     Number(&'a str),
     /// With its brackets.
     Array(&'a str),
+    /// With its braces.
+    Object(&'a str),
     True,
-    /// `false`, `null`, or an object: nothing here reads them.
-    Other,
+    False,
+    Null,
 }
 
-/// What stands between a string's quotes. Invariant: its escapes are valid.
+/// A string. Invariant: the value is one.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Text<'a>(&'a str);
+pub(super) struct Text<'a>(json::Value<'a>);
 
 impl<'a> Text<'a> {
     /// The string that is meant, borrowed unless it has escapes.
     pub(super) fn decode(self) -> Cow<'a, str> {
-        if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
-            return Cow::Borrowed(self.0);
+        self.0.text().expect("a string whose escapes were checked")
+    }
+}
+
+impl<'a> From<json::Value<'a>> for Value<'a> {
+    fn from(value: json::Value<'a>) -> Self {
+        match value.kind {
+            Kind::String { .. } => Self::Text(Text(value)),
+            Kind::Number => Self::Number(value.raw),
+            Kind::Array => Self::Array(value.raw),
+            Kind::Bool(true) => Self::True,
+            Kind::Bool(false) => Self::False,
+            Kind::Null => Self::Null,
+            Kind::Object => Self::Object(value.raw),
         }
-        let mut decoded = String::with_capacity(self.0.len());
-        let mut rest = self.0;
-        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-            let (char, after) = unescape(&rest[at..]).expect("the scanner has checked every escape");
-            decoded.push_str(&rest[..at]);
-            decoded.push(char);
-            rest = after;
-        }
-        decoded.push_str(rest);
-        Cow::Owned(decoded)
     }
 }
 
 /// Reads `bytes` as one object and hands over each member; `part` only names the culprit.
 ///
-/// An error of `member` ends the reading. What was handed over counts only if the whole returns `Ok`.
+/// After an error of `member` nothing more is handed over. What was counts only if the whole returns `Ok`.
 pub(super) fn members<'a>(
     part: Part,
     bytes: &'a [u8],
     mut member: impl FnMut(&str, Value<'a>) -> Result<(), AuthError>,
 ) -> Result<(), AuthError> {
-    let text =
-        simdutf8::basic::from_utf8(bytes).map_err(|_| AuthError::Json { part, error: JsonError::Utf8 })?;
-    let mut scanner = Scanner { part, text, at: 0 };
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| refused(part, JsonError::Utf8))?;
     let mut names: Vec<Cow<'a, str>> = Vec::with_capacity(16);
-    scanner.space();
-    scanner.expect(b'{')?;
-    scanner.list(b'}', |scanner| {
-        let (name, value) = scanner.member(1)?;
-        let name = name.decode();
-        if names.contains(&name) {
-            return Err(scanner.refuse(JsonError::Duplicate));
+    let mut verdict = Ok(());
+    let read = json::members(text, |name, value| {
+        if verdict.is_err() {
+            return;
         }
-        if names.len() == MEMBERS_MAX {
-            return Err(scanner.refuse(JsonError::TooMany));
-        }
-        member(&name, value)?;
+        let name = Text(name).decode();
+        verdict = if names.contains(&name) {
+            Err(refused(part, JsonError::Duplicate))
+        } else if names.len() == MEMBERS_MAX {
+            Err(refused(part, JsonError::TooMany))
+        } else {
+            member(&name, value.into())
+        };
         names.push(name);
-        Ok(())
-    })?;
-    scanner.space();
-    if scanner.at < text.len() { Err(scanner.syntax()) } else { Ok(()) }
+    });
+    read.map_err(|malformed| refused(part, malformed.into())).and(verdict)
 }
 
-/// Hands over each element of a claim's [`Value::Array`].
+/// Hands over each element of a [`Value::Array`], up to an error of `element`; `part` only names the culprit.
 pub(super) fn elements<'a>(
+    part: Part,
     array: &'a str,
     mut element: impl FnMut(Value<'a>) -> Result<(), AuthError>,
 ) -> Result<(), AuthError> {
-    let mut scanner = Scanner { part: Part::Claims, text: array, at: 0 };
-    scanner.expect(b'[')?;
-    scanner.list(b']', |scanner| element(scanner.value(1)?))
+    let mut verdict = Ok(());
+    let read = json::elements(array, |value| {
+        if verdict.is_ok() {
+            verdict = element(value.into());
+        }
+    });
+    read.map_err(|malformed| refused(part, malformed.into())).and(verdict)
 }
 
-/// Invariant: `at` is at most the length of `text` and on a character boundary, since only whole characters are passed.
-struct Scanner<'a> {
-    part: Part,
-    text: &'a str,
-    at: usize,
+fn refused(part: Part, error: JsonError) -> AuthError {
+    AuthError::Json { part, error }
 }
 
-impl<'a> Scanner<'a> {
-    /// The items of an array or object up to and with `close`; the opening bracket has been read.
-    fn list(
-        &mut self,
-        close: u8,
-        mut item: impl FnMut(&mut Self) -> Result<(), AuthError>,
-    ) -> Result<(), AuthError> {
-        self.space();
-        if self.eat(close) {
-            return Ok(());
-        }
-        loop {
-            item(self)?;
-            self.space();
-            if self.eat(close) {
-                return Ok(());
-            }
-            self.expect(b',')?;
-            self.space();
+impl From<Malformed> for JsonError {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Syntax { at, .. } => Self::Syntax { at },
+            Malformed::TooDeep { .. } => Self::TooDeep,
         }
     }
-
-    /// A name, a colon and a value. `depth` counts the arrays and objects around it.
-    fn member(&mut self, depth: usize) -> Result<(Text<'a>, Value<'a>), AuthError> {
-        let name = self.string()?;
-        self.space();
-        self.expect(b':')?;
-        self.space();
-        Ok((name, self.value(depth)?))
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value<'a>, AuthError> {
-        let start = self.at;
-        match self.peek() {
-            Some(b'"') => self.string().map(Value::Text),
-            Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
-            Some(b'[') => {
-                self.enter(depth)?;
-                self.list(b']', |scanner| scanner.value(depth + 1).map(drop))?;
-                Ok(Value::Array(&self.text[start..self.at]))
-            }
-            Some(b'{') => {
-                self.enter(depth)?;
-                self.list(b'}', |scanner| scanner.member(depth + 1).map(drop))?;
-                Ok(Value::Other)
-            }
-            Some(b't') => self.literal("true", Value::True),
-            Some(b'f') => self.literal("false", Value::Other),
-            Some(b'n') => self.literal("null", Value::Other),
-            Some(_) | None => Err(self.syntax()),
-        }
-    }
-
-    /// Passes the bracket of one more level.
-    fn enter(&mut self, depth: usize) -> Result<(), AuthError> {
-        if depth == DEPTH_MAX {
-            return Err(self.refuse(JsonError::TooDeep));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<Text<'a>, AuthError> {
-        self.expect(b'"')?;
-        let start = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    let (_, rest) = unescape(&self.text[self.at..]).ok_or_else(|| self.syntax())?;
-                    self.at = self.text.len() - rest.len();
-                }
-                Some(0x20..) => self.at += 1,
-                Some(..0x20) | None => return Err(self.syntax()),
-            }
-        }
-        let text = Text(&self.text[start..self.at]);
-        self.at += 1;
-        Ok(text)
-    }
-
-    fn number(&mut self) -> Result<&'a str, AuthError> {
-        let start = self.at;
-        self.eat(b'-');
-        if !self.eat(b'0') {
-            self.digits()?;
-        }
-        if self.eat(b'.') {
-            self.digits()?;
-        }
-        if self.eat(b'e') || self.eat(b'E') {
-            let _signed = self.eat(b'+') || self.eat(b'-');
-            self.digits()?;
-        }
-        Ok(&self.text[start..self.at])
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), AuthError> {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.syntax()) } else { Ok(()) }
-    }
-
-    fn literal(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, AuthError> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(self.syntax());
-        }
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), AuthError> {
-        if self.eat(byte) { Ok(()) } else { Err(self.syntax()) }
-    }
-
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn syntax(&self) -> AuthError {
-        self.refuse(JsonError::Syntax { at: self.at })
-    }
-
-    fn refuse(&self, error: JsonError) -> AuthError {
-        AuthError::Json { part: self.part, error }
-    }
-}
-
-/// Reads the escape sequence that `text` begins with; returns its character and what follows.
-fn unescape(text: &str) -> Option<(char, &str)> {
-    let rest = text.strip_prefix('\\')?;
-    let char = match rest.as_bytes().first()? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return unescape_unicode(&rest[1..]),
-        _ => return None,
-    };
-    Some((char, &rest[1..]))
-}
-
-/// Four hexadecimal digits, or a whole surrogate pair.
-fn unescape_unicode(text: &str) -> Option<(char, &str)> {
-    let (first, rest) = utf16_unit(text)?;
-    if let Some(char) = char::from_u32(u32::from(first)) {
-        return Some((char, rest));
-    }
-    let (second, rest) = utf16_unit(rest.strip_prefix("\\u")?)?;
-    let char = char::decode_utf16([first, second]).next()?.ok()?;
-    Some((char, rest))
-}
-
-fn utf16_unit(text: &str) -> Option<(u16, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }
 
 #[cfg(test)]
@@ -307,7 +134,8 @@ mod tests {
         assert_eq!(first.decode(), "xé\n😀/");
         assert_eq!(found[1].1, Value::Number("-1.5e+3"));
         assert_eq!(found[2].1, Value::Array(r#"[1,{"d":[]}]"#));
-        assert_eq!([found[3].1, found[4].1, found[5].1], [Value::Other, Value::True, Value::Other]);
+        let rest: Vec<_> = found[3..7].iter().map(|(_, value)| *value).collect();
+        assert_eq!(rest, [Value::Object("{}"), Value::True, Value::False, Value::Null]);
     }
 
     #[test]
@@ -338,12 +166,12 @@ mod tests {
             (b"{\"a\":tru}", 5),
             (b"{\"a\":truex}", 9),
             (b"{\"a\":\"\n\"}", 6),
-            (b"{\"a\":\"\\x\"}", 6),
-            (b"{\"a\":\"\\u12\"}", 6),
-            (b"{\"a\":\"\\u+123\"}", 6),
-            (b"{\"a\":\"\\ud800\"}", 6),
-            (b"{\"a\":\"\\ud800\\u0041\"}", 6),
-            (b"{\"a\":\"\\udc00\\ud800\"}", 6),
+            (b"{\"a\":\"\\x\"}", 7),
+            (b"{\"a\":\"\\u12\"}", 10),
+            (b"{\"a\":\"\\u+123\"}", 8),
+            (b"{\"a\":\"\\ud800\"}", 12),
+            (b"{\"a\":\"\\ud800\\u0041\"}", 18),
+            (b"{\"a\":\"\\udc00\\ud800\"}", 12),
             (b"{\"a\":\"", 6),
             (b"{\"a\":[1 2]}", 8),
             (b"{\"a\":[1,]}", 8),
@@ -378,15 +206,9 @@ mod tests {
         assert!(read(object(MEMBERS_MAX).as_bytes()).is_ok());
         assert_eq!(read(object(MEMBERS_MAX + 1).as_bytes()).unwrap_err(), JsonError::TooMany);
 
-        let nested = |open: &str, close: &str, levels: usize| {
-            format!("{{\"a\":{}0{}}}", open.repeat(levels), close.repeat(levels))
-        };
-        for (open, close) in [("[", "]"), ("{\"b\":", "}")] {
-            assert!(read(nested(open, close, DEPTH_MAX - 1).as_bytes()).is_ok());
-            for levels in [DEPTH_MAX, 1_000_000] {
-                assert_eq!(read(nested(open, close, levels).as_bytes()).unwrap_err(), JsonError::TooDeep);
-                assert_eq!(read(nested(open, "", levels).as_bytes()).unwrap_err(), JsonError::TooDeep);
-            }
+        for levels in [json::DEPTH_MAX as usize, 1_000_000] {
+            let nested = format!("{{\"a\":{}", "[".repeat(levels));
+            assert_eq!(read(nested.as_bytes()).unwrap_err(), JsonError::TooDeep);
         }
     }
 

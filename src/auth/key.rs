@@ -6,7 +6,7 @@ use std::fmt;
 use ring::{hmac, signature::UnparsedPublicKey};
 
 use super::{
-    algorithm::{Algorithm, Primitive},
+    algorithm::{Algorithm, Family, Primitive},
     error::KeyError,
     pem,
 };
@@ -42,6 +42,23 @@ impl Key {
         let public = pem::public_key(algorithm, family, text)?;
         let material = Material::Public(UnparsedPublicKey::new(verification, public));
         Ok(Self { id: None, algorithm, material })
+    }
+
+    /// A public key of `family` as `ring` has it: PKCS#1 DER for RSA, else the bytes of a point.
+    pub(super) fn from_public(
+        algorithm: Algorithm,
+        family: Family,
+        public: Vec<u8>,
+    ) -> Result<Self, KeyError> {
+        match algorithm.primitive() {
+            Primitive::Public(of, verification) if of == family => {
+                pem::check_public(family, &public)?;
+                let material = Material::Public(UnparsedPublicKey::new(verification, public.into()));
+                Ok(Self { id: None, algorithm, material })
+            }
+            Primitive::Public(..) => Err(KeyError::WrongFamily(algorithm)),
+            Primitive::Hmac(_) => Err(KeyError::WrongMaterial(algorithm)),
+        }
     }
 
     /// The same key for tokens whose header names it (`kid`).

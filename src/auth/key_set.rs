@@ -30,6 +30,20 @@ impl KeySet {
         Ok(Self { keys, named })
     }
 
+    /// These keys and `more`, as many of those as each algorithm has room for.
+    #[must_use]
+    pub(super) fn with(&self, more: &[Key]) -> Self {
+        let mut keys = self.keys.clone();
+        for key in more {
+            let same = keys.iter().filter(|other| other.algorithm() == key.algorithm()).count();
+            if same < KEYS_PER_ALGORITHM_MAX {
+                keys.push(key.clone());
+            }
+        }
+        let named = keys.iter().any(|key| key.id().is_some());
+        Self { keys, named }
+    }
+
     /// Whether any key's algorithm has public keys.
     pub(super) fn has_public_keys(&self) -> bool {
         self.keys.iter().any(|key| !key.algorithm().is_symmetric())

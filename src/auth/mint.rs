@@ -31,7 +31,8 @@ pub struct MintClaims {
     pub expires_at_s: Option<u64>,
     pub issuer: Option<Box<str>>,
     pub audience: Option<Box<str>>,
-    /// Written when there are any.
+    /// Written under their names when there are any.
+    pub roles: Vec<Box<str>>,
     pub abilities: Vec<Box<str>>,
     /// Its own name (`jti`), by which its connections can be ended.
     pub id: Option<Box<str>>,
@@ -103,9 +104,12 @@ fn claims_set(claims: &MintClaims) -> String {
     if let Some(audience) = &claims.audience {
         set.text("aud", audience);
     }
-    if !claims.abilities.is_empty() {
-        let abilities: Vec<_> = claims.abilities.iter().map(|ability| quoted(ability)).collect();
-        set.member("abilities", &format!("[{}]", abilities.join(",")));
+    for (name, texts) in [(&claims.names.roles, &claims.roles), (&claims.names.abilities, &claims.abilities)]
+    {
+        if !texts.is_empty() {
+            let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+            set.member(name, &format!("[{}]", texts.join(",")));
+        }
     }
     if let Some(id) = &claims.id {
         set.text("jti", id);

@@ -69,7 +69,7 @@ fn family_of(spki: &SubjectPublicKeyInfoRef<'_>) -> Option<Family> {
 }
 
 /// What can be said without a signature; that a point lies on its curve `ring` checks with each one.
-fn check_public(family: Family, key: &[u8]) -> Result<(), KeyError> {
+pub(super) fn check_public(family: Family, key: &[u8]) -> Result<(), KeyError> {
     let fits = match family {
         Family::Rsa => return check_rsa(key),
         Family::P256 => key.len() == 65 && key[0] == 4,

@@ -125,6 +125,7 @@ mod tests {
             token: jti.map_or(TokenId::NONE, TokenId::of),
             admin: false,
             publishes: false,
+            rights: None,
         }
     }
 

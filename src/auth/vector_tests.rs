@@ -4,6 +4,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
+    abilities::Rights,
     algorithm::Algorithm,
     claims::ClaimNames,
     error::{AuthError, KeyError},
@@ -94,7 +95,7 @@ fn rfc_7515_a1_is_an_identity_while_it_lasts() {
         .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
         .unwrap();
     let keys = KeySet::new(vec![Key::from_secret(Algorithm::Hs256, &secret).unwrap()]).unwrap();
-    let claims = ClaimNames { user: Box::from("iss"), tenant: Vec::new() };
+    let claims = ClaimNames { user: Box::from("iss"), tenant: Vec::new(), ..ClaimNames::default() };
     let verifier = Verifier::new(Config { claims, ..Config::new(keys) });
     let identity = verifier.verify(token("rfc7515_a1"), 1_300_819_379).unwrap();
     assert_eq!(identity.user.as_str(), "joe");
@@ -229,9 +230,16 @@ fn claims() -> MintClaims {
         expires_at_s: Some(2_000),
         issuer: Some(Box::from("https://id.example/")),
         audience: Some(Box::from("ringway")),
-        abilities: Vec::new(),
+        roles: vec!["b".into(), "a \"".into()],
+        abilities: vec!["join:x.*".into(), "ringway:admin".into()],
         id: None,
-        names: ClaimNames { user: Box::from("uid"), tenant: vec![Box::from("org"), Box::from("tid")] },
+        names: ClaimNames {
+            user: "uid".into(),
+            tenant: vec!["org".into(), "tid".into()],
+            roles: "groups".into(),
+            abilities: "can".into(),
+            name: "nick".into(),
+        },
     }
 }
 
@@ -256,6 +264,8 @@ fn minted_tokens_verify() {
         let identity = verifier.verify(&token, 1_500).unwrap();
         assert_eq!((identity.user, Some(identity.tenant)), (claims().user, claims().tenant));
         assert_eq!(identity.expires_at_s, Some(2_000));
+        assert!(identity.admin && !identity.publishes);
+        assert_eq!(identity.rights, Rights::new(&["a \"", "b"], &["join:x.*"]));
         let explanation = verifier.explain(&token, 2_100);
         assert_eq!(explanation.verdict, Err(AuthError::Expired { ago_s: 100 }));
         assert_eq!(explanation.expires_in_s, Some(-100));

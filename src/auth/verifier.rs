@@ -3,11 +3,15 @@
 //! Dates are judged with a leeway for clocks that differ: a token holds while `nbf - leeway <= now < exp + leeway`
 //! and `iat <= now + leeway`.
 
+use std::sync::Arc;
+
 use super::{
+    abilities::Rights,
     algorithm::Algorithm,
     claims::{ClaimNames, Claims, Dates},
     error::{AuthError, Claim},
     jws::{Compact, Scratch},
+    key::Key,
     key_set::KeySet,
     mint::MintClaims,
 };
@@ -66,6 +70,8 @@ pub struct Identity {
     pub admin: bool,
     /// Whether `abilities` has [`ABILITY_PUBLISH`].
     pub publishes: bool,
+    /// Its roles and what it may do in rooms by `abilities`; `None` when it says nothing of either.
+    pub rights: Option<Arc<Rights>>,
 }
 
 /// A token that was good, with what a cache needs to judge it again.
@@ -94,6 +100,12 @@ pub struct Verifier {
 impl Verifier {
     pub fn new(config: Config) -> Self {
         Self { config }
+    }
+
+    /// The same, which also takes tokens that are signed with `keys`, as many as there is room for.
+    #[must_use]
+    pub fn with_keys(&self, keys: &[Key]) -> Self {
+        Self { config: Config { keys: self.config.keys.with(keys), ..self.config.clone() } }
     }
 
     /// The bearer's identity, if the token is signed by a key of ours and holds at `now_unix_s` (Unix seconds).
@@ -142,6 +154,7 @@ impl Verifier {
             expires_at_s: Some(issued_at_s.saturating_add(ttl_s)),
             issuer: self.config.issuer.clone(),
             audience: self.config.audience.clone(),
+            roles: Vec::new(),
             abilities: Vec::new(),
             id: None,
             names: self.config.claims.clone(),
@@ -184,7 +197,8 @@ impl Verifier {
     }
 }
 
-fn identity(
+/// Who the claims say it is.
+pub(super) fn identity(
     claims: &Claims<'_>,
     name: impl FnOnce(&str) -> Result<TenantName, NameError>,
 ) -> Result<Identity, AuthError> {
@@ -204,5 +218,12 @@ fn identity(
         token: claims.token_id.as_deref().map_or(TokenId::NONE, TokenId::of),
         admin: may(ABILITY_ADMIN)?,
         publishes: may(ABILITY_PUBLISH)?,
+        rights: rights(claims)?,
     })
+}
+
+fn rights(claims: &Claims<'_>) -> Result<Option<Arc<Rights>>, AuthError> {
+    let roles = claims.roles.as_ref().map(|roles| roles.decode(Claim::Roles)).transpose()?;
+    let abilities = claims.abilities.as_ref().map(|texts| texts.decode(Claim::Abilities)).transpose()?;
+    Ok(Rights::new(&roles.unwrap_or_default(), &abilities.unwrap_or_default()))
 }

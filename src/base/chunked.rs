@@ -59,6 +59,11 @@ impl<T> ChunkedVec<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
+
+    /// All elements, by index, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.chunks.iter_mut().flatten()
+    }
 }
 
 impl<T> Default for ChunkedVec<T> {
@@ -102,6 +107,8 @@ mod tests {
             *chunked.get_mut(number).unwrap() += 1;
         }
         assert!(chunked.iter().copied().eq(2..3 * CHUNK + 2));
+        chunked.iter_mut().for_each(|element| *element -= 2);
+        assert!(chunked.iter().copied().eq(0..3 * CHUNK));
         assert_eq!(chunked.get_mut(usize::MAX), None);
     }
 

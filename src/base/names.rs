@@ -128,8 +128,15 @@ impl RoomKey {
     /// The room's id on the wire: FNV-1a over tenant, a separator that no name contains, and room,
     /// finished with the mixer of SplitMix64. The same on every node and in every version.
     pub fn id(&self) -> RoomId {
-        let bytes = self.tenant.as_str().bytes().chain([0]).chain(self.room.as_str().bytes());
-        RoomId(prng::mix(fnv1a(bytes)))
+        RoomId::of(&self.tenant, self.room.as_str())
+    }
+}
+
+impl RoomId {
+    /// The id that a room of this name has, or would have: see [`RoomKey::id`].
+    pub fn of(tenant: &TenantName, room: &str) -> Self {
+        let bytes = tenant.as_str().bytes().chain([0]).chain(room.bytes());
+        Self(prng::mix(fnv1a(bytes)))
     }
 }
 

@@ -51,31 +51,58 @@ impl RoomPattern {
 
     /// Whether a room's whole name is like this.
     pub fn matches(&self, room: &str) -> bool {
-        // How many of the first pieces can stand for what was read so far: all possibilities side by side.
-        let mut reached = vec![false; self.pieces.len() + 1];
-        reached[0] = true;
-        self.skip_stars(&mut reached);
+        let mut reached = Reached::NONE;
+        self.reach(&mut reached, 0);
         for byte in room.bytes() {
-            let mut next = vec![false; reached.len()];
-            for (index, piece) in self.pieces.iter().enumerate().filter(|(index, _)| reached[*index]) {
-                match piece {
-                    Piece::Byte(own) => next[index + 1] |= *own == byte,
-                    Piece::WithinPart => next[index] |= !matches!(byte, b'.' | b':' | b'/'),
-                    Piece::Anything => next[index] = true,
+            let mut next = Reached::NONE;
+            for index in reached.iter() {
+                match self.pieces.get(index) {
+                    Some(Piece::Byte(own)) if *own == byte => self.reach(&mut next, index + 1),
+                    Some(Piece::WithinPart) if !matches!(byte, b'.' | b':' | b'/') => {
+                        self.reach(&mut next, index)
+                    }
+                    Some(Piece::Anything) => self.reach(&mut next, index),
+                    Some(Piece::Byte(_) | Piece::WithinPart) | None => {}
                 }
             }
-            self.skip_stars(&mut next);
             reached = next;
         }
-        reached[self.pieces.len()]
+        reached.iter().any(|index| index == self.pieces.len())
     }
 
-    /// A star may stand for nothing.
-    fn skip_stars(&self, reached: &mut [bool]) {
-        for (index, piece) in self.pieces.iter().enumerate() {
-            let is_star = matches!(piece, Piece::WithinPart | Piece::Anything);
-            reached[index + 1] |= reached[index] && is_star;
+    /// The first `index` pieces can stand for what was read, and with them a star behind them, which may stand for
+    /// nothing. No star stands behind another.
+    fn reach(&self, reached: &mut Reached, index: usize) {
+        reached.insert(index);
+        if matches!(self.pieces.get(index), Some(Piece::WithinPart | Piece::Anything)) {
+            reached.insert(index + 1);
         }
+    }
+}
+
+/// How many of a pattern's first pieces can stand for what was read so far: all possibilities side by side, a bit each.
+#[derive(Clone, Copy)]
+struct Reached([u64; PIECES_MAX / 64 + 1]);
+
+/// A piece is a byte of the pattern, or two.
+const PIECES_MAX: usize = NAME_BYTES_MAX;
+
+impl Reached {
+    const NONE: Self = Self([0; PIECES_MAX / 64 + 1]);
+
+    fn insert(&mut self, index: usize) {
+        self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    /// From the lowest to the highest.
+    fn iter(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().enumerate().flat_map(|(word, mut bits)| {
+            std::iter::from_fn(move || {
+                let lowest = bits.trailing_zeros();
+                bits &= bits.wrapping_sub(1);
+                (lowest < u64::BITS).then_some(word * 64 + lowest as usize)
+            })
+        })
     }
 }
 
@@ -87,6 +114,8 @@ impl fmt::Debug for RoomPattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -127,5 +156,40 @@ mod tests {
     fn many_stars_take_no_time() {
         let pattern = RoomPattern::parse(&format!("{}b", "a*".repeat(127))).unwrap();
         assert!(!pattern.matches(&"a".repeat(256)));
+    }
+
+    #[test]
+    fn the_longest_pattern_is_matched_to_its_end() {
+        for text in ["x".repeat(256), format!("{}**", "x".repeat(254)), format!("{}x", "x*".repeat(127))] {
+            let pattern = RoomPattern::parse(&text).unwrap();
+            assert!(pattern.matches(&"x".repeat(256)), "{text}");
+            assert!(!pattern.matches(&"x".repeat(127)), "{text}");
+        }
+    }
+
+    /// The definition, read aloud.
+    fn naive(pattern: &str, room: &str) -> bool {
+        let ends = |is_within: &dyn Fn(&u8) -> bool| room.bytes().take_while(|byte| is_within(byte)).count();
+        let any_end = |rest: &str, last: usize| (0..=last).any(|end| naive(rest, &room[end..]));
+        if let Some(rest) = pattern.strip_prefix("**") {
+            any_end(rest, room.len())
+        } else if let Some(rest) = pattern.strip_prefix('*') {
+            any_end(rest, ends(&|byte| !b".:/".contains(byte)))
+        } else {
+            match (pattern.as_bytes().first(), room.as_bytes().first()) {
+                (None, None) => true,
+                (Some(own), Some(byte)) if own == byte => naive(&pattern[1..], &room[1..]),
+                (Some(_) | None, _) => false,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_naive_twin(pattern in "[ab.*]{1,10}", room in "[ab.:/]{0,12}") {
+            if let Some(parsed) = RoomPattern::parse(&pattern) {
+                prop_assert_eq!(parsed.matches(&room), naive(&pattern, &room));
+            }
+        }
     }
 }

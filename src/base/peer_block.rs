@@ -3,12 +3,21 @@
 
 use std::net::IpAddr;
 
+use super::prng;
+
 /// An IPv4 address or an IPv6 /64.
 ///
 /// The two do not meet: the only prefixes whose upper half is zero are of `::/32`, of which no client is but
 /// loopback's and the mapped ones, and those are taken for the IPv4 addresses that they are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct PeerBlock(u64);
+
+impl PeerBlock {
+    /// A number that is the same on every shard and spreads addresses evenly.
+    pub fn spread(self) -> u64 {
+        prng::mix(self.0)
+    }
+}
 
 impl From<IpAddr> for PeerBlock {
     fn from(address: IpAddr) -> Self {

@@ -110,6 +110,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The live value of a slot, to change it; for owners of slots that nobody else frees.
+    pub fn get_mut_by_slot(&mut self, slot: u32) -> Option<&mut T> {
+        match self.entries.get_mut(slot as usize) {
+            Some(Entry { state: State::Live(value), .. }) => Some(value),
+            Some(_) | None => None,
+        }
+    }
+
     /// Whether the pair was given out and its value removed since.
     pub fn was_removed(&self, slot: u32, generation: u32) -> bool {
         // Generations wrap: what is behind by less than half of them is older.

@@ -5,13 +5,20 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::settings::{self, Settings};
 use crate::{
-    auth::{self, ApiKeys, Backend, CallKey, Key, KeyError, KeySet, SigningKey, Verifier},
-    base::NodeId,
-    conn::QualityLimits,
-    engine::{self, ChannelTemplates, DrainConfig, Policy, PresenceConfig, RequestsConfig},
+    auth::{
+        self, Abilities, ApiKeys, Backend, CallKey, ClaimNames, Introspection, Jwks, Key, KeyError, KeySet,
+        KeySource, SigningKey, TokenHasher, VerdictLimits, Verifier,
+        introspection::{FieldPath, Fields},
+        key_digest,
+    },
+    base::{BreakerLimits, NodeId, Rate},
+    conn::{MessageLimits, QualityLimits},
+    engine::{
+        self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
+    },
     http::{self, Origins, Proxies},
-    hub::{HistoryConfig, Keep, PendingLimits},
-    shell::driver::Driver,
+    hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
+    shell::{driver::Driver, outside::OutsideConfig},
     ws,
 };
 
@@ -41,10 +48,14 @@ pub struct BadKey {
 pub struct Machine {
     pub node: NodeId,
     pub address: SocketAddr,
+    /// Where administrators and backends connect to, if not there.
+    pub admin_address: Option<SocketAddr>,
     pub shards: u16,
     pub driver: Driver,
     /// The open-file limit.
     pub fds_max: u64,
+    /// Random, for what opaque tokens are remembered by.
+    pub token_key: [u8; 32],
     /// The secret was made at this start: tokens are handed out on loopback.
     pub hand_out_tokens: bool,
 }
@@ -69,14 +80,35 @@ pub fn verifier(settings: &Settings) -> Result<Verifier, BadKey> {
             None => key,
         });
     }
+    if let Some(file) = &auth.jwks_file {
+        // The table has checked that it is a set.
+        let set = Jwks::read(file.text.as_bytes(), auth.jwks_rsa_algorithm).unwrap_or_default();
+        keys.extend(set.keys);
+    }
     let keys = KeySet::new(keys).map_err(|error| BadKey { setting: "auth.keys".to_owned(), error })?;
     Ok(Verifier::new(auth::Config {
         issuer: auth.issuer.as_deref().map(Box::from),
         audience: auth.audience.as_deref().map(Box::from),
         leeway_s: auth.leeway_s,
         require_exp: auth.require_exp,
+        claims: claim_names(&auth.claims),
         ..auth::Config::new(keys)
     }))
+}
+
+fn claim_names(claims: &settings::Claims) -> ClaimNames {
+    ClaimNames {
+        user: claims.user.as_str().into(),
+        tenant: claims.tenant.iter().map(|name| name.as_str().into()).collect(),
+        roles: claims.roles.as_str().into(),
+        abilities: claims.abilities.as_str().into(),
+        name: claims.name.as_str().into(),
+    }
+}
+
+/// The rules of who may do what, compiled.
+pub fn abilities(settings: &Settings) -> Abilities {
+    Abilities::new(settings.abilities.rules.iter().map(|rule| rule.rule.clone()).collect())
 }
 
 /// What signs tokens with the configured secret; `None` without one.
@@ -89,12 +121,14 @@ pub fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "auth.jwt_secret".to_owned(), error })
 }
 
-/// What a reload replaces.
+/// What a reload replaces, on `machine`.
 ///
 /// # Errors
 /// As [`verifier`].
-pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
+pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> {
     Ok(Policy {
+        dev_tokens: if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None },
+        metrics: metrics(&settings.metrics),
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
@@ -104,6 +138,10 @@ pub fn policy(settings: &Settings) -> Result<Policy, BadKey> {
             protocol: settings.server.proxy_protocol,
         },
         signing: call_key(&settings.api)?,
+        limits: limits(&settings.limits, machine),
+        abilities: abilities(settings),
+        introspection: introspection(settings, machine.shards).map(Arc::new),
+        jwks: key_source(&settings.auth).map(Arc::new),
     })
 }
 
@@ -113,25 +151,68 @@ fn call_key(api: &settings::Api) -> Result<Option<CallKey>, BadKey> {
     key.map(Some).map_err(|error| BadKey { setting: "api.signing_secret".to_owned(), error })
 }
 
+/// A node's calls, shared out to its shards.
+fn introspection(settings: &Settings, shards: u16) -> Option<Introspection> {
+    let own = &settings.introspection;
+    let path = |text: &str| FieldPath::parse(text).expect("the table has checked it");
+    Some(Introspection {
+        url: own.url.as_deref()?.into(),
+        timeout_ms: own.timeout_ms,
+        in_flight_max: own.in_flight.div_ceil(u32::from(shards.max(1))) as usize,
+        fields: Fields {
+            user: path(&own.user),
+            tenant: path(&own.tenant),
+            roles: path(&own.roles),
+            abilities: path(&own.abilities),
+            token_id: path(&own.token_id),
+            issued_at: path(&own.issued_at),
+            expires_at: path(&own.expires_at),
+        },
+        verdicts: VerdictLimits {
+            good_ms: own.cache_s * 1_000,
+            bad_ms: own.cache_bad_s * 1_000,
+            entries_max: own.cache_entries,
+        },
+        breaker: BreakerLimits { failures_max: own.breaker_failures, open_ms: own.breaker_open_ms },
+    })
+}
+
+fn key_source(auth: &settings::Auth) -> Option<KeySource> {
+    Some(KeySource {
+        url: auth.jwks_url.as_deref()?.into(),
+        refresh_ms: auth.jwks_refresh_s * 1_000,
+        refetch_ms: auth.jwks_refetch_s * 1_000,
+        rsa: auth.jwks_rsa_algorithm,
+    })
+}
+
+/// Whom the client for servers outside trusts, and how much it does at a time.
+pub fn outside(settings: &Settings) -> OutsideConfig {
+    OutsideConfig {
+        in_flight_max: settings.outside.in_flight,
+        roots_pem: settings.outside.ca_file.as_ref().map(|it| it.text.clone()),
+    }
+}
+
 /// The engine's configuration on `machine`.
 ///
 /// # Errors
 /// As [`verifier`].
 pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, BadKey> {
-    let dev_tokens = if machine.hand_out_tokens { signing_key(settings)?.map(Arc::new) } else { None };
     let limits = &settings.limits;
     Ok(engine::Config {
         node: machine.node,
         address: machine.address,
         shards: machine.shards,
+        admin_apart: machine.admin_address.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
-        policy: Arc::new(policy(settings)?),
+        policy: Arc::new(policy(settings, machine)?),
         replay_entries: settings.api.replay_entries as usize,
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
         revocations_max: settings.auth.revocations_max as usize,
-        dev_tokens,
+        token_hasher: TokenHasher::new(&machine.token_key),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
         head_timeout_ms: settings.http.head_timeout_ms,
@@ -153,10 +234,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         latency_budget_us: settings.server.latency_budget_us,
         outbox_bytes_max: u32::try_from(limits.outbox_bytes).unwrap_or(u32::MAX),
         echo_outbox_bytes_max: ECHO_OUTBOX_BYTES_MAX,
-        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
-        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
         relay_room_ttl_ms: settings.relay.room_ttl_s * 1_000,
-        connections_max: connections_max(limits.connections_total, machine.fds_max),
         deflate: settings.ws.deflate,
         deflate_bytes_min: settings.ws.deflate_min_bytes,
         requests: requests(&settings.requests, machine.shards),
@@ -170,6 +248,14 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
     })
 }
 
+fn metrics(metrics: &settings::Metrics) -> MetricsPolicy {
+    MetricsPolicy {
+        is_open: metrics.open && metrics.bearer.is_none(),
+        bearer: metrics.bearer.as_ref().map(|bearer| key_digest(bearer.expose())),
+        legacy_names: metrics.legacy_names,
+    }
+}
+
 fn api_keys(api: &settings::Api) -> ApiKeys {
     let backend = |key: &settings::ApiKey| Backend {
         name: key.name.clone(),
@@ -177,6 +263,26 @@ fn api_keys(api: &settings::Api) -> ApiKeys {
         tenants: key.tenants.clone(),
     };
     ApiKeys::new(api.keys.iter().map(|key| (key.hash.0, backend(key))).collect())
+}
+
+fn limits(limits: &settings::Limits, machine: &Machine) -> Limits {
+    let payer = |per_s, burst| PayerLimit::new(per_s, burst, machine.shards);
+    Limits {
+        connections_max: connections_max(limits.connections_total, machine.fds_max),
+        rooms_per_connection_max: none_if_zero(limits.rooms_per_connection),
+        room_creates_per_ip_per_min: limits.room_creates_per_ip_per_min,
+        messages: MessageLimits {
+            messages: Rate::new(limits.messages_per_10s),
+            bytes: Rate::new(limits.bytes_per_10s),
+            refusals: Rate::new(limits.refusals_per_min),
+        },
+        user: payer(limits.user_messages_per_s, limits.user_messages_burst),
+        tenant: payer(limits.tenant_messages_per_s, limits.tenant_messages_burst),
+        address: AddressLimits {
+            open: limits.connections_per_ip,
+            opened: Rate::new(limits.connects_per_ip_per_min),
+        },
+    }
 }
 
 fn quality(quality: &settings::Quality) -> QualityLimits {

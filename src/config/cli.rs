@@ -1,9 +1,13 @@
 //! The command line: what `ringway` and its subcommands take. Values of settings pass through as text; the
 //! table of settings judges them like those of every other layer.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Arg, Args, Parser, Subcommand, ValueHint,
+    builder::{PossibleValue, StringValueParser, TypedValueParser},
+};
+use clap_complete::Shell;
 
 use super::{
     error::{ConfigError, Problem},
@@ -21,6 +25,7 @@ Try it:
   ringway --port 9000 --log-level debug
   ringway config default > ringway.toml
   ringway config check                 what is in effect, and where each value comes from
+  kill -HUP $(pidof ringway)           load the configuration again
   JWT_SECRET=... ringway token mint --user ada --ttl 1h";
 
 /// A WebSocket gateway: rooms, tokens and tenants, one shard per core.
@@ -47,13 +52,20 @@ pub enum Command {
     /// Make keys for backends
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Print what makes a shell complete this command: `source <(ringway completions bash)`
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual: `ringway man | man -l -`
+    Man(ManArgs),
 }
 
 /// `ringway config`.
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Check everything and print what is in effect, each value with its source, secrets masked
-    Check(Box<ServeArgs>),
+    Check(Box<CheckConfigArgs>),
     /// Print the commented default file
     Default,
 }
@@ -74,11 +86,19 @@ pub enum KeyCommand {
     Make(MakeKeyArgs),
 }
 
+/// `ringway man`.
+#[derive(Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this folder instead, for an installation
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+}
+
 /// Where settings come from, for every command that needs them.
 #[derive(Args, Clone, Default)]
 pub struct SettingsArgs {
     /// The configuration file [default: ringway.toml here, if there is one]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Any setting by its key; repeatable: --set heartbeat.interval_ms=10000
     #[arg(long, value_name = "KEY=VALUE")]
@@ -100,17 +120,30 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NUMBER")]
     pub shards: Option<String>,
     /// How bytes are moved: auto, uring or epoll [default: auto, io_uring where it is allowed]
-    #[arg(long)]
+    #[arg(long, value_parser = Offered(&["auto", "uring", "epoll"]), hide_possible_values = true)]
     pub driver: Option<String>,
     /// Answer on /echo, for tests [default: yes, in production no]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub echo: Option<String>,
     /// What to log: error, warn, info, debug, trace, also by module (info,ringway::hub=debug)
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = Offered(LOG_LEVELS), hide_possible_values = true)]
     pub log_level: Option<String>,
     /// Refuse settings that are not safe in production
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub production: Option<String>,
+}
+
+/// `ringway config check`.
+#[derive(Args)]
+pub struct CheckConfigArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Say whether somebody may do something in a room, and by which rule; the exit code says the same
+    ///
+    /// For example: --explain user=ada tenant=acme roles=member action=join room=project.7. Also abilities=…, as in
+    /// a token; roles and abilities are separated by commas. For requests the room is user:ID or connection:ID.
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub explain: Vec<String>,
 }
 
 /// `ringway token mint`.
@@ -132,14 +165,17 @@ pub struct MintArgs {
     /// What stands on the command line others on this machine can see in the list of processes.
     #[arg(long, conflicts_with = "key_file")]
     pub secret: Option<Secret>,
-    /// An ability that the token has beside what its roles give, such as ringway:admin; repeatable
+    /// A role that the rules of the configuration know (abilities.rules); repeatable
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// An ability that the token has beside what its roles give: join:project.7, or ringway:admin; repeatable
     #[arg(long = "ability", value_name = "ABILITY")]
     pub abilities: Vec<String>,
     /// The token's own name, by which its connections can be ended
     #[arg(long, value_name = "ID")]
     pub jti: Option<String>,
     /// A private key to sign with (PEM, PKCS#8)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_file: Option<PathBuf>,
     /// The `kid` of that key
     #[arg(long, requires = "key_file")]
@@ -220,6 +256,29 @@ impl ServeArgs {
     }
 }
 
+const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+/// Takes any text and has a shell offer these: what is allowed the table of settings says.
+#[derive(Clone)]
+struct Offered(&'static [&'static str]);
+
+impl TypedValueParser for Offered {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
 fn parse_name(text: &str) -> Result<String, String> {
     UserName::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
@@ -254,7 +313,13 @@ mod tests {
     fn serve(args: &[&str]) -> ServeArgs {
         match Cli::try_parse_from(args).map(Cli::into_command) {
             Ok(Command::Serve(serve)) => serve,
-            Ok(Command::Config(_) | Command::Token(_) | Command::Key(_)) => panic!("not serve: {args:?}"),
+            Ok(
+                Command::Config(_)
+                | Command::Token(_)
+                | Command::Key(_)
+                | Command::Completions { .. }
+                | Command::Man(_),
+            ) => panic!("not serve: {args:?}"),
             Err(error) => panic!("{error}"),
         }
     }
@@ -312,19 +377,25 @@ mod tests {
     fn commands_and_what_is_none() {
         let good: &[&[&str]] = &[
             &["ringway", "config", "check", "--port", "1", "--set", "a=b"],
+            &["ringway", "config", "check", "--explain", "user=a", "room=b", "--port", "1"],
             &["ringway", "config", "default"],
             &["ringway", "token", "mint"],
             &["ringway", "token", "mint", "--key-file", "k.pem", "--kid", "1", "--algorithm", "ES256"],
             &["ringway", "token", "check", "-"],
+            &["ringway", "completions", "zsh"],
+            &["ringway", "man", "--folder", "x"],
+            &["ringway", "--driver", "what the table of settings refuses"],
         ];
         let bad: &[&[&str]] = &[
             &["ringway", "fly"],
             &["ringway", "--port", "1", "config", "default"],
             &["ringway", "--wings", "2"],
+            &["ringway", "config", "check", "--explain"],
             &["ringway", "token", "check"],
             &["ringway", "token", "mint", "--secret", "s", "--key-file", "k.pem"],
             &["ringway", "token", "mint", "--kid", "1"],
             &["ringway", "token", "mint", "--ttl", "soon"],
+            &["ringway", "completions", "tcsh"],
         ];
         for args in good {
             assert!(Cli::try_parse_from(*args).is_ok(), "{args:?}");

@@ -2,15 +2,29 @@
 //!
 //! A kind holds a path into [`Settings`] (`at`), so that one row of the table both sets a field and shows it.
 
-use std::{fmt::Display, io, net::IpAddr, ops::RangeInclusive, path::Path, str::FromStr};
+use std::{
+    fmt::Display,
+    io,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::Path,
+    str::FromStr,
+};
 
-use super::{settings::Settings, value::Value};
+use super::{
+    error::Problem,
+    settings::Settings,
+    value::{Value, hide_password},
+};
 use crate::{
     auth::Algorithm,
     base::Secret,
-    http::ProxyProtocol,
+    http::{ProxyProtocol, credentials::is_b64token},
     shell::{driver::DriverChoice, log::LogFormat},
 };
+
+/// The shortest bearer: 128 bits in hexadecimal.
+const BEARER_BYTES_MIN: usize = 32;
 
 /// Where a setting's field is.
 pub(super) type At<T> = fn(&mut Settings) -> &mut T;
@@ -28,6 +42,8 @@ pub(super) enum Refused {
     Value,
     /// Nor that, and it may hold a secret: it is not repeated.
     Hidden,
+    /// For this reason.
+    For(super::error::Problem),
     /// Parts of it are wrong.
     Parts(Vec<Part>),
 }
@@ -38,7 +54,7 @@ pub(super) struct Part {
     /// What to append to the setting's key: `[0].file`.
     pub(super) suffix: String,
     pub(super) value: Option<String>,
-    pub(super) problem: super::error::Problem,
+    pub(super) problem: Problem,
 }
 
 /// One kind of setting.
@@ -49,6 +65,11 @@ pub(super) trait Kind: Sync {
     fn show(&self, settings: &mut Settings) -> Option<String>;
     /// What may stand there, to follow "must be".
     fn allowed(&self) -> String;
+    /// Whether both have the same in the field; `&mut` as in [`Kind::show`]. A kind that does not show all that counts
+    /// compares the fields themselves.
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        self.show(one) == self.show(other)
+    }
 }
 
 /// True or false.
@@ -220,11 +241,15 @@ impl Kind for MaybeText {
     }
 
     fn show(&self, settings: &mut Settings) -> Option<String> {
-        (self.0)(settings).as_deref().map(quote)
+        (self.0)(settings).as_deref().map(|text| quote(&hide_password(text)))
     }
 
     fn allowed(&self) -> String {
         "a text; empty for none".into()
+    }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
     }
 }
 
@@ -244,6 +269,58 @@ impl Kind for MaybeSecret {
 
     fn allowed(&self) -> String {
         "a text of 32 bytes or more, 64 in production".into()
+    }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
+    }
+}
+
+/// An address with a port to listen on; an empty text is none.
+pub(super) struct MaybeListen(pub(super) At<Option<SocketAddr>>);
+
+impl Kind for MaybeListen {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?.trim();
+        *(self.0)(settings) = match text {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Refused::Value)?),
+        };
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        (self.0)(settings).map(|address| quote(&address.to_string()))
+    }
+
+    fn allowed(&self) -> String {
+        "an address and a port, like `127.0.0.1:9090` or `[::1]:9090`; empty for none".into()
+    }
+}
+
+/// What somebody must show as `Authorization: Bearer`, if anything; an empty text is nothing.
+pub(super) struct Bearer(pub(super) At<Option<Secret>>);
+
+impl Kind for Bearer {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let text = value.as_text().ok_or(Refused::Value)?;
+        if !text.is_empty() && (text.len() < BEARER_BYTES_MIN || !is_b64token(text)) {
+            return Err(Refused::Value);
+        }
+        *(self.0)(settings) = (!text.is_empty()).then(|| Secret::from(text.to_owned()));
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        (self.0)(settings).as_ref().map(|_| quote("***"))
+    }
+
+    fn allowed(&self) -> String {
+        format!("{BEARER_BYTES_MIN} or more letters, digits and `-._~+/|`; empty for none")
+    }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
     }
 }
 
@@ -299,6 +376,13 @@ impl<T: FromStr + Display> Kind for List<T> {
     fn allowed(&self) -> String {
         self.allowed.into()
     }
+}
+
+/// A field that a table does not have; what may have been meant.
+pub(super) fn unknown_field(name: &str, fields: &[&str]) -> Problem {
+    let scored = fields.iter().map(|field| (strsim::normalized_damerau_levenshtein(name, field), field));
+    let near = scored.filter(|(score, _)| *score >= 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
+    Problem::Unknown { nearest: near.map(|(_, field)| (*field).to_owned()) }
 }
 
 /// A text as TOML.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, quote},
+    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
     settings::{ApiKey, Hash, Settings},
     value::{Located, Value},
 };
@@ -67,6 +67,10 @@ impl Kind for ApiKeys {
     fn allowed(&self) -> String {
         "a list of tables `{ name, hash, scopes, tenants }` in the configuration file".into()
     }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
+    }
 }
 
 fn part(index: usize, line: usize, field: &str, value: Option<String>, problem: Problem) -> Part {
@@ -110,7 +114,7 @@ fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<ApiKey> {
                 (tenants.is_some(), Some(value.show()), "names of tenants, or [\"*\"] for all")
             }
             other => {
-                let problem = Problem::Unknown { nearest: None };
+                let problem = unknown_field(other, &FIELDS);
                 parts.push(part(index, *line, &format!(".{other}"), None, problem));
                 continue;
             }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, quote},
+    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
     settings::{RoomHistory, Settings},
     value::{Located, Value},
 };
@@ -82,7 +82,10 @@ fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<RoomHisto
                     refuse(*line, &format!(".{name}"), Some(value), Problem::NotAllowed(allowed));
                 }
             }
-            other => refuse(*line, &format!(".{other}"), None, Problem::Unknown { nearest: None }),
+            other => {
+                let problem = unknown_field(other, &["pattern", "messages", "ttl_s"]);
+                refuse(*line, &format!(".{other}"), None, problem);
+            }
         }
     }
     if !fields.iter().any(|(name, _)| name == "pattern") {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, named, names, quote},
+    kind::{At, Context, Kind, Part, Refused, named, names, quote, unknown_field},
     settings::{PUBLIC_ALGORITHMS, PublicKey, Settings},
     value::{Located, Value},
 };
@@ -50,6 +50,10 @@ impl Kind for Keys {
 
     fn allowed(&self) -> String {
         "a list of tables `{ kid, algorithm, file }` in the configuration file".into()
+    }
+
+    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
+        (self.0)(one) == (self.0)(other)
     }
 }
 
@@ -98,7 +102,10 @@ impl Draft {
                     let allowed = "the path of a PEM file".to_owned();
                     refuse(*line, ".file", Some(value), Problem::NotAllowed(allowed));
                 }
-                (other, _) => refuse(*line, &format!(".{other}"), None, Problem::Unknown { nearest: None }),
+                (other, _) => {
+                    let problem = unknown_field(other, &["kid", "algorithm", "file"]);
+                    refuse(*line, &format!(".{other}"), None, problem);
+                }
             }
         }
         for field in ["algorithm", "file"] {

@@ -40,36 +40,49 @@ pub(super) fn file(path: &Path, text: &str) -> Layer {
         }));
         return layer;
     }
-    let unknown = |byte: usize, key: String| {
-        let problem = Problem::Unknown { nearest: table::nearest(&key).map(str::to_owned) };
-        ConfigError { source: at(byte), key, value: None, problem }
-    };
-    for (section, value) in document.get_ref() {
-        let start = section.span().start;
-        let (section, value) = (section.get_ref().as_ref(), value.get_ref());
-        if SECTIONS.iter().all(|(name, _)| *name != section) {
-            layer.errors.push(unknown(start, section.into()));
-            continue;
-        }
-        let DeValue::Table(entries) = value else {
-            let (source, value) = (at(start), Value::from_toml(value, text).show());
-            let problem = Problem::NotAllowed("a section".into());
-            layer.errors.push(ConfigError { source, key: section.into(), value: Some(value), problem });
-            continue;
-        };
-        for (name, value) in entries {
-            let key = format!("{section}.{}", name.get_ref());
-            match table::find(&key) {
-                Some(setting) => layer.raws.push(Raw {
-                    setting,
-                    value: Value::from_toml(value.get_ref(), text),
-                    source: at(name.span().start),
-                }),
-                None => layer.errors.push(unknown(name.span().start, key)),
-            }
-        }
+    for (name, value) in document.get_ref() {
+        layer.entry(&at, text, name.get_ref().to_string(), name.span().start, value.get_ref());
     }
     layer
+}
+
+impl Layer {
+    /// What the file has under a key: a setting, a section of settings and of sections, or something unknown.
+    fn entry(
+        &mut self,
+        at: &dyn Fn(usize) -> Source,
+        text: &str,
+        key: String,
+        start: usize,
+        value: &DeValue<'_>,
+    ) {
+        let source = at(start);
+        if let Some(setting) = table::find(&key) {
+            self.raws.push(Raw { setting, value: Value::from_toml(value, text), source });
+            return;
+        }
+        let (shown, problem) = match value {
+            _ if SECTIONS.iter().all(|(section, _)| *section != key) => {
+                (None, Problem::Unknown { nearest: table::nearest(&key).map(str::to_owned) })
+            }
+            DeValue::Table(entries) => {
+                for (name, value) in entries {
+                    let key = format!("{key}.{}", name.get_ref());
+                    self.entry(at, text, key, name.span().start, value.get_ref());
+                }
+                return;
+            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                (Some(Value::from_toml(value, text).show()), Problem::NotAllowed("a section".into()))
+            }
+        };
+        self.errors.push(ConfigError { source, key, value: shown, problem });
+    }
 }
 
 /// The environment. An empty variable counts as not set, as compose files leave them.

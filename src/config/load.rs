@@ -62,6 +62,13 @@ impl Loaded {
     pub fn secret_is_generated(&self) -> bool {
         matches!(self.source("auth.jwt_secret"), Source::Generated)
     }
+
+    /// Takes over the secret that was made for this run, if there still is no other: its tokens are out there.
+    pub fn keep_secret_of(&mut self, running: &Self) {
+        if self.secret_is_generated() && running.secret_is_generated() {
+            self.settings.auth.jwt_secret.clone_from(&running.settings.auth.jwt_secret);
+        }
+    }
 }
 
 /// Loads from this process's files and environment and the given arguments.
@@ -109,8 +116,11 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
     let mut broken = rules::broken(&loaded);
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));
-    broken.retain(|rule| !refused(&rule.key) && (rule.key != "auth.jwt_secret" || !refused("auth.keys")));
+    let lacks_secret = |rule: &ConfigError| rule.key == "auth.jwt_secret" && rule.value.is_none();
+    let is_any = || ["auth.keys", "auth.jwks", "introspection.url"].into_iter().any(refused);
+    broken.retain(|rule| !refused(&rule.key) && (!lacks_secret(rule) || !is_any()));
     errors.extend(broken);
+    errors.sort_by_key(|error| error.source.rank());
     if !errors.is_empty() {
         return Err(ConfigErrors(errors));
     }
@@ -134,16 +144,11 @@ fn read_file(inputs: &Inputs<'_>) -> (Option<PathBuf>, Layer) {
     }
 }
 
-/// One list, the stronger later; errors in the order of layers and, in the file, of lines.
+/// One list, the stronger later, and in the file by line.
 fn merge(layers: [Layer; 3]) -> (Vec<Raw>, Vec<ConfigError>) {
     let (mut raws, mut errors) = (Vec::new(), Vec::new());
     for mut layer in layers {
-        let line = |source: &Source| match source {
-            Source::File { line, .. } => *line,
-            Source::Default | Source::Generated | Source::Environment(_) | Source::Flag(_) => 0,
-        };
-        layer.raws.sort_by_key(|raw| line(&raw.source));
-        layer.errors.sort_by_key(|error| line(&error.source));
+        layer.raws.sort_by_key(|raw| raw.source.rank());
         raws.extend(layer.raws);
         errors.extend(layer.errors);
     }
@@ -176,6 +181,12 @@ fn explain(raw: &Raw, refused: Refused) -> Vec<ConfigError> {
             value: None,
             problem: Problem::NotAllowed(raw.setting.kind.allowed()),
         }],
+        Refused::For(problem) => vec![ConfigError {
+            source: raw.source.clone(),
+            key: key.into(),
+            value: Some(mask(raw.value.show())),
+            problem,
+        }],
         Refused::Parts(parts) => parts
             .into_iter()
             .map(|part| ConfigError {
@@ -189,10 +200,11 @@ fn explain(raw: &Raw, refused: Refused) -> Vec<ConfigError> {
 }
 
 impl Loaded {
-    /// Outside production, with neither secret nor key: 32 random bytes in hexadecimal, for this run only.
+    /// Outside production, with neither secret nor key, nor anybody to ask: 32 random bytes in hexadecimal, for this run only.
     fn make_secret(&mut self) {
+        let introspects = self.settings.introspection.url.is_some();
         let auth = &mut self.settings.auth;
-        if auth.jwt_secret.is_some() || !auth.keys.is_empty() {
+        if auth.jwt_secret.is_some() || auth.has_public_keys() || introspects {
             return;
         }
         let mut bytes = [0; 32];

@@ -4,17 +4,26 @@
 //! table (`table`); files, names, checks and both reports follow from it. Every error of every layer is
 //! reported at once. Nothing else in the program reads a configuration file or the environment.
 
+#[cfg(test)]
+mod ability_tests;
 pub mod assemble;
+mod changes;
 pub mod cli;
 mod error;
+mod explain;
 #[cfg(test)]
-mod key_tests;
+mod keys_tests;
 mod kind;
+mod kind_abilities;
 mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
+mod kind_outside;
 mod layers;
 mod load;
+#[cfg(test)]
+mod outside_tests;
+mod production;
 mod report;
 mod rules;
 pub mod settings;
@@ -24,8 +33,10 @@ mod table;
 mod tests;
 mod value;
 
+pub use changes::{Change, changes};
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use explain::{Question, explain};
 pub use load::{Flag, Inputs, Loaded, load, load_process};
-pub use report::{default_file, effective};
+pub use report::{default_file, effective, plain_names};
 pub use settings::Settings;
 pub use source::Source;

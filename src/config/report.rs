@@ -41,6 +41,12 @@ pub fn default_file() -> String {
     text
 }
 
+/// The plain environment names, each with the key that it sets and what that does.
+pub fn plain_names() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    table::settings()
+        .flat_map(|setting| setting.plain_names.iter().map(|name| (*name, setting.key, setting.doc)))
+}
+
 /// The configuration in effect, a line per setting with its source, secrets masked.
 pub fn effective(loaded: &Loaded) -> String {
     const COLUMN_MAX: usize = 48;

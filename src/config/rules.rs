@@ -2,7 +2,9 @@
 
 use super::{
     error::{ConfigError, Problem},
+    kind_outside::is_plaintext,
     load::Loaded,
+    production,
     source::Source,
 };
 use crate::{auth::SECRET_BYTES_MIN, http::ProxyProtocol};
@@ -21,6 +23,7 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     };
     let settings = &loaded.settings;
     let production = settings.server.production;
+    let is_set = |key: &str| *loaded.source(key) != Source::Default;
 
     let secrets = [
         ("auth.jwt_secret", &settings.auth.jwt_secret),
@@ -42,10 +45,43 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     if settings.api.signing && settings.api.signing_secret.is_none() {
         refuse("api.signing", Some("true".into()), "signed calls need api.signing_secret".into());
     }
-    if settings.auth.jwt_secret.is_none() && production && settings.auth.keys.is_empty() {
-        let reason = "production needs a secret (JWT_SECRET, 64 bytes or more) or auth.keys: one made at each start \
-                      would end every token at each restart";
+    if settings.auth.jwt_secret.is_none()
+        && production
+        && !settings.auth.has_public_keys()
+        && settings.introspection.url.is_none()
+    {
+        let reason = "production needs a secret (JWT_SECRET, 64 bytes or more), auth.keys, a set of keys or introspection: a \
+                      secret made at each start would end every token at each restart, and /dev/token would hand tokens out";
         refuse("auth.jwt_secret", None, reason.into());
+    }
+    if production {
+        production::refusals(settings, &mut refuse);
+    }
+    if settings.metrics.open && settings.metrics.bearer.is_some() && is_set("metrics.open") {
+        let reason =
+            "says that anybody may read /metrics, while metrics.bearer says what one must show: one of them";
+        refuse("metrics.open", Some("true".into()), reason.into());
+    }
+
+    let introspection = &settings.introspection;
+    if introspection.url.is_some() && introspection.timeout_ms > settings.auth.timeout_ms {
+        let reason = format!(
+            "must be at most auth.timeout_ms ({} ms): a connection is closed then, whatever the answer",
+            settings.auth.timeout_ms
+        );
+        refuse("introspection.timeout_ms", Some(introspection.timeout_ms.to_string()), reason);
+    }
+    for (key, url, harm) in [
+        ("introspection.url", &introspection.url, "read every token"),
+        ("auth.jwks_url", &settings.auth.jwks_url, "have any token taken"),
+    ] {
+        if production && !settings.outside.plaintext && url.as_deref().is_some_and(is_plaintext) {
+            let reason = format!(
+                "production wants https: who can read or write along on the way could {harm} (outside.plaintext = true \
+                 states that nobody can)"
+            );
+            refuse(key, None, reason);
+        }
     }
 
     if production && let Some(weak) = settings.cors.origins.iter().find(|origin| origin.is_weak()) {

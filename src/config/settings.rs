@@ -5,15 +5,15 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
 use crate::{
-    auth::{Algorithm, KeyDigest, Tenants},
+    auth::{AbilityPattern, Algorithm, ClaimNames, KeyDigest, Role, Rule, Tenants},
     base::{Network, RoomPattern, Secret, UserName},
     http::{AllowedOrigin, ProxyProtocol},
-    model::Scopes,
+    model::{Action, Actions, Scopes},
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -24,8 +24,13 @@ pub struct Settings {
     pub log: Log,
     pub http: Http,
     pub cors: Cors,
+    pub metrics: Metrics,
+    pub admin: Admin,
     pub api: Api,
     pub auth: Auth,
+    pub introspection: Introspection,
+    pub outside: Outside,
+    pub abilities: Abilities,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
@@ -57,6 +62,8 @@ pub struct Server {
     pub core_dumps: bool,
     pub trusted_proxies: Vec<Network>,
     pub proxy_protocol: ProxyProtocol,
+    /// What the operator says: clients reach the gateway through a proxy that ends TLS.
+    pub tls_terminated_by_proxy: bool,
 }
 
 /// Whose pages may use the gateway.
@@ -81,6 +88,22 @@ pub struct Http {
     /// The largest body, or line of a body that is a stream of lines.
     pub body_bytes_max: usize,
     pub body_timeout_ms: u64,
+}
+
+/// Who may read `/metrics`, and what stands there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metrics {
+    /// Whether anybody may, as long as there is no `bearer`.
+    pub open: bool,
+    pub bearer: Option<Secret>,
+    pub legacy_names: bool,
+}
+
+/// Where administrators and backends connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// `None`: where clients do.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Who may use the backend's API beside the bearers of tokens.
@@ -122,6 +145,15 @@ pub struct Auth {
     /// The algorithm of `jwt_secret`: one of the three HMACs.
     pub jwt_algorithm: Algorithm,
     pub keys: Vec<PublicKey>,
+    /// A set of keys (RFC 7517).
+    pub jwks_file: Option<TextFile>,
+    /// Where there is another.
+    pub jwks_url: Option<String>,
+    pub jwks_refresh_s: u64,
+    /// The least time between two looks.
+    pub jwks_refetch_s: u64,
+    /// What RSA keys of a set are for that do not say it.
+    pub jwks_rsa_algorithm: Algorithm,
     pub issuer: Option<String>,
     pub audience: Option<String>,
     pub leeway_s: u64,
@@ -129,11 +161,89 @@ pub struct Auth {
     pub require_exp: bool,
     /// Tokens that one shard remembers; 0: none.
     pub cache_entries: u32,
+    pub claims: Claims,
     /// How long a connection may stay without a token.
     pub timeout_ms: u64,
     /// How long tokens stay revoked.
     pub revocation_s: u64,
     pub revocations_max: u32,
+}
+
+/// How opaque tokens are looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Introspection {
+    /// `None`: they are not.
+    pub url: Option<String>,
+    /// At most `auth.timeout_ms`.
+    pub timeout_ms: u64,
+    /// Of the whole node.
+    pub in_flight: u32,
+    /// 0: not at all.
+    pub cache_s: u64,
+    pub cache_bad_s: u64,
+    /// Of each kind and shard.
+    pub cache_entries: usize,
+    /// 0: never.
+    pub breaker_failures: u32,
+    pub breaker_open_ms: u64,
+    /// Places in an answer.
+    pub user: String,
+    pub tenant: String,
+    pub roles: String,
+    pub abilities: String,
+    pub token_id: String,
+    pub issued_at: String,
+    pub expires_at: String,
+}
+
+/// Servers that the gateway asks something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outside {
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<TextFile>,
+    /// The network on the way is trusted, says the operator.
+    pub plaintext: bool,
+    /// Calls under way.
+    pub in_flight: usize,
+}
+
+/// A file that was read with the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TextFile {
+    pub file: PathBuf,
+    /// What it held.
+    pub text: String,
+}
+
+/// What the claims of a token are called that no RFC fixes. Invariant: no name is empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claims {
+    pub user: String,
+    /// All that may stand there; one at least.
+    pub tenant: Vec<String>,
+    pub roles: String,
+    pub abilities: String,
+    pub name: String,
+}
+
+/// Who may do what in which rooms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Abilities {
+    pub rules: Vec<AbilityRule>,
+}
+
+/// One rule. Where it stands makes no difference between two.
+#[derive(Clone, Eq, Debug)]
+pub struct AbilityRule {
+    pub rule: Rule,
+    /// In the file.
+    pub line: Option<usize>,
+}
+
+impl PartialEq for AbilityRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
 }
 
 /// A key that tokens are verified with.
@@ -184,6 +294,22 @@ pub struct Limits {
     pub room_creates_per_ip_per_min: u32,
     /// 0: 90 % of the open-file limit.
     pub connections_total: u32,
+    /// WebSockets of one address; 0: no limit.
+    pub connections_per_ip: u32,
+    /// WebSockets that one address may open in a minute; 0: no limit.
+    pub connects_per_ip_per_min: u32,
+    /// Of one connection; 0: no limit.
+    pub messages_per_10s: u32,
+    /// Of one connection; 0: no limit.
+    pub bytes_per_10s: u32,
+    /// Messages that are refused before their connection is closed; 0: none is.
+    pub refusals_per_min: u32,
+    /// Of all connections of a user; 0: no limit.
+    pub user_messages_per_s: u32,
+    pub user_messages_burst: u32,
+    /// Of all connections of a tenant; 0: no limit.
+    pub tenant_messages_per_s: u32,
+    pub tenant_messages_burst: u32,
     /// Parcels that may wait in one shard's mailbox.
     pub mailbox_parcels: u32,
 }
@@ -277,6 +403,13 @@ pub struct Drain {
     pub rate: u32,
 }
 
+impl Auth {
+    /// Whether somebody else signs tokens with keys that can be told from the configuration.
+    pub fn has_public_keys(&self) -> bool {
+        !self.keys.is_empty() || self.jwks_file.is_some() || self.jwks_url.is_some()
+    }
+}
+
 impl Settings {
     /// What holds when nothing is configured but, perhaps, that this is production.
     pub fn defaults(production: bool) -> Self {
@@ -292,6 +425,7 @@ impl Settings {
                 core_dumps: !production,
                 trusted_proxies: Vec::new(),
                 proxy_protocol: ProxyProtocol::Off,
+                tls_terminated_by_proxy: false,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
             http: Http {
@@ -301,20 +435,47 @@ impl Settings {
                 body_timeout_ms: 30_000,
             },
             cors: Cors { origins: if production { Vec::new() } else { vec![AllowedOrigin::Localhost] } },
+            metrics: Metrics { open: !production, bearer: None, legacy_names: false },
+            admin: Admin { listen: None },
             api: Api { keys: Vec::new(), signing: false, signing_secret: None, replay_entries: 200_000 },
             auth: Auth {
                 jwt_secret: None,
                 jwt_algorithm: Algorithm::Hs256,
                 keys: Vec::new(),
+                jwks_file: None,
+                jwks_url: None,
+                jwks_refresh_s: 300,
+                jwks_refetch_s: 30,
+                jwks_rsa_algorithm: Algorithm::Rs256,
                 issuer: None,
                 audience: None,
                 leeway_s: 5,
                 require_exp: false,
                 cache_entries: 10_000,
+                claims: Claims::defaults(),
                 timeout_ms: 10_000,
                 revocation_s: 86_400,
                 revocations_max: 65_536,
             },
+            introspection: Introspection {
+                url: None,
+                timeout_ms: 3_000,
+                in_flight: 64,
+                cache_s: 30,
+                cache_bad_s: 5,
+                cache_entries: 10_000,
+                breaker_failures: 5,
+                breaker_open_ms: 5_000,
+                user: "id".into(),
+                tenant: "tenant_id".into(),
+                roles: "roles".into(),
+                abilities: "abilities".into(),
+                token_id: "jti".into(),
+                issued_at: "iat".into(),
+                expires_at: "expires_at".into(),
+            },
+            outside: Outside { ca_file: None, plaintext: false, in_flight: 1024 },
+            abilities: Abilities { rules: default_rules(production) },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {
                 excellent_ms: 50,
@@ -330,6 +491,15 @@ impl Settings {
                 rooms_per_connection: 1000,
                 room_creates_per_ip_per_min: if production { 10 } else { 0 },
                 connections_total: 0,
+                connections_per_ip: if production { 50 } else { 0 },
+                connects_per_ip_per_min: if production { 600 } else { 0 },
+                messages_per_10s: if production { 200 } else { 0 },
+                bytes_per_10s: if production { 1024 * 1024 } else { 0 },
+                refusals_per_min: 100,
+                user_messages_per_s: 0,
+                user_messages_burst: 200,
+                tenant_messages_per_s: 0,
+                tenant_messages_burst: 2000,
                 mailbox_parcels: 8192,
             },
             requests: Requests {
@@ -358,6 +528,37 @@ impl Settings {
     }
 }
 
+impl Claims {
+    fn defaults() -> Self {
+        let ClaimNames { user, tenant, roles, abilities, name } = ClaimNames::default();
+        let tenant = tenant.into_iter().map(String::from).collect();
+        let [user, roles, abilities, name] = [user, roles, abilities, name].map(String::from);
+        Self { user, tenant, roles, abilities, name }
+    }
+}
+
+/// In production a user has what is his own, and reads what is his tenant's; elsewhere everyone may do everything.
+fn default_rules(production: bool) -> Vec<AbilityRule> {
+    let rule = |actions: &[Action], rooms: &[&str]| {
+        let actions = actions.iter().fold(Actions::NONE, |all, action| all.and((*action).into()));
+        let patterns =
+            rooms.iter().map(|room| AbilityPattern::parse(room).expect("our patterns are good ones"));
+        Rule { role: Role::Everyone, actions, rooms: patterns.collect() }
+    };
+    let rules = if production {
+        vec![
+            rule(
+                &[Action::Join, Action::Presence, Action::History],
+                &["dashboard.{user_id}", "alerts.{user_id}", "notifications.{user_id}"],
+            ),
+            rule(&[Action::Join, Action::History], &["metrics.{tenant_id}", "system.{tenant_id}"]),
+        ]
+    } else {
+        vec![Rule::everything()]
+    };
+    rules.into_iter().map(|rule| AbilityRule { rule, line: None }).collect()
+}
+
 const TEMPLATES: [&str; 6] = [
     "dashboard.{user_id}",
     "alerts.{user_id}",
@@ -369,6 +570,16 @@ const TEMPLATES: [&str; 6] = [
 
 /// The algorithms of shared secrets.
 pub(super) const SECRET_ALGORITHMS: &[Algorithm] = &[Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+
+/// What RSA keys may be for.
+pub(super) const RSA_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
+];
 
 /// The algorithms of key pairs.
 pub(super) const PUBLIC_ALGORITHMS: &[Algorithm] = &[

@@ -18,6 +18,16 @@ pub enum Source {
 }
 
 impl Source {
+    /// Its place among others: as the layers stand, in the file by line, and last what nobody set.
+    pub(super) fn rank(&self) -> (u8, usize) {
+        match self {
+            Self::File { line, .. } => (0, *line),
+            Self::Environment(_) => (1, 0),
+            Self::Flag(_) => (2, 0),
+            Self::Default | Self::Generated => (3, 0),
+        }
+    }
+
     /// This source, at another line if it has lines.
     pub(super) fn at_line(&self, line: usize) -> Self {
         match self {

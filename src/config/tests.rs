@@ -6,6 +6,7 @@ use std::{collections::HashMap, io, path::Path};
 use super::{
     error::{ConfigErrors, Problem},
     load::{Flag, Inputs, Loaded, load},
+    outside_tests::{CERTIFICATE, JWKS},
     report::{default_file, effective},
     settings::Settings,
     source::Source,
@@ -137,6 +138,9 @@ fn every_plain_name_sets_its_setting() {
             "[\"10.0.0.0/8\", \"::1\"]",
         ),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
+        ("MAX_CONNS_PER_IP", "6", "limits.connections_per_ip", "6"),
+        ("MAX_MSGS_PER_10S", "8", "limits.messages_per_10s", "8"),
+        ("MAX_BYTES_PER_10S", "9", "limits.bytes_per_10s", "9"),
         ("MAX_ROOM_CREATES_PER_IP_PER_MIN", "7", "limits.room_creates_per_ip_per_min", "7"),
         ("RINGWAY_SERVER__ECHO", "off", "server.echo", "false"),
         (
@@ -150,7 +154,11 @@ fn every_plain_name_sets_its_setting() {
         ("RINGWAY_PORT", "tcp://10.0.0.1:80", "server.port", "8080"),
     ];
     for (name, value, key, expected) in rows {
-        let environment = [(*name, *value), ("RINGWAY_AUTH__JWT_SECRET", SECRET)];
+        let environment = [
+            (*name, *value),
+            ("RINGWAY_AUTH__JWT_SECRET", SECRET),
+            ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "yes"),
+        ];
         let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
         let rows = loaded.rows();
         let (_, shown, _) = rows.iter().find(|(setting, ..)| setting.key == *key).unwrap();
@@ -160,12 +168,21 @@ fn every_plain_name_sets_its_setting() {
 
 #[test]
 fn production_changes_defaults_and_what_is_set_stays() {
-    let environment = [("NODE_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let environment = [
+        ("NODE_ENV", "production"),
+        ("JWT_SECRET", SECRET),
+        ("RINGWAY_SERVER__TLS_TERMINATED_BY_PROXY", "true"),
+    ];
     let loaded = World { environment: &environment, ..World::default() }.load().unwrap();
     let settings = &loaded.settings;
     assert_eq!(settings.server.host.to_string(), "0.0.0.0");
     assert!(settings.server.production && !settings.server.echo);
     assert_eq!(settings.drain.announce_s, 5);
+    let limits = &settings.limits;
+    assert_eq!(
+        (limits.connections_per_ip, limits.messages_per_10s, limits.bytes_per_10s),
+        (50, 200, 1 << 20)
+    );
     let files = [("ringway.toml", "[server]\nhost = \"127.0.0.1\"\necho = true\nproduction = true\n")];
     let loaded = World { files: &files, environment: &environment, ..World::default() }.load().unwrap();
     assert_eq!(loaded.settings.server.host.to_string(), "127.0.0.1");
@@ -175,6 +192,7 @@ fn production_changes_defaults_and_what_is_set_stays() {
     assert_eq!(loaded.settings, {
         let mut expected = Settings::defaults(false);
         expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+        expected.server.tls_terminated_by_proxy = true;
         expected
     });
 }
@@ -212,26 +230,26 @@ templates = [\"a.{x}\", \"a.{y}\"]
     let files = [("ringway.toml", text)];
     let errors = World { files: &files, environment: &environment, set: &set, ..World::default() }.errors();
     let expected = [
-        "ringway.toml:7: server.prot: is no setting; did you mean `server.port`?",
-        "ringway.toml:16: websocket: is no setting",
-        "environment RINGWAY_HEARTBEAT__INTERVALL_MS: heartbeat.intervall_ms: is no setting; did you mean \
-         `RINGWAY_HEARTBEAT__INTERVAL_MS`?",
-        "environment RINGWAY_server__port: server.port: is no setting; did you mean `RINGWAY_SERVER__PORT`?",
-        "flag --set: drain.rat: is no setting; did you mean `drain.rate`?",
         "ringway.toml:2: server.port = 70000: must be a whole number from 0 to 65535",
         "ringway.toml:3: server.host = \"gateway.local\": must be an IPv4 or IPv6 address: 127.0.0.1 for this machine \
          only, 0.0.0.0 or :: for all its interfaces",
         "ringway.toml:4: server.driver = \"iouring\": must be `auto`, `uring` or `epoll`",
         "ringway.toml:5: server.shards = -1: must be a whole number from 0 to 256",
         "ringway.toml:6: server.echo = 1: must be true or false",
+        "ringway.toml:7: server.prot: is no setting; did you mean `server.port`?",
         "ringway.toml:10: log.level = \"loud\": must be `off`, `error`, `warn`, `info`, `debug` or `trace`, or a list \
          like `info,ringway::hub=debug`",
         "ringway.toml:13: limits.message_bytes = 1.5: must be a whole number of bytes from 128 to 67108864",
         "ringway.toml:14: limits.fragments = \"many\": must be a whole number from 1 to 1048576",
-        "ringway.toml:20: channels.templates = […]: must be a list of templates, each name once, like \
+        "ringway.toml:16: websocket: is no setting",
+        "ringway.toml:20: channels.templates = [\"a.{x}\", \"a.{y}\"]: must be a list of templates, each name once, like \
          `dashboard.{user_id}`: a name, a dot, text with `{placeholders}`",
+        "environment RINGWAY_HEARTBEAT__INTERVALL_MS: heartbeat.intervall_ms: is no setting; did you mean \
+         `RINGWAY_HEARTBEAT__INTERVAL_MS`?",
+        "environment RINGWAY_server__port: server.port: is no setting; did you mean `RINGWAY_SERVER__PORT`?",
         "environment WS_PING_INTERVAL_MS: heartbeat.interval_ms = \"soon\": must be a whole number of milliseconds \
          from 10 to 3600000",
+        "flag --set: drain.rat: is no setting; did you mean `drain.rate`?",
         "flag --set: drain.rate = \"fast\": must be a whole number of connections per second from 0 to 1000000",
     ];
     assert_eq!(errors, expected);
@@ -272,12 +290,33 @@ fn rules_say_why() {
             "flag --set: auth.jwt_secret = \"***\": a secret must have 32 bytes or more, this one has 5",
         ),
         (
-            &[("auth.jwt_secret", &SECRET[1..]), ("server.production", "true")],
+            &[
+                ("auth.jwt_secret", &SECRET[1..]),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+            ],
             "flag --set: auth.jwt_secret = \"***\": a secret must have 64 bytes or more in production, this one has 63",
         ),
         (
-            &[("server.production", "yes")],
+            &[("server.production", "yes"), ("server.tls_terminated_by_proxy", "yes")],
             "auth.jwt_secret: production needs a secret (JWT_SECRET, 64 bytes or more)",
+        ),
+        (
+            &[("auth.jwt_secret", SECRET), ("server.production", "true")],
+            "server.tls_terminated_by_proxy: in production this must be true",
+        ),
+        (
+            &[
+                ("auth.jwt_secret", SECRET),
+                ("server.production", "true"),
+                ("server.tls_terminated_by_proxy", "true"),
+                ("metrics.open", "true"),
+            ],
+            "flag --set: metrics.open = true: in production /metrics is not for every client",
+        ),
+        (
+            &[("metrics.open", "true"), ("metrics.bearer", SECRET)],
+            "flag --set: metrics.open = true: says that anybody may read /metrics, while metrics.bearer",
         ),
         (
             &[("heartbeat.timeout_ms", "30000")],
@@ -442,11 +481,12 @@ fn the_default_file_is_the_defaults() {
     assert!(text.lines().all(|line| line.chars().count() <= 180), "{text}");
     // In production the same file leaves to production what depends on it.
     let production = [environment[0], ("APP_ENV", "production")];
-    let set = [("server.production", "true")];
+    let set = [("server.production", "true"), ("server.tls_terminated_by_proxy", "true")];
     let loaded =
         World { files: &files, environment: &production, set: &set, ..World::default() }.load().unwrap();
     expected = Settings::defaults(true);
     expected.auth.jwt_secret = Some(SECRET.to_owned().into());
+    expected.server.tls_terminated_by_proxy = true;
     assert_eq!(loaded.settings, expected);
 }
 
@@ -456,7 +496,12 @@ fn every_example_is_taken_but_that_of_the_secret() {
         let Some(example) = setting.example else { continue };
         let (section, name) = setting.section_and_name();
         let text = format!("[{section}]\n{name} = {example}\n");
-        let files = [("ringway.toml", text.as_str()), ("keys/2026.pem", "PUBLIC")];
+        let files = [
+            ("ringway.toml", text.as_str()),
+            ("keys/2026.pem", "PUBLIC"),
+            ("keys/jwks.json", JWKS),
+            ("certificates/own-ca.pem", CERTIFICATE),
+        ];
         let result = World { files: &files, ..World::default() }.load();
         assert_eq!(result.is_err(), setting.is_secret, "{text}");
     }

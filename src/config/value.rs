@@ -1,5 +1,7 @@
 //! A value before its setting has looked at it, from whichever layer.
 
+use std::borrow::Cow;
+
 use toml::{Spanned, de::DeValue};
 
 /// Integers and booleans of the file are typed; what comes from environment and flags is text that the setting
@@ -94,15 +96,81 @@ impl Value {
         const CHARS_MAX: usize = 60;
         match self {
             Self::Untyped(text) | Self::Text(text) => {
-                let more = if text.chars().nth(CHARS_MAX).is_some() { "…" } else { "" };
-                let start: String = text.chars().take(CHARS_MAX).collect();
-                format!("\"{}{more}\"", start.escape_debug())
+                format!("\"{}\"", cut(&hide_password(text), CHARS_MAX).escape_debug())
             }
             Self::Whole(whole) => whole.to_string(),
             Self::Flag(flag) => flag.to_string(),
-            Self::List(_) => "[…]".into(),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| item.value.show()).collect();
+                format!("[{}]", cut(&items.join(", "), CHARS_MAX))
+            }
             Self::Table(_) => "{…}".into(),
             Self::Other(text) => text.clone(),
+        }
+    }
+}
+
+/// The first characters, and a sign if there are more.
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A text that may be a URL, without the password in it: `redis://user:***@host`. What stands alone before the `@` may
+/// be a token and is hidden, too.
+pub(super) fn hide_password(text: &str) -> Cow<'_, str> {
+    let Some(start) = text.find("://").map(|at| at + "://".len()) else { return Cow::Borrowed(text) };
+    let len = text[start..].find(['/', '?', '#']).unwrap_or(text.len() - start);
+    let Some(at) = text[start..start + len].rfind('@') else { return Cow::Borrowed(text) };
+    let user = match text[start..start + at].split_once(':') {
+        Some((user, _)) => format!("{user}:"),
+        None => String::new(),
+    };
+    Cow::Owned(format!("{}{user}***{}", &text[..start], &text[start + at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        let rows = [
+            ("redis://ada:s3cret@host:6379/0", "redis://ada:***@host:6379/0"),
+            ("redis://:s3cret@host", "redis://:***@host"),
+            ("https://s3cret@host/a?b", "https://***@host/a?b"),
+            ("https://a:s3:cr@et@host", "https://a:***@host"),
+            ("https://host/a@b:c@d", "https://host/a@b:c@d"),
+            ("https://host?a:b@c", "https://host?a:b@c"),
+            ("https://host", "https://host"),
+            ("a:b@c", "a:b@c"),
+            ("://@", "://***@"),
+            ("", ""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(hide_password(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_shown_short_and_on_one_line() {
+        let text = |text: &str| Value::Text(text.into());
+        let list = |values: &[Value]| {
+            Value::List(values.iter().map(|value| Located { value: value.clone(), line: 1 }).collect())
+        };
+        let rows = [
+            (text("a\nb"), "\"a\\nb\"".to_owned()),
+            (text(&"é".repeat(61)), format!("\"{}…\"", "é".repeat(60))),
+            (text(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60))),
+            (list(&[text("a"), Value::Whole(7)]), "[\"a\", 7]".to_owned()),
+            (list(&[text(&"a".repeat(80))]), format!("[\"{}…]", "a".repeat(59))),
+            (list(&[list(&[]), Value::Table(vec![])]), "[[], {…}]".to_owned()),
+            (text("https://a:b@c"), "\"https://a:***@c\"".to_owned()),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(value.show(), expected);
         }
     }
 }

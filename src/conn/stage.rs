@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, num::NonZeroU32};
 use super::{Keepalive, Outbox};
 use crate::{
     base::{ConnId, Now, TenantName, TokenMark, UserName},
-    http::HeadScanner,
+    http::{HeadScanner, route::Door},
     metrics::{Disconnect, Protocol},
     model::Availability,
     ws::{Decoder, deflate::Agreed},
@@ -34,10 +34,10 @@ const _: () = assert!(size_of::<Conn>() <= 168, "there is one per connection: gr
 
 impl Conn {
     /// A connection just accepted, whose request head may take until `deadline_ms`; it has no timer yet.
-    pub fn new(peer: IpAddr, deadline_ms: u64) -> Self {
+    pub fn new(peer: IpAddr, door: Door, deadline_ms: u64) -> Self {
         Self {
             peer,
-            stage: Stage::Http(HttpStage::new(deadline_ms)),
+            stage: Stage::Http(HttpStage::new(door, deadline_ms)),
             outbox: Outbox::new(),
             timer: Timer { due: u32::MAX, filed: Timer::NOT_FILED, filing: 0 },
             messages: 0,
@@ -145,10 +145,14 @@ pub struct HttpStage {
     pub prefaced: bool,
     /// Whose page may read the answer that is due: an origin, or `*`.
     pub reader: Option<Box<str>>,
+    /// The shell was told to receive no more.
+    pub paused: bool,
+    /// By which listener it came.
+    pub door: Door,
 }
 
 impl HttpStage {
-    fn new(deadline_ms: u64) -> Self {
+    fn new(door: Door, deadline_ms: u64) -> Self {
         Self {
             buffer: Vec::new(),
             scanner: HeadScanner::default(),
@@ -158,6 +162,8 @@ impl HttpStage {
             exchange: false,
             prefaced: false,
             reader: None,
+            paused: false,
+            door,
         }
     }
 

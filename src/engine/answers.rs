@@ -188,8 +188,8 @@ pub(super) fn health(node: &NodeReport<'_>) -> (u16, Vec<u8>) {
             },
             capacity: Capacity {
                 connections,
-                limit: node.config.connections_max,
-                ratio: ratio(connections, node.config.connections_max as u64),
+                limit: node.config.policy.limits.connections_max,
+                ratio: ratio(connections, node.config.policy.limits.connections_max as u64),
             },
             shards,
         },
@@ -303,8 +303,13 @@ pub(super) fn metrics(node: &NodeReport<'_>, format: Format) -> Vec<u8> {
         fds_open: node.facts.fds_open,
         fds_max: node.facts.fds_max,
         started_unix_s: node.facts.started_unix_s,
+        keys: node.facts.keys,
     };
-    format.render(&metrics::merge(&shards, &stats)).into_bytes()
+    let mut families = metrics::merge(&shards, &stats);
+    if node.config.policy.metrics.legacy_names {
+        metrics::add_legacy_names(&mut families);
+    }
+    format.render(&families).into_bytes()
 }
 
 fn ratio(value: u64, limit: u64) -> f64 {

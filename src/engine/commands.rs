@@ -4,8 +4,9 @@ use super::{Ask, Caller, Engine, Publish, history::too_much_waits};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Encoding, Session, SocketKind, Stage},
+    hub::Standing,
     metrics::{ErrorType, Received},
-    model::{Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
+    model::{Action, Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
 
 impl Engine {
@@ -22,11 +23,11 @@ impl Engine {
                 self.authenticate(id, call.id.clone(), &authenticate, now);
                 Ok(())
             }
-            Command::Join(join) => self.join(id, call.id.clone(), join),
+            Command::Join(join) => self.client_join(id, call.id.clone(), join),
             Command::Leave { room } => self.leave(id, call.id.clone(), &room),
             Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
                 let join = Join { room: RoomRef::of(&room), metadata: None, presence: true, since: None };
-                self.join(id, call.id.clone(), join)
+                self.client_join(id, call.id.clone(), join)
             }),
             Command::Unsubscribe { channel } => self
                 .channel(id, &channel)
@@ -62,20 +63,35 @@ impl Engine {
         self.tell(id, &event, now);
     }
 
+    /// `room:join` and `subscribe`: what the client wants to have with it, and may not, it goes without.
+    fn client_join(
+        &mut self,
+        id: ConnId,
+        call: Option<CorrelationId>,
+        mut join: Join<'_>,
+    ) -> Result<(), Fault> {
+        self.session(id)?;
+        let standing = self.may_join(id, &join.room)?;
+        join.since = join.since.filter(|_| standing.may(Action::History));
+        self.join(id, call, join, standing)
+    }
+
+    /// A join of a client that stands so in the room, whoever has decided that.
     pub(super) fn join(
         &mut self,
         id: ConnId,
         call: Option<CorrelationId>,
         join: Join<'_>,
+        standing: Standing,
     ) -> Result<(), Fault> {
         let session = self.session(id)?;
         let key = RoomKey { tenant: session.tenant.clone(), room: join.room.to_name() };
-        let listens = join.presence && self.config.presence.enabled;
+        let listens = join.presence && self.config.presence.enabled && standing.may(Action::Presence);
         self.check_metadata(join.metadata.as_ref())?;
         let joiner = self.joiner(id, &key, join.metadata, listens)?;
-        if !self.roster.ask(id, &key, listens, self.config.rooms_per_connection_max) {
-            let text =
-                format!("a connection may be in {} rooms at most", self.config.rooms_per_connection_max);
+        let rooms_max = self.config.policy.limits.rooms_per_connection_max;
+        if !self.roster.ask(id, &key, listens, standing, rooms_max) {
+            let text = format!("a connection may be in {rooms_max} rooms at most");
             return Err(Fault::new(FaultCode::Forbidden, text));
         }
         let (joiner, since) = (Box::new(joiner), join.since);
@@ -107,11 +123,7 @@ impl Engine {
         now: Now,
     ) -> Result<(), Fault> {
         let from = self.session(id)?.user.clone();
-        let key = self
-            .roster
-            .find(id, send.room.as_str())
-            .cloned()
-            .ok_or_else(|| Fault::new(FaultCode::Forbidden, "join the room before sending to it"))?;
+        let key = self.may(id, Action::Send, &send.room, "join the room before sending to it")?;
         let publish = Publish {
             key,
             caller: Caller::Client { conn: id, call },

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::Policy;
 use crate::{
-    auth::SigningKey,
+    auth::TokenHasher,
     base::NodeId,
     conn::{QualityLimits, SocketKind},
     http,
@@ -19,6 +19,8 @@ pub struct Config {
     /// Where it listens.
     pub address: SocketAddr,
     pub shards: u16,
+    /// Whether administrators and backends have a listener of their own: the public one then answers clients and probes.
+    pub admin_apart: bool,
     /// For the health report and `websocket_build_info`.
     pub version: &'static str,
     /// The reactor backend in use, for the same.
@@ -33,8 +35,8 @@ pub struct Config {
     pub revocation_s: u64,
     /// How many revocations can be remembered.
     pub revocations_max: usize,
-    /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
-    pub dev_tokens: Option<Arc<SigningKey>>,
+    /// What opaque tokens are remembered by; its key is of this process.
+    pub token_hasher: TokenHasher,
     /// `/openapi.json`.
     pub openapi: Arc<[u8]>,
     pub http: http::Limits,
@@ -57,13 +59,8 @@ pub struct Config {
     pub latency_budget_us: u64,
     pub outbox_bytes_max: u32,
     pub echo_outbox_bytes_max: u32,
-    pub rooms_per_connection_max: usize,
-    /// Rooms of this home that may be created from one address in a minute; 0 is no limit.
-    pub room_creates_per_ip_per_min: u32,
     /// How long a room that was joined over relay only lasts without traffic; 0 is no limit.
     pub relay_room_ttl_ms: u64,
-    /// Connections of the whole node; 0 is no limit.
-    pub connections_max: usize,
     pub deflate: bool,
     pub deflate_bytes_min: usize,
     pub requests: RequestsConfig,
@@ -92,6 +89,7 @@ impl Config {
             node: NodeId(0x0123_abcd),
             address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             shards,
+            admin_apart: false,
             version: "1.2.3",
             driver: "epoll",
             policy: Arc::new(Policy::for_tests(verifier)),
@@ -99,7 +97,7 @@ impl Config {
             replay_entries: 16,
             revocation_s: 86_400,
             revocations_max: 64,
-            dev_tokens: None,
+            token_hasher: TokenHasher::new(&[7; 32]),
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
             head_timeout_ms: 10_000,
@@ -117,10 +115,7 @@ impl Config {
             latency_budget_us: 0,
             outbox_bytes_max: 1024 * 1024,
             echo_outbox_bytes_max: 1024 * 1024,
-            rooms_per_connection_max: 1000,
-            room_creates_per_ip_per_min: 0,
             relay_room_ttl_ms: 3_600_000,
-            connections_max: 0,
             deflate: true,
             deflate_bytes_min: 1024,
             requests: RequestsConfig {

@@ -27,7 +27,7 @@ struct Many {
 }
 
 impl Engine {
-    /// `?user=&tenant=&admin=1` gives `{"token"}`; `?count=N&prefix=P` gives `{"tokens"}` of users `P-0`, `P-1`, ….
+    /// `?user=&tenant=&roles=a,b&admin=1` gives `{"token"}`; `?count=N&prefix=P` gives `{"tokens"}` of users `P-0`, `P-1`, ….
     pub(super) fn dev_tokens(&self, id: ConnId, head: &Head<'_>, now: Now) -> Result<Vec<u8>, HttpFault> {
         const REMOTE: HttpFault =
             HttpFault::new(403, "forbidden", "development tokens are for clients on this machine");
@@ -37,15 +37,18 @@ impl Engine {
         if !client.to_canonical().is_loopback() || !head.host.is_some_and(is_local_host) {
             return Err(REMOTE);
         }
-        let key = self.config.dev_tokens.as_ref().ok_or(HttpFault::NOT_FOUND)?;
+        let key = self.config.policy.dev_tokens.as_ref().ok_or(HttpFault::NOT_FOUND)?;
         let tenant = match head.query_param("tenant")? {
             Some(tenant) => TenantName::parse(&tenant).map_err(|_| bad("`tenant` must be a name"))?,
             None => TenantName::default_tenant(),
         };
+        let roles = head.query_param("roles")?.unwrap_or_default();
+        let roles: Vec<Box<str>> = roles.split(',').filter(|role| !role.is_empty()).map(Box::from).collect();
         let mint_for = |user: &str, admin: bool| {
             let user = UserName::parse(user).map_err(|_| bad("`user` and `prefix` must be names"))?;
             let verifier = &self.config.policy.verifier;
             let mut claims = verifier.claims_for(user, Some(tenant.clone()), now.unix_s(), TTL_S);
+            claims.roles.clone_from(&roles);
             if admin {
                 claims.abilities.push(ABILITY_ADMIN.into());
             }

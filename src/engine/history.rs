@@ -12,7 +12,7 @@ use crate::{
     fanout::{Delivered, Recipients},
     hub::NotKept,
     metrics::{Protocol, Sent},
-    model::{CorrelationId, Event, Fault, FaultCode, History, Message, Position, Reply},
+    model::{Action, CorrelationId, Event, Fault, FaultCode, History, Message, Position, Reply},
 };
 
 /// The most events in one run of a replay: the run is one piece in the outbox.
@@ -30,10 +30,7 @@ impl Engine {
         history: &History<'_>,
     ) -> Result<(), Fault> {
         self.session(id)?;
-        let key =
-            self.roster.find(id, history.room.as_str()).cloned().ok_or_else(|| {
-                Fault::new(FaultCode::Forbidden, "join the room before reading its history")
-            })?;
+        let key = self.may(id, Action::History, &history.room, "join the room before reading its history")?;
         let (caller, since, limit) = (Caller::Client { conn: id, call }, history.since, history.limit);
         self.ask_home(&key.clone(), Ask::History { key, caller, since, limit });
         Ok(())

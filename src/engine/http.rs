@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Engine,
     answers::{self, Readiness},
+    api::Admitted,
     quality::ConnectionsQuery,
     survey::Page,
 };
@@ -12,14 +13,13 @@ use crate::{
     base::{ConnId, Now, WireBytes},
     conn::{Finish, Stage},
     http::{
-        Framing, Head, HttpFault, Parsed, Response, Route, accept::metrics_format, cors, response,
-        route::route,
+        Framing, Head, HttpFault, Parsed, Response, Route,
+        accept::metrics_format,
+        cors, response,
+        route::{Operation, route},
     },
     metrics::{Disconnect, ErrorType},
 };
-
-/// What a socket may bring at once, in bytes.
-const WINDOW_BYTES: usize = 128 * 1024;
 
 /// What a request comes to.
 pub(super) enum Answer {
@@ -27,6 +27,8 @@ pub(super) enum Answer {
     Written(Framing),
     /// The response waits for others.
     Awaited,
+    /// The request waits for others, and is to be read again then.
+    Deferred,
     /// The request is not whole: its body is still coming.
     Reading { expects_continue: bool },
     /// That was no request, but what a proxy says before the first one.
@@ -39,7 +41,7 @@ pub(super) enum Answer {
 
 impl Engine {
     pub(super) fn http_received(&mut self, id: ConnId, bytes: &mut [u8], now: Now) {
-        let (bytes_max, outbox_bytes_max) = (self.config.http.head_bytes_max, self.config.outbox_bytes_max);
+        let outbox_bytes_max = self.config.outbox_bytes_max;
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Http(http) = &mut conn.stage else { return };
         if http.is_idle() {
@@ -53,18 +55,11 @@ impl Engine {
         if !in_place {
             http.buffer.extend_from_slice(bytes);
         }
-        // Inside an exchange it is a body that waits.
-        let waiting_bytes_max =
-            if http.exchange { self.config.body_bytes_max.max(WINDOW_BYTES) } else { 2 * bytes_max };
-        let is_too_much = http.buffer.len() > waiting_bytes_max;
         self.file_timer(id, deadline_ms);
         if !waits {
             self.serve_with(id, if in_place { bytes } else { &mut [] }, now);
-        } else if is_too_much {
-            // Any word would look like the answer that is still due.
-            self.metrics.errors.inc(ErrorType::Http);
-            self.enter_closing(id, Disconnect::ProtocolError, Finish::AtOnce, now);
         }
+        self.pause_if_ahead(id, now);
     }
 
     /// Answers the requests that are there, in their order, as long as the client takes the answers.
@@ -73,7 +68,12 @@ impl Engine {
     }
 
     /// As [`Engine::serve`], with bytes that have just come to a connection that had none.
-    fn serve_with(&mut self, id: ConnId, mut fresh: &mut [u8], now: Now) {
+    fn serve_with(&mut self, id: ConnId, fresh: &mut [u8], now: Now) {
+        self.serve_in_turn(id, fresh, now);
+        self.resume_if_used(id, now);
+    }
+
+    fn serve_in_turn(&mut self, id: ConnId, mut fresh: &mut [u8], now: Now) {
         loop {
             let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
             let Stage::Http(http) = &mut conn.stage else { return };
@@ -115,6 +115,7 @@ impl Engine {
                     self.respond(id, &out, framing, now);
                 }
                 Answer::Awaited => self.put_back(id, &bytes[used..]),
+                Answer::Deferred => self.put_back(id, bytes),
                 Answer::Reading { expects_continue } => {
                     self.put_back(id, &bytes[used..]);
                     // Who has sent some of the body waits for no word.
@@ -172,7 +173,8 @@ impl Engine {
 
     fn request(&mut self, id: ConnId, head: &Head<'_>, out: &mut Vec<u8>, now: Now) -> Answer {
         let mut framing = Framing::of(head);
-        framing.keep_alive &= self.draining.is_none();
+        // A node that has no room keeps nobody who is not inside.
+        framing.keep_alive &= self.readiness() == Readiness::Ready;
         self.note_reader(id, head);
         match self.route(id, head, framing, out, now) {
             Ok(answer) => answer,
@@ -195,13 +197,20 @@ impl Engine {
             return self.preflight(head, framing, out);
         }
         let path = route(head.path, head.method)?;
-        let backend = self.admitted(head, path.operation.access, now)?;
+        if self.config.admin_apart && !self.is_at_its_door(id, path.operation) {
+            return Err(HttpFault::NOT_FOUND);
+        }
+        let backend = match self.admitted(id, head, path.operation.access, now)? {
+            Admitted::Anyone => None,
+            Admitted::Backend(backend) => Some(backend),
+            Admitted::Later => return Ok(Answer::Deferred),
+        };
         let page = match path.operation.route {
             Route::Ws => return self.for_client(id, head, |it| it.upgrade(id, head, out, now)),
             Route::Echo if self.config.echo => {
                 return self.for_client(id, head, |it| it.upgrade_echo(id, head, out, now));
             }
-            Route::DevToken if self.config.dev_tokens.is_some() => {
+            Route::DevToken if self.config.policy.dev_tokens.is_some() => {
                 let body = self.dev_tokens(id, head, now)?;
                 Response::json(200, &body).write(out, framing);
                 return Ok(Answer::Written(framing));
@@ -244,9 +253,18 @@ impl Engine {
         Ok(Answer::Awaited)
     }
 
+    /// Whether the connection came by a door where the operation answers.
+    fn is_at_its_door(&self, id: ConnId, operation: &Operation) -> bool {
+        let conn = self.conns.get(id.slot, id.generation);
+        conn.is_some_and(|conn| match &conn.stage {
+            Stage::Http(http) => operation.is_at(http.door),
+            Stage::Socket(_) | Stage::Closing { .. } => false,
+        })
+    }
+
     /// Whether new connections are welcome. Whoever asks is counted: the limit is reached by the last who is let in.
     pub(super) fn readiness(&self) -> Readiness {
-        let (connections, limit) = (self.node_connections(), self.config.connections_max);
+        let (connections, limit) = (self.node_connections(), self.config.policy.limits.connections_max);
         if self.draining.is_some() {
             Readiness::Draining
         } else if limit > 0 && connections > limit {

@@ -1,7 +1,7 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens.
@@ -9,8 +9,12 @@
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
 
+mod abilities;
+mod admission;
+mod ahead;
 mod answers;
 mod api;
+mod census;
 mod commands;
 mod config;
 mod dev;
@@ -18,8 +22,11 @@ mod drain;
 mod fan_out;
 mod history;
 mod http;
+mod introspection;
+mod limits;
 mod origin;
 mod output;
+mod outside;
 mod parcel;
 mod policy;
 mod presence;
@@ -41,23 +48,26 @@ mod tests;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
+pub use ahead::SLACK_BYTES;
 pub use config::{ChannelTemplates, Config, DrainConfig, PresenceConfig, RequestsConfig};
+pub use limits::Limits;
 pub use output::{Notice, Output};
 pub use parcel::{Ask, Caller, Letter, Parcel, Publish, Recovery, Sought, Tell};
-pub use policy::Policy;
+pub use policy::{MetricsPolicy, Policy};
 pub use quality::ConnectionsQuery;
 pub use report::{NodeFacts, Report, ShardFacts};
 pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::{Replays, Revocations, TokenCache},
+    auth::{Replays, Revocations, TokenCache, abilities::Holders},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    http::ProxyProtocol,
+    http::{ProxyProtocol, route::Door},
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
+    model::{CallId, OutsideAnswer, OutsideError},
     ws::deflate::Inflater,
 };
 
@@ -73,6 +83,8 @@ pub enum Input<'a> {
     Closed { conn: ConnId },
     /// From another shard.
     Parcel { from: ShardId, parcel: Parcel },
+    /// What became of a call that [`Output::Call`] asked for.
+    Called { call: CallId, answer: Result<OutsideAnswer, OutsideError> },
     /// What the shell knows of process and node; once a second.
     Facts(NodeFacts),
     /// Another policy holds from here on.
@@ -94,6 +106,10 @@ pub struct Engine {
     home: Home,
     roster: Roster,
     directory: Directory,
+    /// What those in the directory have been granted.
+    holders: Holders,
+    /// Under way since the rules have changed.
+    reviewing: Option<abilities::Review>,
     timers: Wheel<timers::Ticket>,
     tickets: u32,
     due: Vec<ConnId>,
@@ -120,6 +136,12 @@ pub struct Engine {
     replays: Replays,
     evictions: api::Evictions,
     requests: requests::Requests,
+    spending: limits::Spending,
+    admission: admission::Admission,
+    calls: outside::Calls,
+    introspections: introspection::Introspections,
+    /// When to look for new keys next, at the earliest.
+    keys_wanted_ms: u64,
     draining: Option<drain::Draining>,
     facts: NodeFacts,
     metrics: ShardMetrics,
@@ -132,7 +154,7 @@ impl Engine {
         let mut prng = Prng::new(seed);
         let hash = HashSeed::new(prng.next_u64());
         let limits = HomeLimits {
-            creates_per_peer_per_min: config.room_creates_per_ip_per_min,
+            creates_per_peer_per_min: config.policy.limits.room_creates_per_ip_per_min,
             ephemeral_ttl_ms: config.relay_room_ttl_ms,
         };
         Self {
@@ -146,6 +168,8 @@ impl Engine {
             home: Home::new(limits, hash, prng.next_u64(), Arc::clone(&config.history)),
             roster: Roster::new(hash),
             directory: Directory::new(hash),
+            holders: Holders::new(hash),
+            reviewing: None,
             timers: timers::wheel(),
             tickets: 0,
             due: Vec::new(),
@@ -163,6 +187,11 @@ impl Engine {
             replays: Replays::new(config.replay_entries, hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
+            spending: limits::Spending::new(hash, config.shards),
+            admission: admission::Admission::new(hash),
+            calls: outside::Calls::default(),
+            introspections: introspection::Introspections::new(config.token_hasher.clone(), hash),
+            keys_wanted_ms: 0,
             draining: None,
             facts: NodeFacts::default(),
             metrics: ShardMetrics::new(shard),
@@ -172,16 +201,29 @@ impl Engine {
         }
     }
 
-    /// A client was accepted.
+    /// A client was accepted at the public door.
     pub fn accept(&mut self, peer: IpAddr, now: Now) -> ConnId {
+        self.accept_at(Door::Public, peer, now)
+    }
+
+    /// Somebody was accepted.
+    pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let mut conn = Conn::new(peer, deadline_ms);
+        let mut conn = Conn::new(peer, door, deadline_ms);
         if let Stage::Http(http) = &mut conn.stage {
-            http.prefaced = self.config.policy.proxies.protocol != ProxyProtocol::Off;
+            http.prefaced = match door {
+                Door::Public => self.config.policy.proxies.protocol != ProxyProtocol::Off,
+                Door::Admin => false,
+            };
         }
         let (slot, generation) = self.conns.insert(conn);
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
+        self.enters(id);
+        match door {
+            Door::Public if !self.config.policy.proxies.trusts(peer) => self.enter_address(id, peer.into()),
+            Door::Public | Door::Admin => {}
+        }
         self.file_timer(id, deadline_ms);
         self.came_late(id);
         id
@@ -191,12 +233,13 @@ impl Engine {
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
         match input {
             Input::Received { conn, bytes } => self.received(conn, bytes, now),
-            Input::Writable { conn } => self.writable(conn),
+            Input::Writable { conn } => self.writable(conn, now),
             Input::Ended { conn } => self.ended(conn, now),
             Input::Closed { conn } => self.gone(conn, Disconnect::Reset),
             Input::Parcel { from, parcel } => self.parcel(from, parcel, now),
+            Input::Called { call, answer } => self.called(call, answer, now),
             Input::Facts(facts) => self.learn(facts, now),
-            Input::Reload(policy) => self.reload(policy),
+            Input::Reload(policy) => self.reload(policy, now),
             Input::Drain => self.drain(now),
         }
         self.take_own_parcels(now);
@@ -232,10 +275,13 @@ impl Engine {
         }
     }
 
-    fn writable(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
-            conn.blocked = false;
-            conn.mark_dirty(id, &mut self.dirty);
+    fn writable(&mut self, id: ConnId, now: Now) {
+        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        conn.blocked = false;
+        conn.mark_dirty(id, &mut self.dirty);
+        // Requests wait for that: the client takes what it is sent.
+        if conn.outbox.bytes() > self.config.outbox_bytes_max {
+            self.has_shown_life(id, now);
         }
     }
 
@@ -290,9 +336,11 @@ impl Engine {
 
     fn remove(&mut self, id: ConnId, reason: Disconnect) {
         self.end_session(id);
+        self.leave_address(id);
         self.drop_outbox(id);
         let Some(conn) = self.conns.remove(id.slot, id.generation) else { return };
         self.metrics.disconnections.inc(reason);
+        self.has_left(&conn);
         self.surveys.give_up(id);
         self.exchanges.give_up(id);
         self.outputs.push_back(Output::Notice(Notice::Closed { conn: id, peer: conn.peer, reason }));

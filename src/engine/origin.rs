@@ -46,13 +46,14 @@ impl Engine {
     }
 
     fn prefaced(&mut self, id: ConnId, len: usize) -> (Answer, usize) {
-        if let Some(http) = self.http_stage(id) {
+        if let Some(http) = self.speaking_http(id) {
             http.prefaced = false;
         }
         (Answer::Prefaced, len)
     }
 
-    /// Judges an upgrade as its client's. One that is refused leaves the connection to its holder.
+    /// Judges an upgrade as its client's. One that is refused leaves the connection to its holder; so does one that waits, which
+    /// is judged from the start once more.
     pub(super) fn for_client(
         &mut self,
         id: ConnId,
@@ -63,10 +64,15 @@ impl Engine {
         let client = self.config.policy.proxies.client(conn.peer, head);
         let holder = std::mem::replace(&mut conn.peer, client);
         let result = judge(self);
-        if result.is_err()
-            && let Some(conn) = self.conns.get_mut(id.slot, id.generation)
-        {
+        if matches!(result, Ok(Answer::Upgraded)) {
+            return result;
+        }
+        if let Some(conn) = self.conns.get_mut(id.slot, id.generation) {
             conn.peer = holder;
+        }
+        if result.is_err() && client != holder {
+            // The next upgrade may be another client's.
+            self.leave_address(id);
         }
         result
     }
@@ -104,17 +110,17 @@ impl Engine {
     /// Remembers which page may read the answer that is now due.
     pub(super) fn note_reader(&mut self, id: ConnId, head: &Head<'_>) {
         let reader = self.config.policy.origins.reader(head).map(Box::from);
-        if let Some(http) = self.http_stage(id) {
+        if let Some(http) = self.speaking_http(id) {
             http.reader = reader;
         }
     }
 
     /// Which page may read the response that begins now.
     pub(super) fn take_reader(&mut self, id: ConnId) -> Option<Box<str>> {
-        self.http_stage(id)?.reader.take()
+        self.speaking_http(id)?.reader.take()
     }
 
-    fn http_stage(&mut self, id: ConnId) -> Option<&mut HttpStage> {
+    fn speaking_http(&mut self, id: ConnId) -> Option<&mut HttpStage> {
         match &mut self.conns.get_mut(id.slot, id.generation)?.stage {
             Stage::Http(http) => Some(http),
             Stage::Socket(_) | Stage::Closing { .. } => None,

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::parcel::Parcel;
 use crate::{
     base::{ConnId, ShardId, TenantName, UserName},
-    metrics::Disconnect,
+    metrics::{Disconnect, RateLimit},
+    model::{CallId, OutsideRequest},
 };
 
 /// Something for the shell to do.
@@ -13,8 +14,14 @@ use crate::{
 pub enum Output {
     /// Hand a parcel to another shard, in order.
     Parcel { to: ShardId, parcel: Parcel },
+    /// Ask a server outside; what becomes of it comes back as [`super::Input::Called`].
+    Call { call: CallId, request: OutsideRequest },
+    /// A token named a key that nobody here knows: look whether the issuer has new ones.
+    KeysWanted,
     /// Close the socket and forget it.
     Close { conn: ConnId },
+    /// Receive again from a connection for which [`super::Engine::is_paused`] has said yes.
+    ResumeReading { conn: ConnId },
     /// End our side of the stream; what still comes is read and dropped.
     ShutdownWrite { conn: ConnId },
     /// Drain the whole node, as a signal would.
@@ -62,6 +69,15 @@ pub enum Notice {
     SlowConsumer {
         conn: ConnId,
         peer: IpAddr,
+    },
+    /// The introspection server does not answer, or not as it should.
+    IntrospectionFailed {
+        reason: String,
+    },
+    /// Something was refused for a limit of rates or addresses.
+    RateLimited {
+        peer: IpAddr,
+        limit: RateLimit,
     },
     /// Requests waited that were over: an error of the gateway, repaired.
     StrayRequests {

@@ -1,10 +1,10 @@
 //! What one shard sends another.
 //!
-//! Two kinds, in two lanes. An [`Ask`] goes to a room's home shard, or to one that has a part in a request, and makes it
-//! send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on
+//! Two kinds, in two lanes. An [`Ask`] goes to a home shard, of a room, a payer or an address, or to one that has a part in a
+//! request, and makes it send; a [`Tell`] comes from there. A shard takes tells at all times and stops taking asks while it cannot hand on
 //! tells. What tells make a shard send is bounded and gets used up: a `Gone` for each membership that ends, a word for each
-//! request of a connection that ends, and what the requests ask that were read behind
-//! a page, when a report completes it. So no ring of full mailboxes can stand still.
+//! request of a connection that ends, another for each of its limits, and what the requests ask that were read behind
+//! a page, when a report completes it, or behind an upgrade, when it is let in. So no ring of full mailboxes can stand still.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     auth::{Seen, SignatureMark},
-    base::{ConnId, NodeId, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
-    hub::{Joiner, Showing},
+    base::{ConnId, NodeId, Payer, PeerBlock, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
+    hub::{AddressFull, Joiner, Showing, Spent},
     model::{
         Answer, CorrelationId, Fault, Json, Message, MessageId, Payload, Position, PresenceChange, Reply,
         Requested,
@@ -65,7 +65,7 @@ pub enum Parcel {
     Tell(Tell),
 }
 
-/// To the shard that orders a room, that has something to report, or that has a part in a request.
+/// To the shard that orders a room, that counts for a limit, that has something to report, or that has a part in a request.
 #[derive(Debug)]
 pub enum Ask {
     Join {
@@ -148,6 +148,17 @@ pub enum Ask {
     Withdraw {
         request: RequestId,
         conn: ConnId,
+    },
+    /// Messages of a payer have passed. Answered only when no more may.
+    Spent(Spent),
+    /// A connection of an address wants to become a WebSocket.
+    Enter {
+        peer: PeerBlock,
+        conn: ConnId,
+    },
+    /// One that was let in has gone. Nobody is answered.
+    Exit {
+        peer: PeerBlock,
     },
     /// What the shard knows of itself, for a page that covers the node.
     Survey {
@@ -248,6 +259,17 @@ pub enum Tell {
         caller: Caller,
         result: Result<Reply, Fault>,
     },
+    /// A payer may send no more until then, in monotonic milliseconds.
+    Shut {
+        payer: Payer,
+        until_ms: u64,
+    },
+    /// Whether a connection may become a WebSocket.
+    Entered {
+        conn: ConnId,
+        peer: PeerBlock,
+        result: Result<(), AddressFull>,
+    },
     ErrandDone {
         ticket: Ticket,
         found: Box<Found>,
@@ -264,5 +286,19 @@ pub enum Tell {
 
 /// The shard that orders a room on a node of `shards` shards.
 pub(super) fn home_of(key: &RoomKey, shards: u16) -> ShardId {
-    ShardId((key.id().0 % u64::from(shards.max(1))) as u16)
+    home(key.id().0, shards)
+}
+
+/// The shard that knows what a payer has sent.
+pub(super) fn home_of_payer(payer: &Payer, shards: u16) -> ShardId {
+    home(payer.spread(), shards)
+}
+
+/// The shard that knows an address's connections.
+pub(super) fn home_of_peer(peer: PeerBlock, shards: u16) -> ShardId {
+    home(peer.spread(), shards)
+}
+
+fn home(spread: u64, shards: u16) -> ShardId {
+    ShardId((spread % u64::from(shards.max(1))) as u16)
 }

@@ -12,7 +12,7 @@ use crate::{
     fanout::{Delivered, Recipients},
     hub::{Announcement, Showing},
     metrics::Protocol,
-    model::{Availability, CorrelationId, Event, Fault, FaultCode, Json, PresenceChange, Reply},
+    model::{Action, Availability, CorrelationId, Event, Fault, FaultCode, Json, PresenceChange, Reply},
 };
 
 /// Users of an answer that was asked for without a limit.
@@ -70,10 +70,7 @@ impl Engine {
     ) -> Result<(), Fault> {
         self.session(id)?;
         self.presence_is_on()?;
-        let key =
-            self.roster.find(id, room.as_str()).cloned().ok_or_else(|| {
-                Fault::new(FaultCode::Forbidden, "join the room before asking who is in it")
-            })?;
+        let key = self.may(id, Action::Presence, room, "join the room before asking who is in it")?;
         let caller = Caller::Client { conn: id, call };
         if caller.wants_success() {
             let limit = limit.map_or(PAGE, |limit| limit as usize).min(self.config.presence.page_max);

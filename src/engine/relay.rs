@@ -42,9 +42,7 @@ impl Engine {
     pub(super) fn relay(&mut self, id: ConnId, relay: Relay, now: Now) -> Result<(), Fault> {
         let Relay { room, payload } = relay;
         let from = self.session(id)?.user.clone();
-        let key = self.roster.find_id(id, room).cloned().ok_or_else(|| {
-            Fault::new(FaultCode::Forbidden, "join the room before sending to it: its roomId is the ack's")
-        })?;
+        let key = self.may_relay(id, room, "join the room before sending to it: its roomId is the ack's")?;
         let publish = Publish {
             key,
             caller: Caller::Client { conn: id, call: None },
@@ -83,7 +81,7 @@ impl Engine {
             return Err(Fault::new(FaultCode::Unavailable, "the connection is closing"));
         };
         let is_relay = self.encoding(id) == Some(Encoding::Relay);
-        if is_relay && self.roster.find_id(id, key.id()).is_some_and(|other| other != key) {
+        if is_relay && self.roster.find_id(id, key.id()).is_some_and(|(other, _)| other != key) {
             let text = "another room of this connection has the same roomId: use another connection";
             return Err(Fault::new(FaultCode::Conflict, text));
         }

@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{CounterVec, Flows, Lately, Protocol, ShardMetrics, Status},
+    metrics::{Flows, KeysStats, Lately, ShardMetrics},
 };
 
 /// How many rooms and talkers a shard names.
@@ -47,6 +47,8 @@ pub struct NodeFacts {
     pub fds_open: u64,
     pub fds_max: u64,
     pub started_unix_s: f64,
+    /// What has become of the issuer's set of keys.
+    pub keys: KeysStats,
     /// Connections of the other shards.
     pub other_connections: usize,
     /// By shard.
@@ -63,16 +65,17 @@ pub struct ShardFacts {
 }
 
 impl Engine {
-    /// Counts what is there now; the counters of what has happened are kept as it happens.
+    /// Looks at what is there now; the counters of what has happened are kept as it happens.
     pub(super) fn report(&mut self, want: &Want, now: Now) -> Report {
-        self.count_connections();
         self.metrics.rooms = self.home.occupied() as u64;
         let history = self.home.history_counts();
         self.metrics.history_messages = history.messages;
         self.metrics.history_bytes = history.bytes;
         self.metrics.history_evicted = history.evicted;
         self.metrics.history_repeated = history.repeated;
+        self.metrics.limits_forgotten = self.spending.crowded_out() + self.admission.crowded_out();
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
+        self.metrics.introspection_breaker = u64::from(self.introspections.is_breaker_open());
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {
@@ -92,30 +95,6 @@ impl Engine {
             Want::Connections(query) => report.connections = self.find_connections(query),
         }
         report
-    }
-
-    fn count_connections(&mut self) {
-        let active = &mut self.metrics.active;
-        active.begin_recount();
-        let mut classes = CounterVec::default();
-        for (_, _, conn) in self.conns.iter() {
-            match &conn.stage {
-                Stage::Http(_) => active.opened(None, Status::Pending, Protocol::Http),
-                Stage::Socket(socket) => match &socket.kind {
-                    SocketKind::Echo => active.opened(None, Status::Pending, Protocol::Echo),
-                    SocketKind::Pending { .. } => {
-                        active.opened(None, Status::Pending, socket.encoding.protocol());
-                    }
-                    SocketKind::Json(session) => {
-                        let protocol = socket.encoding.protocol();
-                        active.opened(Some(&session.tenant), Status::Authenticated, protocol);
-                        classes.inc(self.config.quality.class(socket.keepalive.quality()));
-                    }
-                },
-                Stage::Closing { .. } => {}
-            }
-        }
-        self.metrics.quality = classes;
     }
 
     fn largest_rooms(&self) -> Vec<(RoomKey, usize)> {

@@ -105,6 +105,7 @@ impl Engine {
     ) -> Result<(), Fault> {
         let session = self.session(id)?;
         let asker = Asker { tenant: session.tenant.clone(), user: Some(session.user.clone()) };
+        self.may_request(id, &request.to)?;
         let _ = self.put_request(Caller::Client { conn: id, call }, asker, request, now);
         Ok(())
     }

@@ -78,6 +78,9 @@ impl Engine {
                 self.responded(request, from, answer, caller, now);
             }
             Ask::Withdraw { request, conn } => self.withdrawn(request, conn),
+            Ask::Spent(spent) => self.spent(from, spent, now),
+            Ask::Enter { peer, conn } => self.asked_to_enter(from, peer, conn, now),
+            Ask::Exit { peer } => self.exited(peer),
             Ask::Survey { survey, want } => {
                 let report = Box::new(self.report(&want, now));
                 self.send(from, Parcel::Tell(Tell::Report { survey, report }));
@@ -220,6 +223,8 @@ impl Engine {
                 let result = self.within_outbox(&caller, result);
                 self.answer(caller, result, now);
             }
+            Tell::Shut { payer, until_ms } => self.shut(&payer, until_ms),
+            Tell::Entered { conn, peer, result } => self.entered(conn, peer, result, now),
             Tell::ErrandDone { ticket, found } => self.errand_done(ticket, *found, now),
             Tell::Signature { ticket, seen } => self.signature_judged(ticket, seen, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use super::{Engine, Notice, Output};
+use super::{
+    Engine, Notice, Output,
+    introspection::{Asked, Known},
+};
 use crate::{
     auth::{AuthError, Identity},
     base::{ConnId, Now, Slab, TenantName, UserName},
@@ -21,16 +24,32 @@ impl Engine {
         authenticate: &Authenticate,
         now: Now,
     ) {
-        let verified = self.verify(authenticate.token.expose(), now);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Socket(socket) = &mut conn.stage else { return };
+        let token = authenticate.token.expose();
+        let asked = Asked { call, tenant: authenticate.tenant.clone() };
+        match self.know(token, now) {
+            Known::Verdict(verified) => self.authenticated(id, asked, verified, now),
+            Known::Nothing(digest) => self.ask_and_hold(id, digest, token, asked, now),
+        }
+    }
+
+    /// Whose the token of an `authenticate` is, is known.
+    pub(super) fn authenticated(
+        &mut self,
+        id: ConnId,
+        asked: Asked,
+        verified: Result<Identity, AuthError>,
+        now: Now,
+    ) {
+        let Asked { call, tenant } = asked;
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
+        let Stage::Socket(socket) = &conn.stage else { return };
         let first = match &socket.kind {
             SocketKind::Pending { .. } => true,
             SocketKind::Json(_) => false,
             SocketKind::Echo => return,
         };
         let result = verified.map_err(Refusal::Token).and_then(|identity| {
-            if authenticate.tenant.as_ref().is_some_and(|tenant| *tenant != identity.tenant) {
+            if tenant.is_some_and(|tenant| tenant != identity.tenant) {
                 return Err(Refusal::Tenant);
             }
             match &socket.kind {
@@ -43,6 +62,7 @@ impl Engine {
         match result {
             Ok(identity) => {
                 let expires_at = identity.expires_at_s.map(|seconds| seconds.saturating_mul(1_000));
+                let rights = identity.rights.clone();
                 let session = session_of(identity, now);
                 let reply = Authenticated {
                     connection_id: id.public(self.config.node),
@@ -50,18 +70,23 @@ impl Engine {
                     tenant: session.tenant.clone(),
                     expires_at,
                 };
-                socket.kind = SocketKind::Json(match &socket.kind {
+                let session = match &socket.kind {
                     SocketKind::Json(last) => session.after(last),
                     SocketKind::Pending { .. } | SocketKind::Echo => session,
-                });
+                };
+                self.identify(id, session);
                 if let Some(call) = call {
                     let result = Ok(Reply::Authenticated(Box::new(reply)));
                     self.tell(id, &Event::Ack { id: call, result }, now);
                 }
+                let other_rights = self.holders.hold(id.slot, rights);
                 if first {
                     self.established(id, now);
                 } else {
                     self.meet_deadlines(id, now);
+                }
+                if other_rights {
+                    self.review(id);
                 }
             }
             Err(refusal) => {
@@ -70,7 +95,7 @@ impl Engine {
                 let text = fault.message.clone();
                 self.refuse(id, call, fault, now);
                 if first {
-                    self.close(id, refusal.close_code(), &text, Disconnect::AuthFailed, now);
+                    self.close(id, refusal.close_code(), &text, refusal.disconnect(), now);
                 }
             }
         }
@@ -82,10 +107,27 @@ impl Engine {
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }
+        if verdict == Err(AuthError::UnknownKey) {
+            self.want_keys(now);
+        }
+        self.unless_revoked(verdict)
+    }
+
+    /// A token that is good otherwise may have been revoked.
+    pub(super) fn unless_revoked(&self, verdict: Result<Identity, AuthError>) -> Result<Identity, AuthError> {
         verdict.and_then(|identity| match self.revocations.covers(&identity) {
             true => Err(AuthError::Revoked),
             false => Ok(identity),
         })
+    }
+
+    /// Has the issuer asked whether it has new keys, if there is one, and not too often.
+    fn want_keys(&mut self, now: Now) {
+        let Some(source) = &self.config.policy.jwks else { return };
+        if now.mono_ms() >= self.keys_wanted_ms {
+            self.keys_wanted_ms = now.mono_ms() + source.refetch_ms;
+            self.outputs.push_back(Output::KeysWanted);
+        }
     }
 
     /// The connections here that are a user's, the newest first.
@@ -101,13 +143,16 @@ impl Engine {
         })
     }
 
-    /// The connection is nobody's any more: out of its rooms, its requests and the directory, without a
+    /// The connection is nobody's any more: out of its rooms, its requests, its purses and the directory, without a
     /// word to the client.
     pub(super) fn end_session(&mut self, id: ConnId) {
         if self.conns.get(id.slot, id.generation).is_some() {
             self.leave_all(id);
             self.directory.close(id.slot);
+            self.holders.release(id.slot);
             self.end_requests(id);
+            self.introspections.give_up(id);
+            self.end_spending(id);
         }
     }
 
@@ -125,7 +170,7 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.rooms_per_connection_max,
+            rooms_max: self.config.policy.limits.rooms_per_connection_max,
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {
@@ -163,6 +208,21 @@ pub(super) fn session_of(identity: Identity, now: Now) -> Session {
     session
 }
 
+/// The close code for a connection whose token was not taken: nobody is at fault for one that could not be looked up.
+pub(super) fn close_code(error: &AuthError) -> u16 {
+    if is_unavailable(error) { close::TRY_AGAIN_LATER } else { close::UNAUTHENTICATED }
+}
+
+/// The same, as the metrics have it.
+pub(super) fn disconnect(error: &AuthError) -> Disconnect {
+    if is_unavailable(error) { Disconnect::AuthUnavailable } else { Disconnect::AuthFailed }
+}
+
+/// Whether the token may be good all the same.
+pub(super) fn is_unavailable(error: &AuthError) -> bool {
+    matches!(error, AuthError::Unavailable(_))
+}
+
 /// Why an `authenticate` was refused.
 enum Refusal {
     Token(AuthError),
@@ -183,6 +243,9 @@ impl Refusal {
 
     fn fault(&self) -> Fault {
         match self {
+            Self::Token(error @ AuthError::Unavailable(_)) => {
+                Fault::new(FaultCode::Unavailable, error.to_string())
+            }
             Self::Token(error) => Fault::new(FaultCode::Unauthenticated, error.to_string()),
             Self::Tenant => Fault::new(FaultCode::Forbidden, "`tenantId` is not the tenant of the token"),
             Self::Stranger => {
@@ -193,8 +256,15 @@ impl Refusal {
 
     fn close_code(&self) -> u16 {
         match self {
-            Self::Token(_) => close::UNAUTHENTICATED,
+            Self::Token(error) => close_code(error),
             Self::Tenant | Self::Stranger => close::FORBIDDEN,
+        }
+    }
+
+    fn disconnect(&self) -> Disconnect {
+        match self {
+            Self::Token(error) => disconnect(error),
+            Self::Tenant | Self::Stranger => Disconnect::AuthFailed,
         }
     }
 }

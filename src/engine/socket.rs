@@ -4,8 +4,9 @@ use super::Engine;
 use crate::{
     base::{ConnId, Now},
     conn::{Encoding, Finish, SocketKind, Stage},
-    dialect::native,
+    dialect::native::{self, Refusal},
     metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
+    model::Call,
     ws::{DecodeError, Decoder, Input, Item, Opcode, Role, close},
 };
 
@@ -14,6 +15,10 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &mut conn.stage else { return };
         socket.keepalive.heard(now.mono_ms());
+        if self.introspections.holds(id) {
+            self.hold(id, bytes, now);
+            return;
+        }
         // The decoder is taken out while its items borrow from it, since they change the rest of the engine.
         let mut decoder = std::mem::replace(&mut socket.decoder, Decoder::new(Role::Server, None));
         let echo = matches!(socket.kind, SocketKind::Echo);
@@ -35,7 +40,7 @@ impl Engine {
             } else {
                 self.item(id, item, now)
             }
-            if !self.is_socket(id) {
+            if !self.is_socket(id) || self.introspections.holds(id) {
                 break;
             }
         }
@@ -43,7 +48,12 @@ impl Engine {
         self.inflater = inflater;
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
         match &mut conn.stage {
-            Stage::Socket(socket) => socket.decoder = decoder,
+            Stage::Socket(socket) => {
+                socket.decoder = decoder;
+                if !rest.is_empty() && self.introspections.holds(id) {
+                    self.hold(id, rest, now);
+                }
+            }
             Stage::Closing { decoder: slot @ Some(_), .. } => {
                 *slot = Some(decoder);
                 self.closing_received(id, rest);
@@ -56,9 +66,13 @@ impl Engine {
         match item {
             Item::Text(text) => {
                 self.count_message(id);
-                match native::decode(text) {
-                    Ok(call) => self.call(id, call, now),
-                    Err(refusal) => {
+                let charged = self.charge(id, text.len(), now);
+                match (native::decode(text), charged) {
+                    (Ok(call), Ok(())) => self.call(id, call, now),
+                    (Ok(Call { id: call, .. }) | Err(Refusal { id: call, .. }), Err(excess)) => {
+                        self.refuse_excess(id, call, excess, now);
+                    }
+                    (Err(refusal), Ok(())) => {
                         let protocol = self.encoding(id).map_or(Protocol::Json, Encoding::protocol);
                         self.metrics.received.inc(Received::Unknown, protocol);
                         self.refuse(id, refusal.id, refusal.fault, now);
@@ -67,7 +81,10 @@ impl Engine {
             }
             Item::Binary(message) => {
                 self.count_message(id);
-                self.binary(id, message, now);
+                match self.charge(id, message.len(), now) {
+                    Ok(()) => self.binary(id, message, now),
+                    Err(excess) => self.refuse_excess(id, None, excess, now),
+                }
             }
             Item::Ping(_) | Item::Pong(_) | Item::Close(_) => self.control(id, item, now),
         }
@@ -86,6 +103,10 @@ impl Engine {
             Item::Binary(bytes) => (Opcode::Binary, *bytes, Received::Binary, Sent::Binary),
             Item::Ping(_) | Item::Pong(_) | Item::Close(_) => return self.control(id, item, now),
         };
+        if let Err(excess) = self.charge(id, payload.len(), now) {
+            self.exceeded(id, excess, now);
+            return;
+        }
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
         let frame = self.encoder.message(opcode, payload, socket.encoding.deflate());
@@ -97,13 +118,17 @@ impl Engine {
     fn control(&mut self, id: ConnId, item: Item<'_>, now: Now) {
         match item {
             Item::Ping(payload) => {
+                // A ping wants a frame of ours, as a message does. RFC 6455 5.5.3 wants only the last answered.
+                if let Err(excess) = self.charge(id, payload.len(), now) {
+                    self.exceeded(id, excess, now);
+                    return;
+                }
                 let frame = self.encoder.control(Opcode::Pong, payload);
                 self.queue(id, frame, now);
             }
             Item::Pong(payload) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                let Stage::Socket(socket) = &mut conn.stage else { return };
-                if let Some(rtt_us) = socket.keepalive.ponged(payload, now.mono_us) {
+                let rtt_us = self.beat(id, |keepalive| keepalive.ponged(payload, now.mono_us));
+                if let Some(rtt_us) = rtt_us.flatten() {
                     self.metrics.rtt.observe_us(rtt_us);
                 }
             }

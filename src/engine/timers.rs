@@ -33,7 +33,10 @@ impl Engine {
             self.home.sweep_due_ms(),
             self.surveys.due_ms(),
             self.requests.due_ms(),
+            self.calls.due_ms(),
+            self.introspections.due_ms(),
             self.evictions.due_ms(),
+            self.review_due_ms(),
             self.drain_due_ms(),
         ];
         parts.into_iter().flatten().min()
@@ -66,7 +69,10 @@ impl Engine {
         self.tell_presence(now);
         self.expire_surveys(now);
         self.evict_step(now);
+        self.review_step(now);
         self.expire_requests(now);
+        self.expire_calls(now);
+        self.expire_introspections(now);
         self.drain_step(now);
         self.home.sweep(now);
         self.take_own_parcels(now);
@@ -128,17 +134,24 @@ impl Engine {
         let (interval_ms, timeout_ms) = (self.config.heartbeat_interval_ms, self.config.heartbeat_timeout_ms);
         let notice_ms = self.config.expiring_notice_ms;
         let leeway_ms = self.config.policy.verifier.leeway_s().saturating_mul(1_000);
-        let conn = self.conns.get_mut(id.slot, id.generation)?;
-        let Stage::Socket(socket) = &mut conn.stage else { return None };
-        let mut ping = None;
-        match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
-            Beat::Wait => {}
-            Beat::Ping => ping = Some(socket.keepalive.pinged(now.mono_us)),
+        let Stage::Socket(socket) = &mut self.conns.get_mut(id.slot, id.generation)?.stage else {
+            return None;
+        };
+        let ping = match socket.keepalive.beat(now.mono_ms(), interval_ms, timeout_ms) {
+            Beat::Wait => None,
+            Beat::Ping if is_stuck(socket.decoder.grow_older(), interval_ms, timeout_ms) => {
+                let text = "a message was not whole within the heartbeat timeout";
+                self.close(id, close::TIMEOUT, text, Disconnect::HeartbeatTimeout, now);
+                return None;
+            }
+            Beat::Ping => self.beat(id, |keepalive| keepalive.pinged(now.mono_us)),
             Beat::Dead => {
                 self.close(id, close::TIMEOUT, "heartbeat timeout", Disconnect::HeartbeatTimeout, now);
                 return None;
             }
-        }
+        };
+        let conn = self.conns.get_mut(id.slot, id.generation)?;
+        let Stage::Socket(socket) = &mut conn.stage else { return None };
         let mut next_ms = socket.keepalive.due_ms(now.mono_ms(), interval_ms, timeout_ms);
         let mut expiring = None;
         match &mut socket.kind {
@@ -174,4 +187,10 @@ impl Engine {
         // Who had no room for it is closing, and has the deadline of that.
         self.is_socket(id).then_some(next_ms)
     }
+}
+
+/// Whether a message that was unfinished at so many pings in a row has been for the time limit: it holds memory, which a byte
+/// now and then shall not keep. A limit of 0 is none.
+fn is_stuck(pings: u8, interval_ms: u64, timeout_ms: u64) -> bool {
+    timeout_ms > 0 && pings > 1 && u64::from(pings - 1).saturating_mul(interval_ms) >= timeout_ms
 }

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Engine, answers::Readiness, http::Answer, session::session_of};
+use super::{
+    Engine,
+    answers::Readiness,
+    http::Answer,
+    session::{close_code, disconnect, is_unavailable, session_of},
+};
 use crate::{
     auth::{AuthError, Identity},
     base::{ConnId, Now, WireBytes},
@@ -12,8 +17,8 @@ use crate::{
         response::switching_protocols,
         upgrade::{self, JSON_V1, RELAY_V1, Upgrade},
     },
-    metrics::{Disconnect, Reject},
-    ws::{Decoder, Role, close, deflate, handshake},
+    metrics::Reject,
+    ws::{Decoder, Role, deflate, handshake},
 };
 
 /// A token and where it came from: a client that set a header can read a status, a browser cannot.
@@ -26,7 +31,7 @@ enum Presented<'h> {
 impl Engine {
     /// `/ws`: with a good token the connection is established at once, without one it has a while to send
     /// `authenticate`. A bad token is 401 where it came in `Authorization`, else 4401 after the upgrade: a
-    /// browser sees close codes only.
+    /// browser sees close codes only. The upgrade waits for a token that has to be looked up elsewhere.
     pub(super) fn upgrade(
         &mut self,
         id: ConnId,
@@ -37,20 +42,27 @@ impl Engine {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_origin(id, head)?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         let presented = self.checked(presented(head, &upgrade))?;
-        let verified = match &presented {
-            Presented::Header(token) => {
-                let identity = self.verify(token, now);
-                if let Err(error) = &identity {
-                    self.metrics.rejected.inc(Reject::Unauthenticated);
-                    self.auth_failed(id, error.reason());
-                    return Err(HttpFault::UNAUTHENTICATED);
-                }
-                Some(identity)
-            }
-            Presented::Browser(token) => Some(self.verify(token, now)),
+        let token = match &presented {
+            Presented::Header(token) => Some(*token),
+            Presented::Browser(token) => Some(&**token),
             Presented::Nothing => None,
         };
+        let verified = match token.map(|token| self.bearer_of_request(id, token, now)) {
+            Some(None) => return Ok(Answer::Deferred),
+            Some(Some(verified)) => Some(verified),
+            None => None,
+        };
+        if let (Presented::Header(_), Some(Err(error))) = (&presented, &verified) {
+            let unavailable = is_unavailable(error);
+            let reject = if unavailable { Reject::AuthUnavailable } else { Reject::Unauthenticated };
+            self.metrics.rejected.inc(reject);
+            self.auth_failed(id, error.reason());
+            return Err(if unavailable { HttpFault::UNJUDGED } else { HttpFault::UNAUTHENTICATED });
+        }
         let protocol = chosen_protocol(&upgrade);
         let deadline_ms = now.mono_ms() + self.config.auth_timeout_ms;
         self.switch(id, &upgrade, protocol.as_deref(), SocketKind::Pending { deadline_ms }, out, now);
@@ -69,6 +81,9 @@ impl Engine {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_origin(id, head)?;
         self.check_welcome()?;
+        if !self.is_admitted(id, now)? {
+            return Ok(Answer::Deferred);
+        }
         self.switch(id, &upgrade, None, SocketKind::Echo, out, now);
         Ok(Answer::Upgraded)
     }
@@ -110,10 +125,10 @@ impl Engine {
         let extensions = deflate.as_ref().map(deflate::Agreed::response);
         switching_protocols(out, accept_key.as_str(), protocol, extensions.as_deref());
         self.queue(id, WireBytes::copy_from(out), now);
+        self.resume_reading(id);
         // Connections that came together are not pinged together.
         let phase_ms = self.prng.below(self.config.heartbeat_interval_ms / 4 + 1);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        conn.stage = Stage::Socket(Socket {
+        let socket = Socket {
             decoder: Decoder::new(Role::Server, deflate),
             kind,
             encoding: match deflate {
@@ -122,7 +137,8 @@ impl Engine {
                 None => Encoding::Plain,
             },
             keepalive: Keepalive::new(now.mono_ms(), phase_ms),
-        });
+        };
+        self.enter_stage(id, Stage::Socket(socket));
         self.meet_deadlines(id, now);
     }
 
@@ -130,16 +146,15 @@ impl Engine {
         match verified {
             None => {}
             Some(Ok(identity)) => {
-                let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-                if let Stage::Socket(socket) = &mut conn.stage {
-                    socket.kind = SocketKind::Json(session_of(identity, now));
-                }
+                let rights = identity.rights.clone();
+                self.identify(id, session_of(identity, now));
+                self.holders.hold(id.slot, rights);
                 self.established(id, now);
             }
             Some(Err(error)) => {
                 self.auth_failed(id, error.reason());
                 let text = error.to_string();
-                self.close(id, close::UNAUTHENTICATED, &text, Disconnect::AuthFailed, now);
+                self.close(id, close_code(&error), &text, disconnect(&error), now);
             }
         }
     }

@@ -220,16 +220,17 @@ impl Engine {
     pub(super) fn enter_closing(&mut self, id: ConnId, reason: Disconnect, finish: Finish, now: Now) {
         self.mark_dirty(id);
         self.end_session(id);
+        self.resume_reading(id);
         let deadline_ms = now.mono_ms() + LINGER_MS;
         self.file_timer(id, deadline_ms);
-        let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
+        let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         // A peer that has ended its side owes nothing.
         let finish = if conn.ended { Finish::AtOnce } else { finish };
         let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, decoder };
-        if let Stage::Socket(socket) = std::mem::replace(&mut conn.stage, closing(None))
+        if let Some(Stage::Socket(socket)) = self.enter_stage(id, closing(None))
             && finish == Finish::AfterPeerClose
         {
-            conn.stage = closing(Some(socket.decoder));
+            self.enter_stage(id, closing(Some(socket.decoder)));
         }
     }
 

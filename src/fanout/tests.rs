@@ -8,6 +8,7 @@ use super::{Delivered, Encoder, Queued, Recipients};
 use crate::{
     base::{ConnId, Now, Prng, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName, slab::Slab},
     conn::{Conn, Encoding, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
+    http::route::Door,
     metrics::Disconnect,
     model::{Event, Message, MessageName, Payload},
     ws::{
@@ -101,7 +102,7 @@ impl Shard {
     }
 
     fn add(&mut self, stage: Option<Stage>) -> ConnId {
-        let mut conn = Conn::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let mut conn = Conn::new(Ipv4Addr::LOCALHOST.into(), Door::Public, 0);
         if let Some(stage) = stage {
             conn.stage = stage;
         }

@@ -24,7 +24,7 @@ pub fn bearer<'b>(head: &Head<'b>) -> Result<Option<&'b str>, HttpFault> {
 
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`, and `|` among them, which Laravel Sanctum's
 /// tokens have.
-fn is_b64token(text: &str) -> bool {
+pub fn is_b64token(text: &str) -> bool {
     const DIGITS: [bool; 256] = alphanumeric_or(b"-._~+/|");
     let digits = text.trim_end_matches('=');
     !digits.is_empty() && digits.bytes().all(|byte| DIGITS[usize::from(byte)])

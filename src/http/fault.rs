@@ -115,6 +115,14 @@ impl HttpFault {
         "pages of this origin may not use the gateway: see `cors.origins` of its configuration",
     );
 
+    /// Whose the token is cannot be said at the moment.
+    pub const UNJUDGED: Self = Self {
+        status: 503,
+        code: "unavailable",
+        message: "tokens cannot be looked up at the moment",
+        headers: &[("Retry-After", "5")],
+    };
+
     // Paths and methods.
     /// No such path.
     pub const NOT_FOUND: Self = Self::new(404, "not_found", "there is nothing at this path");

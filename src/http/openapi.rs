@@ -74,6 +74,7 @@ fn item(operation: &Operation, path: &str, is_alias: bool) -> Piece {
     }
     match operation.access {
         Access::Anyone => {}
+        Access::Metrics => described.push(("security", Piece::Raw(r#"[{},{"backend":[]}]"#))),
         Access::Client => described.push(("security", Piece::Raw(r#"[{},{"client":[]}]"#))),
         Access::Scope(scope) => {
             described.push(("security", Piece::Raw(r#"[{"backend":[]}]"#)));
@@ -109,16 +110,15 @@ fn parameters(operation: &Operation, path: &str) -> Vec<Piece> {
             ("schema", schema),
         ])
     });
-    let in_query = operation.query.iter().map(|Parameter { name, schema, doc }| {
-        let schema = Piece::Raw(schema);
-        fields([
-            ("name", text(*name)),
-            ("in", text("query")),
-            ("description", text(*doc)),
-            ("schema", schema),
-        ])
-    });
-    in_path.into_iter().chain(in_query).collect()
+    let in_query = operation.query.iter().map(|it| parameter(it, "query"));
+    let in_head = operation.headers.iter().map(|it| parameter(it, "header"));
+    in_path.into_iter().chain(in_query).chain(in_head).collect()
+}
+
+fn parameter(parameter: &Parameter, place: &'static str) -> Piece {
+    let Parameter { name, schema, doc } = *parameter;
+    let schema = Piece::Raw(schema);
+    fields([("name", text(name)), ("in", text(place)), ("description", text(doc)), ("schema", schema)])
 }
 
 fn responses(operation: &Operation) -> Piece {
@@ -209,6 +209,8 @@ mod tests {
         assert_eq!(publish["operationId"], "Publish");
         assert_eq!(publish["security"][0]["backend"], serde_json::json!([]));
         assert!(publish["requestBody"]["content"]["application/x-ndjson"].is_object());
+        let key = &paths["/api/v1/publish"]["parameters"][0];
+        assert_eq!((&key["name"], &key["in"]), (&"Idempotency-Key".into(), &"header".into()));
         let user = &paths["/api/v1/users/{user}/rooms"]["parameters"][0];
         assert_eq!((&user["name"], &user["in"]), (&"user".into(), &"path".into()));
     }

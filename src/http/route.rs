@@ -54,8 +54,19 @@ pub enum Access {
     Anyone,
     /// A client with its token.
     Client,
+    /// Anyone, or whoever shows what the configuration says.
+    Metrics,
     /// A key or token that is good for this.
     Scope(Scope),
+}
+
+/// Which of the node's listeners a connection came by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// The one for clients.
+    Public,
+    /// The one for administrators and backends, where they have one of their own.
+    Admin,
 }
 
 /// One row of the table: what a route is, for routing and for the reader of `/openapi.json`.
@@ -68,6 +79,8 @@ pub struct Operation {
     pub access: Access,
     pub summary: &'static str,
     pub query: &'static [Parameter],
+    /// Headers that mean something to this operation alone.
+    pub headers: &'static [Parameter],
     /// What a request's body may be; empty where there is none.
     pub body: &'static [Content],
     /// What is answered; refusals, which all look alike, stand in no row.
@@ -76,7 +89,18 @@ pub struct Operation {
     pub is_public: bool,
 }
 
-/// A parameter of the query.
+impl Operation {
+    /// Whether it answers at this door, where there are two.
+    pub fn is_at(&self, door: Door) -> bool {
+        match self.access {
+            Access::Anyone => true,
+            Access::Client => door == Door::Public,
+            Access::Metrics | Access::Scope(_) => door == Door::Admin,
+        }
+    }
+}
+
+/// A parameter of the query, or a header.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     pub name: &'static str,

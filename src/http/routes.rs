@@ -53,6 +53,7 @@ const PAGE: Operation = Operation {
     access: Access::Anyone,
     summary: "",
     query: &[],
+    headers: &[],
     body: &[],
     answers: &[],
     is_public: true,
@@ -70,6 +71,12 @@ pub static OPERATIONS: &[Operation] = &[
         answers: &[
             answer(101, "The connection is a WebSocket now.", &[]),
             answer(426, "This was no upgrade.", &[json("Error")]),
+            answer(
+                429,
+                "The address has as many connections as it may; `Retry-After` says when to come back.",
+                &[json("Error")],
+            ),
+            answer(503, "The node has, or is draining; likewise.", &[json("Error")]),
         ],
         ..PAGE
     },
@@ -106,6 +113,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation {
         route: Route::Metrics,
         paths: &["/metrics"],
+        access: Access::Metrics,
         summary: "Metrics for Prometheus; OpenMetrics or JSON by `Accept`.",
         answers: &[answer(
             200,
@@ -163,8 +171,12 @@ pub static OPERATIONS: &[Operation] = &[
         paths: &["/api/v1/publish"],
         access: Access::Scope(Scope::Publish),
         summary: "Sends a message to a room: one as a JSON object, several as an array, or any number as lines of \
-                  JSON, each of which is answered by a line while the request is still being sent. The header \
-                  `Idempotency-Key` of a single message stands for its `messageId`.",
+                  JSON, each of which is answered by a line while the request is still being sent.",
+        headers: &[Parameter {
+            name: "Idempotency-Key",
+            schema: r##"{"$ref":"#/components/schemas/MessageId"}"##,
+            doc: "Stands for the `messageId` of a single message.",
+        }],
         body: &[json("PublishOneOrMany"), Content { kind: NDJSON, schema: "Lines" }],
         answers: &[answer(
             200,

@@ -31,8 +31,14 @@ pub(super) struct Creates {
 impl Creates {
     /// `per_min` rooms in a minute; 0 is no limit.
     pub(super) fn new(per_min: u32, hash: HashSeed) -> Self {
-        let pace_us = MINUTE_US.checked_div(u64::from(per_min)).map(|pace_us| pace_us.max(1));
-        Self { pace_us, full_us: map_with_seed(hash), swept_us: 0 }
+        let mut creates = Self { pace_us: None, full_us: map_with_seed(hash), swept_us: 0 };
+        creates.limit(per_min);
+        creates
+    }
+
+    /// From now on it is `per_min` rooms in a minute; 0 is no limit.
+    pub(super) fn limit(&mut self, per_min: u32) {
+        self.pace_us = MINUTE_US.checked_div(u64::from(per_min)).map(|pace_us| pace_us.max(1));
     }
 
     /// Counts a room that is created from `peer`.

@@ -92,6 +92,11 @@ impl Home {
         }
     }
 
+    /// From now on one address may create so many rooms in a minute; 0 is no limit.
+    pub fn limit_creates(&mut self, per_min: u32) {
+        self.creates.limit(per_min);
+    }
+
     /// A connection joins, or joins again. What others are to be told comes behind its answer.
     ///
     /// # Errors

@@ -12,10 +12,7 @@ use std::{
     ops::Bound,
 };
 
-use super::{
-    interests::Interests,
-    present::{Member, Present},
-};
+use super::{interests::Interests, members::Member, present::Present};
 use crate::{
     base::{ConnId, Now, PeerBlock, ShardId, Sorted, UserName, sorted::Place},
     model::{Availability, Json, PresenceChange, PresenceInfo, PresencePage},
@@ -129,7 +126,7 @@ impl Presence {
             Ok(place) => {
                 let present = self.users.at_mut(place);
                 let before = present.status();
-                let old = present.put(member);
+                let old = present.members.put(member);
                 if let Some(old) = old {
                     interests.remove(conn.shard, old.listens);
                 }
@@ -160,10 +157,10 @@ impl Presence {
         let place = self.find(user).ok()?;
         let present = self.users.at_mut(place);
         let before = present.status();
-        let listened = present.member_mut(conn)?.listens;
+        let listened = present.members.get(conn)?.listens;
         interests.remove(conn.shard, listened);
-        let shift = if present.members().len() > 1 {
-            present.take_out(conn);
+        let shift = if present.members.len() > 1 {
+            present.members.take_out(conn);
             if present.status() == before { Shift::None } else { Shift::Was(present.told(before)) }
         } else {
             let Present { since_ms, metadata, .. } = self.users.remove(place);
@@ -184,8 +181,9 @@ impl Presence {
         let place = self.find(user).ok()?;
         let present = self.users.at_mut(place);
         let before = present.status();
-        let member = present.member_mut(conn)?;
+        let mut member = present.members.get(conn)?;
         member.status = showing.status.unwrap_or(member.status);
+        present.members.put(member);
         let cause = member.listens.then_some(conn);
         let shift = present.shift(before, showing.metadata, now);
         self.shifted(user.clone(), shift, cause, interests, now)

@@ -1,5 +1,5 @@
-//! The members on this shard: which connections are in which rooms, both ways, in constant time per join,
-//! leave and lookup.
+//! The members on this shard: which connections are in which rooms, both ways. To find a room of a connection costs no
+//! more than a few steps, in however many it is.
 //!
 //! A membership begins as *joining* (the home shard has been asked) and becomes *joined* when the answer comes
 //! in the room's stream; only joined members get what the stream carries after it. For what the connection itself
@@ -7,10 +7,16 @@
 //!
 //! Invariant: `rooms[m.room].members[m.index]` names the place of membership `m`, for every joined membership.
 
-use super::memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED};
-use crate::base::{
-    ConnId, RoomId, RoomKey,
-    hash::{HashSeed, Map, map_with_seed},
+use super::{
+    memberships::{LocalRoomId, Membership, Memberships, NOT_JOINED},
+    standing::Standing,
+};
+use crate::{
+    base::{
+        ConnId, RoomId, RoomKey,
+        hash::{HashSeed, Map, map_with_seed},
+    },
+    model::Action,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +61,21 @@ impl Roster {
             rooms: Vec::new(),
             free: Vec::new(),
             by_key: map_with_seed(hash),
-            memberships: Memberships::new(),
+            memberships: Memberships::new(hash),
             joined: 0,
         }
     }
 
-    /// Notes that `conn` asks to join, and whether it wants presence events. `false` when it would be in more than
-    /// `rooms_max` rooms.
-    pub fn ask(&mut self, conn: ConnId, key: &RoomKey, listens: bool, rooms_max: usize) -> bool {
+    /// Notes that `conn` asks to join, what it may do there, and whether it wants presence events. `false` when it would
+    /// be in more than `rooms_max` rooms.
+    pub fn ask(
+        &mut self,
+        conn: ConnId,
+        key: &RoomKey,
+        listens: bool,
+        standing: Standing,
+        rooms_max: usize,
+    ) -> bool {
         let room = self.by_key.get(key).copied();
         let place = room.and_then(|room| self.place(conn, room));
         let is_new = place.is_none_or(|place| !self.memberships.at(place).wanted);
@@ -74,11 +87,13 @@ impl Roster {
             membership.pending += 1;
             membership.wanted = true;
             membership.listens = listens;
+            membership.standing = standing;
             return true;
         }
         let room = room.unwrap_or_else(|| self.new_room(key));
         self.room_mut(room).joining += 1;
-        self.memberships.add(conn.slot, room, listens);
+        let rooms = &self.rooms;
+        self.memberships.add(conn.slot, room, listens, standing, |room| live(rooms, room).id);
         true
     }
 
@@ -89,6 +104,20 @@ impl Roster {
         membership.wanted = false;
         let room = membership.room;
         Some(&self.room(room).key)
+    }
+
+    /// Notes what `conn` may do from now on in a room that it is in or has asked to join. Without presence it is told no
+    /// more who comes and goes.
+    pub fn judge(&mut self, conn: ConnId, room: &str, standing: Standing) {
+        let Some((place, _)) = self.named(conn, room) else { return };
+        let membership = self.memberships.at_mut(place);
+        membership.standing = standing;
+        membership.listens &= standing.may(Action::Presence);
+    }
+
+    /// What members may do has to be judged anew, for all of them.
+    pub fn doubt(&mut self) {
+        self.memberships.doubt();
     }
 
     /// The home answered a join of `conn`, which the caller knows to be alive.
@@ -179,20 +208,29 @@ impl Roster {
     }
 
     /// The key of the room of this name that `conn` is in or has asked to join, and has not asked to leave since.
-    pub fn find(&self, conn: ConnId, room: &str) -> Option<&RoomKey> {
-        self.named(conn, room).map(|(_, key)| key)
+    /// With what it may do there.
+    pub fn find(&self, conn: ConnId, room: &str) -> Option<(&RoomKey, Standing)> {
+        let (_, membership) = self.named(conn, room)?;
+        Some((&self.room(membership.room).key, membership.standing))
     }
 
-    /// The same, by the room's id. Of two rooms with one id it is the one that the connection has asked to join last.
-    pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<&RoomKey> {
-        let rooms = self.wanted(conn).map(|(_, membership)| self.room(membership.room));
-        rooms.into_iter().find(|room| room.id == id).map(|room| &room.key)
+    /// The same, by the room's id. Of two rooms with one id it is either.
+    pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<(&RoomKey, Standing)> {
+        let is_it = |membership: &Membership| membership.wanted && self.room(membership.room).id == id;
+        let (_, membership) = self.memberships.find(conn.slot, |_| id, is_it)?;
+        Some((&self.room(membership.room).key, membership.standing))
     }
 
     /// The keys of the rooms that `conn` has joined and has not asked to leave.
     pub fn rooms_of(&self, conn: ConnId) -> impl Iterator<Item = &RoomKey> + '_ {
         let joined = self.wanted(conn).filter(|(_, membership)| membership.index != NOT_JOINED);
         joined.map(|(_, membership)| &self.room(membership.room).key)
+    }
+
+    /// The same rooms and those that it has asked to join, with what it may do there.
+    pub fn standings(&self, conn: ConnId) -> impl Iterator<Item = (&RoomKey, Standing)> + '_ {
+        let wanted = self.wanted(conn);
+        wanted.map(|(_, membership)| (&self.room(membership.room).key, membership.standing))
     }
 
     /// The keys of the rooms that `conn` is in or has asked to join, and has not asked to leave since.
@@ -210,10 +248,11 @@ impl Roster {
         self.joined
     }
 
-    /// Compares names, so that a message costs no allocation: a connection is in few rooms.
-    fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &RoomKey)> {
-        let keys = self.wanted(conn).map(|(place, membership)| (place, &self.room(membership.room).key));
-        keys.into_iter().find(|(_, key)| key.room.as_str() == room)
+    /// Compares names, so that a message costs no allocation. A connection has one tenant.
+    fn named(&self, conn: ConnId, room: &str) -> Option<(u32, &Membership)> {
+        let id = |other: &Membership| RoomId::of(&self.room(other.room).key.tenant, room);
+        let is_it = |it: &Membership| it.wanted && self.room(it.room).key.room.as_str() == room;
+        self.memberships.find(conn.slot, id, is_it)
     }
 
     fn newest(&self, conn: ConnId) -> Option<(u32, LocalRoomId)> {
@@ -259,7 +298,8 @@ impl Roster {
 
     /// Drops a membership that stands in no member list.
     fn forget_membership(&mut self, conn: ConnId, place: u32) {
-        let membership = self.memberships.remove(conn.slot, place);
+        let id = self.room(self.memberships.at(place).room).id;
+        let membership = self.memberships.remove(conn.slot, place, id);
         debug_assert_eq!(membership.index, NOT_JOINED);
         self.room_mut(membership.room).joining -= 1;
     }
@@ -281,10 +321,15 @@ impl Roster {
     }
 
     fn room(&self, id: LocalRoomId) -> &Room {
-        self.rooms[id.0 as usize].as_ref().expect("ids in memberships and by_key name live rooms")
+        live(&self.rooms, id)
     }
 
     fn place(&self, conn: ConnId, room: LocalRoomId) -> Option<u32> {
-        self.memberships.of(conn.slot).find(|(_, membership)| membership.room == room).map(|(place, _)| place)
+        let is_it = |membership: &Membership| membership.room == room;
+        self.memberships.find(conn.slot, |_| self.room(room).id, is_it).map(|(place, _)| place)
     }
+}
+
+fn live(rooms: &[Option<Room>], id: LocalRoomId) -> &Room {
+    rooms[id.index()].as_ref().expect("ids in memberships and by_key name live rooms")
 }

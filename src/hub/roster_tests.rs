@@ -7,15 +7,18 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{Gone, HistoryConfig, Home, HomeLimits, Joiner, LocalRoomId, Roster};
+use super::{Gone, HistoryConfig, Home, HomeLimits, Joiner, LocalRoomId, Roster, Standing};
 use crate::{
     base::{
         ConnId, Now, PeerBlock, RoomKey, RoomName, ShardId, TenantName, UserName, hash::HashSeed, prng::Prng,
     },
-    model::Availability,
+    model::{Action, Actions, Availability},
 };
 
 const SHARD: ShardId = ShardId(2);
+
+/// Of members who may do everything.
+const EVERY: Standing = Standing::of(Actions::EVERY);
 
 fn conn(slot: u32, generation: u32) -> ConnId {
     ConnId { shard: SHARD, slot, generation }
@@ -41,12 +44,41 @@ fn rooms(roster: &Roster, conn: ConnId) -> Vec<&str> {
 }
 
 #[test]
+fn what_a_member_may_do_is_noted_where_it_is_in() {
+    let (mut roster, ada) = (roster(), conn(1, 0));
+    let standing = |roster: &Roster, room| roster.find(ada, room).map(|(_, standing)| standing);
+    let (join, listener) = (Standing::of(Action::Join.into()), EVERY.placed());
+    assert!(roster.ask(ada, &key("a"), true, join, 8) && roster.ask(ada, &key("b"), true, listener, 8));
+    roster.joined(ada, &key("a"));
+    assert_eq!((standing(&roster, "a"), standing(&roster, "b")), (Some(join), Some(listener)));
+    roster.doubt();
+    assert_eq!(
+        (standing(&roster, "a"), standing(&roster, "b")),
+        (Some(join.stale()), Some(listener.stale()))
+    );
+    assert_eq!(roster.listeners(ONLY).count(), 1);
+    roster.judge(ada, "a", join);
+    roster.judge(ada, "c", EVERY);
+    assert_eq!((standing(&roster, "a"), standing(&roster, "c")), (Some(join), None));
+    assert_eq!(roster.listeners(ONLY).count(), 0, "without presence nobody is told");
+    roster.ask(ada, &key("a"), true, EVERY, 8);
+    assert_eq!((standing(&roster, "a"), roster.listeners(ONLY).count()), (Some(EVERY), 1));
+    roster.ask_leave(ada, "a");
+    roster.judge(ada, "a", EVERY);
+    assert_eq!(standing(&roster, "a"), None);
+}
+
+#[test]
 fn a_member_is_who_was_answered() {
     let mut roster = roster();
     let ada = conn(0, 0);
-    assert!(roster.ask(ada, &key("a"), true, 8));
+    assert!(roster.ask(ada, &key("a"), true, EVERY, 8));
     assert_eq!((members(&roster, "a").len(), rooms(&roster, ada).len(), roster.subscriptions()), (0, 0, 0));
-    assert_eq!(roster.find(ada, "a"), Some(&key("a")), "what it says from now on comes after its join");
+    assert_eq!(
+        roster.find(ada, "a"),
+        Some((&key("a"), EVERY)),
+        "what it says from now on comes after its join"
+    );
     roster.joined(ada, &key("a"));
     assert_eq!(members(&roster, "a"), [ada].into());
     assert_eq!((rooms(&roster, ada), roster.subscriptions()), (vec!["a"], 1));
@@ -62,9 +94,9 @@ fn a_member_is_who_was_answered() {
 fn a_join_behind_a_leave_keeps_the_room() {
     let mut roster = roster();
     let ada = conn(0, 0);
-    roster.ask(ada, &key("a"), true, 8);
+    roster.ask(ada, &key("a"), true, EVERY, 8);
     roster.ask_leave(ada, "a");
-    roster.ask(ada, &key("a"), true, 8);
+    roster.ask(ada, &key("a"), true, EVERY, 8);
     roster.joined(ada, &key("a"));
     assert_eq!(roster.left(ada, &key("a")), None, "another join is under way");
     assert_eq!(members(&roster, "a").len(), 0, "and is not answered");
@@ -77,7 +109,7 @@ fn who_is_gone_leaves_what_he_was_in_and_what_he_asked_to_join() {
     let mut roster = roster();
     let (ada, bob) = (conn(0, 0), conn(1, 0));
     for (conn, room) in [(ada, "a"), (bob, "a"), (ada, "b")] {
-        roster.ask(conn, &key(room), true, 8);
+        roster.ask(conn, &key(room), true, EVERY, 8);
     }
     roster.joined(ada, &key("a"));
     assert_eq!(roster.gone(ada), Some(Gone { key: key("b"), emptied: Some(LocalRoomId(1)) }));
@@ -92,12 +124,12 @@ fn listeners_are_the_members_who_want_presence_events() {
     let mut roster = roster();
     let conns = [conn(0, 0), conn(1, 0), conn(2, 0)];
     for (conn, listens) in [(conns[0], true), (conns[1], false), (conns[2], true)] {
-        roster.ask(conn, &key("a"), listens, 8);
+        roster.ask(conn, &key("a"), listens, EVERY, 8);
     }
     conns[..2].iter().for_each(|conn| roster.joined(*conn, &key("a")));
     let listeners = |roster: &Roster| roster.listeners(ONLY).collect::<Vec<_>>();
     assert_eq!(listeners(&roster), conns[..1]);
-    roster.ask(conns[0], &key("a"), false, 8);
+    roster.ask(conns[0], &key("a"), false, EVERY, 8);
     roster.joined(conns[2], &key("a"));
     assert_eq!(listeners(&roster), conns[2..]);
 }
@@ -106,13 +138,13 @@ fn listeners_are_the_members_who_want_presence_events() {
 fn the_limit_counts_what_is_wanted() {
     let mut roster = roster();
     let ada = conn(4, 0);
-    assert!(roster.ask(ada, &key("a"), true, 2) && roster.ask(ada, &key("b"), true, 2));
-    assert!(!roster.ask(ada, &key("c"), true, 2));
-    assert!(roster.ask(ada, &key("a"), true, 2), "it is in that one");
+    assert!(roster.ask(ada, &key("a"), true, EVERY, 2) && roster.ask(ada, &key("b"), true, EVERY, 2));
+    assert!(!roster.ask(ada, &key("c"), true, EVERY, 2));
+    assert!(roster.ask(ada, &key("a"), true, EVERY, 2), "it is in that one");
     roster.ask_leave(ada, "a");
-    assert!(roster.ask(ada, &key("c"), true, 2));
-    assert!(!roster.ask(ada, &key("a"), true, 2), "back into one that it is leaving");
-    assert!(!roster.ask(conn(5, 0), &key("a"), true, 0));
+    assert!(roster.ask(ada, &key("c"), true, EVERY, 2));
+    assert!(!roster.ask(ada, &key("a"), true, EVERY, 2), "back into one that it is leaving");
+    assert!(!roster.ask(conn(5, 0), &key("a"), true, EVERY, 0));
     assert_eq!(roster.sizes().count(), 3);
 }
 
@@ -120,12 +152,12 @@ fn the_limit_counts_what_is_wanted() {
 fn a_refused_join_leaves_nothing() {
     let mut roster = roster();
     let (ada, bob) = (conn(4, 0), conn(5, 0));
-    roster.ask(ada, &key("a"), true, 8);
+    roster.ask(ada, &key("a"), true, EVERY, 8);
     assert_eq!(roster.refused(ada, &key("a")), Some(ONLY));
     assert_eq!(roster.refused(ada, &key("a")), None);
     assert_eq!((roster.find(ada, "a"), roster.sizes().count()), (None, 0));
     // A later join of the same connection, and those of others, go on.
-    assert!([ada, ada, bob].into_iter().all(|conn| roster.ask(conn, &key("a"), true, 8)));
+    assert!([ada, ada, bob].into_iter().all(|conn| roster.ask(conn, &key("a"), true, EVERY, 8)));
     assert_eq!((roster.refused(ada, &key("a")), roster.refused(bob, &key("a"))), (None, None));
     roster.joined(ada, &key("a"));
     assert_eq!((members(&roster, "a"), roster.find(bob, "a")), ([ada].into(), None));
@@ -135,12 +167,39 @@ fn a_refused_join_leaves_nothing() {
 fn rooms_are_found_by_id_among_those_of_a_connection() {
     let mut roster = roster();
     let (ada, bob) = (conn(4, 0), conn(5, 0));
-    roster.ask(ada, &key("a"), true, 8);
-    roster.ask(bob, &key("b"), true, 8);
-    assert_eq!(roster.find_id(ada, key("a").id()), Some(&key("a")));
+    roster.ask(ada, &key("a"), true, EVERY, 8);
+    roster.ask(bob, &key("b"), true, EVERY, 8);
+    assert_eq!(roster.find_id(ada, key("a").id()), Some((&key("a"), EVERY)));
     assert_eq!(roster.find_id(ada, key("b").id()), None);
     roster.ask_leave(ada, "a");
     assert_eq!(roster.find_id(ada, key("a").id()), None);
+}
+
+#[test]
+fn a_room_is_found_among_many() {
+    let mut roster = roster();
+    let ada = conn(4, 0);
+    let mut wanted = BTreeSet::new();
+    let mut prng = Prng::new(1);
+    for step in 0..3_000_u64 {
+        let room = format!("room-{}", prng.below(if step < 2_000 { 300 } else { 10 }));
+        let (key, is_in) = (key(&room), wanted.contains(&room));
+        assert_eq!(roster.find(ada, &room), is_in.then_some((&key, EVERY)));
+        assert_eq!(roster.find_id(ada, key.id()), is_in.then_some((&key, EVERY)));
+        if step < 2_000 && prng.below(3) > 0 {
+            assert!(roster.ask(ada, &key, true, EVERY, usize::MAX));
+            roster.joined(ada, &key);
+            wanted.insert(room);
+        } else if let Some(room) = wanted.pop_first() {
+            assert!(roster.ask_leave(ada, &room).is_some());
+            roster.left(ada, &self::key(&room));
+        }
+        assert_eq!(roster.subscriptions(), wanted.len());
+    }
+    while let Some(gone) = roster.gone(ada) {
+        assert!(wanted.remove(gone.key.room.as_str()));
+    }
+    assert_eq!((wanted.len(), roster.sizes().count()), (0, 0));
 }
 
 /// What the roster should know, in plain collections, with the home that answers it.
@@ -195,7 +254,7 @@ impl Model {
         let (conn, room) = (conn(slot, generation), prng.below(3) as usize);
         match prng.below(21) / 2 {
             0..=2 => {
-                assert!(self.roster.ask(conn, &key(ROOMS[room]), true, usize::MAX));
+                assert!(self.roster.ask(conn, &key(ROOMS[room]), true, EVERY, usize::MAX));
                 self.wanted.insert((conn, room));
                 self.asks.push_back(Question::Join(conn, room));
             }

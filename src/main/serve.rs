@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     process::ExitCode,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -13,21 +13,25 @@ use ringway::{
     auth::{ABILITY_ADMIN, mint},
     base::{NodeId, SHARDS_MAX, TenantName, UserName},
     config::{
-        self, Loaded,
+        self, Loaded, Source,
         assemble::{self, Machine},
         cli::ServeArgs,
+        settings,
     },
     shell::{
         driver::{self, Driver},
         listener,
-        log::{self, LogFormat},
+        log::{self, LogFilter, LogFormat},
         node::{self, Ended, NodeConfig},
         process,
     },
 };
 use tracing::{info, warn};
 
-use super::{EXIT_CONFIG, EXIT_SOFTWARE};
+use super::{EXIT_CONFIG, EXIT_SOFTWARE, reload::Reload};
+
+/// Who may do what in which rooms.
+const RULES: &str = "abilities.rules";
 
 /// How long the printed tokens last, in seconds.
 const TOKEN_TTL_S: u64 = 24 * 3600;
@@ -49,7 +53,7 @@ pub(super) fn serve(args: &ServeArgs) -> ExitCode {
 fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     let settings = &loaded.settings;
-    let _log = log::init(&settings.log.level, settings.log.format)?;
+    let log = log::init(LogFilter::parse(&settings.log.level)?, settings.log.format);
     if !settings.server.core_dumps {
         process::refuse_core_dumps()?;
     }
@@ -67,30 +71,43 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     };
     let address = SocketAddr::new(settings.server.host, settings.server.port);
     let listeners = listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?;
+    let admin_listeners = match settings.admin.listen {
+        Some(address) => listener::bind(address, usize::from(shards), listener::BACKLOG_DEFAULT)?,
+        None => Vec::new(),
+    };
     let machine = Machine {
         node: NodeId(random()? as u32),
         // With the port that was free, where any would do.
         address: listeners[0].local_addr()?,
+        admin_address: admin_listeners.first().map(TcpListener::local_addr).transpose()?,
         shards,
         driver,
         fds_max,
+        token_key: random_bytes()?,
         hand_out_tokens: loaded.secret_is_generated(),
     };
     let engine = assemble::engine(settings, &machine)?;
     let node = NodeConfig {
         listeners,
+        admin_listeners,
         driver,
         engine,
+        outside: assemble::outside(settings),
         mailbox_parcels: settings.limits.mailbox_parcels as usize,
         seed: random()?,
     };
-    Ok(node::run(node, |address| introduce(&loaded, &machine, address))?)
+    let mut reload = Reload::new(args, &log, &loaded, machine);
+    Ok(node::run(node, |address| introduce(&loaded, &machine, address), || reload.reload())?)
 }
 
 fn random() -> Result<u64, Box<dyn std::error::Error>> {
-    let mut bytes = [0; 8];
+    Ok(u64::from_ne_bytes(random_bytes()?))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], Box<dyn std::error::Error>> {
+    let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no random numbers")?;
-    Ok(u64::from_ne_bytes(bytes))
+    Ok(bytes)
 }
 
 /// The first lines: for people what to try, for machines one line in the log.
@@ -104,6 +121,12 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
         version = env!("CARGO_PKG_VERSION"),
         "listening on {address}"
     );
+    if let Some(address) = machine.admin_address {
+        info!("administrators and backends are answered on {address} only");
+    }
+    if !settings.server.production && *loaded.source(RULES) == Source::Default {
+        info!("no {RULES} are set: everybody may do everything inside the tenant");
+    }
     if settings.server.production || settings.log.format == LogFormat::Json {
         return;
     }
@@ -118,6 +141,7 @@ fn banner(
     address: SocketAddr,
 ) -> Result<String, Box<dyn std::error::Error>> {
     let settings = &loaded.settings;
+    let admin = reachable(machine.admin_address.unwrap_or(address));
     let reachable = reachable(address);
     let driver = match machine.driver {
         Driver::Uring => "io_uring",
@@ -144,7 +168,7 @@ fn banner(
             claims.abilities.push(ABILITY_ADMIN.into());
             text += &format!("  More       curl 'http://{reachable}/dev/token?user=ada&tenant=acme'\n");
             text += &format!(
-                "  Stats      curl -H 'Authorization: Bearer {}' http://{reachable}/stats\n",
+                "  Stats      curl -H 'Authorization: Bearer {}' http://{admin}/stats\n",
                 mint(&key, &claims)
             );
         } else {
@@ -156,11 +180,26 @@ fn banner(
         text += &format!("  Echo       ws://{reachable}/echo\n");
     }
     text += &format!("  Health     http://{reachable}/health\n");
-    text += &format!("  Metrics    http://{reachable}/metrics\n");
+    text += &format!("  Metrics    http://{admin}/metrics\n");
     text +=
         &format!("  Load       cargo run --release -p loadgen -- --url ws://{reachable}/ws --conns 10000\n");
-    text += "\n  Not production: no rate limits; Ctrl-C drains, twice ends at once.\n\n";
+    let off = limits_off(&settings.limits);
+    let limits = if off.is_empty() { "all limits are on".to_owned() } else { format!("no limits of {off}") };
+    text += &format!("\n  Not production: {limits}; Ctrl-C drains, twice ends at once.\n\n");
     Ok(text)
+}
+
+/// Which limits of rates and addresses there are not.
+fn limits_off(limits: &settings::Limits) -> String {
+    let rows = [
+        ("messages", limits.messages_per_10s),
+        ("bytes", limits.bytes_per_10s),
+        ("connections per address", limits.connections_per_ip),
+        ("connects per address", limits.connects_per_ip_per_min),
+        ("new rooms per address", limits.room_creates_per_ip_per_min),
+    ];
+    let off: Vec<_> = rows.into_iter().filter(|(_, limit)| *limit == 0).map(|(name, _)| name).collect();
+    off.join(", ")
 }
 
 /// An address that a client on this machine can use.

@@ -32,6 +32,7 @@ pub(super) fn mint_token(args: &MintArgs) -> Result<String, Failure> {
     let tenant = tenant.map_err(|error| format!("--tenant: {error}"))?;
     let verifier = assemble::verifier(&loaded.settings)?;
     let mut claims = verifier.claims_for(user, tenant, unix_s(), args.ttl_s);
+    claims.roles = args.roles.iter().map(|role| role.as_str().into()).collect();
     claims.abilities = args.abilities.iter().map(|ability| ability.as_str().into()).collect();
     claims.id = args.jti.as_deref().map(Box::from);
     Ok(format!("{}\n", mint(&key, &claims)))
@@ -93,7 +94,16 @@ fn told(explanation: &Explanation) -> String {
     }
     match &explanation.verdict {
         Ok(identity) => {
-            text += &format!("valid: user {}, tenant {}", identity.user, identity.tenant);
+            text += &format!("valid: user {}", identity.user);
+            if let Some(name) = &explanation.name {
+                // What a token says does not steer the terminal.
+                text += &format!(" ({})", name.escape_debug());
+            }
+            text += &format!(", tenant {}", identity.tenant);
+            let roles: Vec<_> = identity.rights.iter().flat_map(|rights| rights.roles()).collect();
+            if !roles.is_empty() {
+                text += &format!(", roles {}", roles.join(" ").escape_debug());
+            }
             match explanation.expires_in_s {
                 Some(seconds) => text += &format!(", {seconds} s left\n"),
                 None => text += ", does not expire\n",

@@ -27,18 +27,17 @@ pub struct ActiveConnections {
 }
 
 impl ActiveConnections {
-    /// Every series at 0, to be counted again with [`Self::opened`].
-    pub fn begin_recount(&mut self) {
-        let tenants = self.tenants.iter_mut().map(|(_, cells)| cells);
-        for cells in [&mut self.no_tenant, &mut self.other].into_iter().chain(tenants) {
-            cells.iter_mut().flatten().flatten().for_each(|open| *open = 0);
-        }
-    }
-
     /// Counts an open connection.
     pub fn opened(&mut self, tenant: Option<&TenantName>, status: Status, protocol: Protocol) {
         let cell = self.cell(tenant, status, protocol);
         *cell = Some(cell.unwrap_or(0) + 1);
+    }
+
+    /// One that was counted so is no more, or something else.
+    pub fn closed(&mut self, tenant: Option<&TenantName>, status: Status, protocol: Protocol) {
+        let cell = self.cell(tenant, status, protocol);
+        debug_assert!(cell.is_some_and(|open| open > 0), "it was counted");
+        *cell = cell.map(|open| open.saturating_sub(1));
     }
 
     fn cell(&mut self, tenant: Option<&TenantName>, status: Status, protocol: Protocol) -> &mut Option<u64> {
@@ -111,7 +110,9 @@ mod tests {
             (2, 0, 50)
         );
         // Rows that fell to zero are not given to others.
-        active.begin_recount();
+        for number in (0..150).chain([99]) {
+            active.closed(Some(&tenant(number)), Status::Authenticated, Protocol::Json);
+        }
         active.opened(Some(&tenant(120)), Status::Authenticated, Protocol::Json);
         assert_eq!((open(&active, "tenant-99"), open(&active, OTHER)), (0, 1));
         assert_eq!(active.tenants().count(), TENANTS_MAX);
@@ -130,7 +131,7 @@ mod tests {
         let mut active = ActiveConnections::default();
         assert_eq!(active.iter().count(), Protocol::ALL.len());
         active.opened(None, Status::Authenticated, Protocol::Echo);
-        active.begin_recount();
+        active.closed(None, Status::Authenticated, Protocol::Echo);
         assert!(active.iter().any(|row| row == ("", Status::Authenticated, Protocol::Echo, 0)));
     }
 }

@@ -17,6 +17,13 @@ impl<L: Label> CounterVec<L> {
         self.0.as_mut()[label.index()] += n;
     }
 
+    /// Of a gauge: one that was counted is no more.
+    pub fn dec(&mut self, label: L) {
+        let counted = &mut self.0.as_mut()[label.index()];
+        debug_assert!(*counted > 0, "it was counted");
+        *counted = counted.saturating_sub(1);
+    }
+
     /// What was counted.
     pub fn get(&self, label: L) -> u64 {
         self.0.as_ref()[label.index()]

@@ -89,6 +89,8 @@ labels!(
         InvalidUtf8 = "invalid_utf8",
         AuthFailed = "auth_failed",
         AuthTimeout = "auth_timeout",
+        /// Nobody could say whose the token is.
+        AuthUnavailable = "auth_unavailable",
         TokenExpired = "token_expired",
         HeartbeatTimeout = "heartbeat_timeout",
         SlowConsumer = "slow_consumer",
@@ -104,6 +106,8 @@ labels!(
         Api = "api",
         /// It began with a PROXY header that was broken, missing, or nobody's to send.
         ProxyProtocol = "proxy_protocol",
+        /// It was over its limits again and again.
+        RateLimited = "rate_limited",
     }
 );
 
@@ -115,12 +119,18 @@ labels!(
         Draining = "draining",
         /// The token of the upgrade request is wrong.
         Unauthenticated = "unauthenticated",
+        /// Nobody could say whose the token of the upgrade request is.
+        AuthUnavailable = "auth_unavailable",
         /// Not a WebSocket upgrade as RFC 6455 section 4.2.1 wants it.
         BadHandshake = "bad_handshake",
         /// From a page of an origin that is not allowed.
         Origin = "origin",
         /// No file descriptor left.
         FdLimit = "fd_limit",
+        /// Its address has as many as it may.
+        ConnectionsPerIp = "connections_per_ip",
+        /// Its address has opened as many lately as it may.
+        ConnectsPerIp = "connects_per_ip",
     }
 );
 
@@ -261,10 +271,22 @@ labels!(
 );
 
 labels!(
-    /// Which limit a client has passed.
+    /// Which limit stood in a client's way.
     RateLimit {
         /// Rooms created from one address in a minute.
         RoomCreates = "room_creates_per_ip",
+        /// WebSockets of one address.
+        ConnectionsPerIp = "connections_per_ip",
+        /// WebSockets opened by one address.
+        ConnectsPerIp = "connects_per_ip",
+        /// Messages of one connection.
+        Messages = "messages_per_connection",
+        /// Bytes of the messages of one connection.
+        Bytes = "bytes_per_connection",
+        /// Messages of one user's connections.
+        UserMessages = "messages_per_user",
+        /// Messages of one tenant's connections.
+        TenantMessages = "messages_per_tenant",
     }
 );
 
@@ -305,6 +327,35 @@ labels!(
     }
 );
 
+labels!(
+    /// What became of a call to a server outside.
+    OutsideResult {
+        /// 2xx.
+        Ok = "ok",
+        /// 401 or 403.
+        Denied = "denied",
+        /// Another status.
+        Status = "status",
+        Timeout = "timeout",
+        Connect = "connect",
+        Broken = "broken",
+        TooLong = "too_long",
+        Busy = "busy",
+        Unsendable = "unsendable",
+    }
+);
+
+labels!(
+    /// What became of a look at the issuer's set of keys.
+    KeysResult {
+        /// New keys are in use.
+        Changed = "changed",
+        Unchanged = "unchanged",
+        /// No answer, or none with a usable key: the last good set stays.
+        Failed = "failed",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,5 +387,7 @@ mod tests {
         check::<AuthCache>();
         check::<QualityClass>();
         check::<Signed>();
+        check::<OutsideResult>();
+        check::<KeysResult>();
     }
 }

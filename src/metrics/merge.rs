@@ -11,7 +11,7 @@ use super::{
     active::{OTHER, TENANTS_MAX},
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{Label, Protocol, Received, Sent, Status},
+    labels::{KeysResult, Label, Protocol, Received, Sent, Status},
     shard::ShardMetrics,
 };
 
@@ -29,6 +29,16 @@ pub struct NodeStats<'a> {
     pub fds_max: u64,
     /// Unix time of the start, in seconds.
     pub started_unix_s: f64,
+    pub keys: KeysStats,
+}
+
+/// What has become of the issuer's set of keys; all zero where none is configured.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct KeysStats {
+    /// Looks at the set.
+    pub fetches: CounterVec<KeysResult>,
+    /// Keys of it that are in use.
+    pub keys: u64,
 }
 
 /// The families that a scrape shows, none of them empty. `shards` are snapshots, one of each shard, in any order.
@@ -37,6 +47,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     shards.sort_by_key(|it| it.shard);
     let mut merge = Merge { shards, families: Vec::new() };
     merge.connections();
+    merge.introspection();
     merge.messages();
     merge.rooms_and_queues();
     merge.history();
@@ -71,6 +82,17 @@ impl Merge<'_> {
         self.counter_vec("websocket_auth_cache_total", help, "result", |it| &it.auth_cache);
     }
 
+    fn introspection(&mut self) {
+        let help = "Calls to the introspection server.";
+        self.counter_vec("websocket_introspection_calls_total", help, "result", |it| &it.introspection_calls);
+        let help = "From a call to the introspection server to its end, in ms.";
+        self.histogram("websocket_introspection_duration_ms", help, |it| &it.introspection_duration);
+        let help = "Opaque tokens looked up among those asked about before.";
+        self.counter_vec("websocket_introspection_cache_total", help, "result", |it| &it.introspection_cache);
+        let help = "Shards that ask the introspection server nothing, since it has failed again and again.";
+        self.gauge("websocket_introspection_breaker_open", help, |it| &it.introspection_breaker);
+    }
+
     fn messages(&mut self) {
         let name = "websocket_messages_received_total";
         self.by_type(name, "Messages from clients.", |it| &it.received, Received::protocol);
@@ -91,10 +113,15 @@ impl Merge<'_> {
         });
         let help = "Refused for being asked too often.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
+        let help =
+            "Addresses, users and tenants that were forgotten although a limit still counted for them.";
+        self.counter("websocket_limits_forgotten_total", help, |it| &it.limits_forgotten);
         let help = "Bytes that wait in the outboxes.";
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
+        let help = "How often an HTTP connection was not read for a while, since what it had sent waited.";
+        self.counter("websocket_reads_paused_total", help, |it| &it.reads_paused);
     }
 
     fn history(&mut self) {
@@ -151,6 +178,13 @@ impl Merge<'_> {
         one("process_max_fds", "The most file descriptors that may be open.", node.fds_max as f64);
         one("process_start_time_seconds", "Unix time of the start.", node.started_unix_s);
         one("websocket_uptime_seconds", "Time since the start.", node.uptime_s);
+        let help = "Keys of the issuer's set that are in use.";
+        self.family(MetricType::GAUGE, "websocket_jwks_keys", help, vec![gauge(node.keys.keys as f64)]);
+        let fetches = KeysResult::ALL.iter().map(|&result| {
+            labelled(counter(node.keys.fetches.get(result) as f64), &[("result", result.as_str())])
+        });
+        let (help, fetches) = ("Looks at the issuer's set of keys.", fetches.collect());
+        self.family(MetricType::COUNTER, "websocket_jwks_fetches_total", help, fetches);
         let help = "Processor time, user and system.";
         self.family(MetricType::COUNTER, "process_cpu_seconds_total", help, vec![counter(node.cpu_s)]);
         let info = labelled(gauge(1.0), &[("version", node.version), ("driver", node.driver)]);
@@ -250,19 +284,22 @@ impl Merge<'_> {
     }
 
     fn family(&mut self, kind: MetricType, name: &str, help: &str, series: Vec<Metric>) {
-        if series.is_empty() {
-            return;
+        if !series.is_empty() {
+            self.families.push(family(kind, name, help, series));
         }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(series);
-        self.families.push(family);
     }
 }
 
-fn counter(value: f64) -> Metric {
+pub(super) fn family(kind: MetricType, name: &str, help: &str, series: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(series);
+    family
+}
+
+pub(super) fn counter(value: f64) -> Metric {
     let mut counter = Counter::default();
     counter.set_value(value);
     let mut metric = Metric::default();
@@ -270,7 +307,7 @@ fn counter(value: f64) -> Metric {
     metric
 }
 
-fn gauge(value: f64) -> Metric {
+pub(super) fn gauge(value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     Metric::from_gauge(gauge)

@@ -8,6 +8,7 @@ pub mod active;
 pub mod counters;
 pub mod histogram;
 pub mod labels;
+mod legacy;
 pub mod merge;
 mod openmetrics;
 pub mod render;
@@ -18,10 +19,11 @@ pub use active::ActiveConnections;
 pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
-    AuthCache, Disconnect, Dropped, ErrorType, Label, Protocol, QualityClass, RateLimit, Received, Reject,
-    Sent, Signed, Status,
+    AuthCache, Disconnect, Dropped, ErrorType, KeysResult, Label, OutsideResult, Protocol, QualityClass,
+    RateLimit, Received, Reject, Sent, Signed, Status,
 };
-pub use merge::{NodeStats, merge};
+pub use legacy::add_legacy_names;
+pub use merge::{KeysStats, NodeStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;
 pub use traffic::{Flows, Lately, Traffic};

@@ -5,8 +5,8 @@ use super::{
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
     labels::{
-        AuthCache, Disconnect, Dropped, ErrorType, Protocol, QualityClass, RateLimit, Received, Reject, Sent,
-        Signed,
+        AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
+        Received, Reject, Sent, Signed,
     },
 };
 use crate::base::ShardId;
@@ -29,6 +29,14 @@ pub struct ShardMetrics {
     pub signed: CounterVec<Signed>,
     /// Tokens looked up before they were verified.
     pub auth_cache: CounterVec<AuthCache>,
+    /// Calls about opaque tokens.
+    pub introspection_calls: CounterVec<OutsideResult>,
+    /// From such a call to its end.
+    pub introspection_duration: Histogram,
+    /// Opaque tokens looked up before anybody was asked.
+    pub introspection_cache: CounterVec<AuthCache>,
+    /// Gauge: 1 while the breaker keeps this shard from asking.
+    pub introspection_breaker: u64,
 
     /// Messages from clients.
     pub received: CounterGrid<Received, Protocol>,
@@ -75,10 +83,14 @@ pub struct ShardMetrics {
     pub dropped: CounterVec<Dropped>,
     /// What was refused for being asked too often.
     pub rate_limited: CounterVec<RateLimit>,
+    /// Addresses, users and tenants whose limits were forgotten early, since so many others came.
+    pub limits_forgotten: u64,
     /// Gauge: bytes in all outboxes.
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
     pub slow_consumers: u64,
+    /// How often a connection was not read for a while, since what it had sent waited.
+    pub reads_paused: u64,
 
     /// Lengths of the shard's turns: what comes meanwhile waits so long.
     pub loop_lag: Histogram,
@@ -103,6 +115,10 @@ impl ShardMetrics {
             rejected: CounterVec::default(),
             signed: CounterVec::default(),
             auth_cache: CounterVec::default(),
+            introspection_calls: CounterVec::default(),
+            introspection_duration: Histogram::default(),
+            introspection_cache: CounterVec::default(),
+            introspection_breaker: 0,
             received: CounterGrid::default(),
             sent: CounterGrid::default(),
             received_bytes: 0,
@@ -124,8 +140,10 @@ impl ShardMetrics {
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),
+            limits_forgotten: 0,
             outbound_queue_bytes: 0,
             slow_consumers: 0,
+            reads_paused: 0,
             loop_lag: Histogram::default(),
             mailbox_depth: 0,
             mailbox_full: 0,

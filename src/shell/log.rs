@@ -17,9 +17,11 @@ use tracing::{
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Registry,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt,
     registry::LookupSpan,
+    reload,
 };
 
 use crate::{
@@ -59,29 +61,50 @@ pub struct BadLogLevel(String);
 /// stop a shard.
 const LINES_WAITING_MAX: usize = 16 * 1024;
 
-/// Sends events at `level` (or `module=level,…`) and above to standard output, through a thread of their own. What
-/// waits is written when the guard is dropped, unless nobody reads it.
-///
-/// # Errors
-/// When `level` does not parse.
-pub fn init(level: &str, format: LogFormat) -> Result<WorkerGuard, BadLogLevel> {
-    let filter = EnvFilter::try_new(level).map_err(|error| BadLogLevel(error.to_string()))?;
+/// Which events are logged: a level, or levels by module.
+pub struct LogFilter(EnvFilter);
+
+impl LogFilter {
+    /// From `info`, or `info,ringway::hub=debug`.
+    ///
+    /// # Errors
+    /// When `level` does not parse.
+    pub fn parse(level: &str) -> Result<Self, BadLogLevel> {
+        EnvFilter::try_new(level).map(Self).map_err(|error| BadLogLevel(error.to_string()))
+    }
+}
+
+/// The process's log. What waits is written when it is dropped, unless nobody reads it.
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// From now on another filter, on every thread.
+    pub fn set_filter(&self, filter: LogFilter) {
+        // It fails for a log that is not the process's (see `init`), which shows nothing anyway.
+        let _ = self.filter.reload(filter.0);
+    }
+}
+
+/// Sends events that pass `filter` to standard output, through a thread of their own.
+pub fn init(filter: LogFilter, format: LogFormat) -> Log {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING_MAX)
         .thread_name("log")
         .finish(io::stdout());
+    let (filter, handle) = reload::Layer::new(filter.0);
     // Of a line that cannot be written nothing is said: it would be said on standard error, which may have gone the
     // same way, and a shard would panic over it.
-    let subscriber = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .with_writer(writer)
-        .with_env_filter(filter)
-        .event_format(Lines(format))
-        .finish();
+        .event_format(Lines(format));
     // A second call, in tests, changes nothing.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(guard)
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(lines));
+    Log { filter: handle, _writer: guard }
 }
 
 struct Lines(LogFormat);
@@ -186,14 +209,23 @@ pub struct NoticeLog {
     proxy_refused: Sample,
     slow_consumer: Sample,
     accept_failed: Sample,
+    introspection_failed: Sample,
+    rate_limited: Sample,
 }
 
 impl NoticeLog {
     /// Nothing logged yet.
     pub fn new(shard: ShardId) -> Self {
-        let [auth_failed, origin_refused, proxy_refused, slow_consumer, accept_failed] =
-            <[Sample; 5]>::default();
-        Self { shard: shard.0, auth_failed, origin_refused, proxy_refused, slow_consumer, accept_failed }
+        Self {
+            shard: shard.0,
+            auth_failed: Sample::default(),
+            origin_refused: Sample::default(),
+            proxy_refused: Sample::default(),
+            slow_consumer: Sample::default(),
+            accept_failed: Sample::default(),
+            introspection_failed: Sample::default(),
+            rate_limited: Sample::default(),
+        }
     }
 
     /// Logs a notice, unless there were too many of its kind in this second.
@@ -224,6 +256,16 @@ impl NoticeLog {
             Notice::SlowConsumer { conn, peer } => {
                 if let Some(skipped) = self.slow_consumer.take(now.unix_s()) {
                     info!(shard, conn = conn.slot, ip = %peer, skipped, "slow consumer disconnected");
+                }
+            }
+            Notice::IntrospectionFailed { reason } => {
+                if let Some(skipped) = self.introspection_failed.take(now.unix_s()) {
+                    warn!(shard, err = reason.as_str(), skipped, "opaque tokens cannot be looked up");
+                }
+            }
+            Notice::RateLimited { peer, limit } => {
+                if let Some(skipped) = self.rate_limited.take(now.unix_s()) {
+                    info!(shard, ip = %peer, reason = limit.as_str(), skipped, "rate limited");
                 }
             }
             Notice::StrayRequests { count } => {

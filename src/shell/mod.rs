@@ -4,10 +4,14 @@
 pub mod beats;
 pub mod clock;
 pub mod driver;
+mod keys;
 pub mod listener;
 pub mod log;
 pub mod mailbox;
 pub mod node;
+pub mod outside;
+#[cfg(test)]
+mod outside_tests;
 pub mod process;
 pub mod reactor;
 pub mod shard;

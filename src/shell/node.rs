@@ -22,8 +22,10 @@ use super::{
     beats::Beat,
     clock::Clock,
     driver::{Driver, with_runtime},
+    keys::IssuerKeys,
     log::NoticeLog,
     mailbox::{Courier, Mailbox, mailboxes},
+    outside::{Line, Outside, OutsideConfig},
     process::ProcessFacts,
     reactor::{Reactor, ReactorConfig, RingConfig},
     shard::{Control, News, Shard},
@@ -31,7 +33,7 @@ use super::{
 };
 use crate::{
     base::ShardId,
-    engine::{self, Engine, NodeFacts, ShardFacts},
+    engine::{self, Engine, NodeFacts, Policy, ShardFacts},
 };
 
 /// How often shards are told of the process and of each other.
@@ -41,8 +43,11 @@ const FACTS_EVERY: Duration = Duration::from_secs(1);
 pub struct NodeConfig {
     /// One listener for each shard.
     pub listeners: Vec<TcpListener>,
+    /// One for each shard, or none: what administrators and backends connect to.
+    pub admin_listeners: Vec<TcpListener>,
     pub driver: Driver,
     pub engine: engine::Config,
+    pub outside: OutsideConfig,
     /// Room in each lane of a shard's mailbox.
     pub mailbox_parcels: usize,
     /// Feeds each shard's hashes and jitter.
@@ -75,17 +80,23 @@ enum Stage {
     Ended,
 }
 
-/// Runs a node until it has drained. `started` is called when every shard serves.
+/// Runs a node until it has drained. `started` is called when every shard serves; `reload` on SIGHUP, for the policy
+/// that every shard is to take, if there is one.
 ///
 /// # Errors
 /// When wakers, signals or threads cannot be had.
-pub fn run(config: NodeConfig, started: impl FnOnce(SocketAddr)) -> std::io::Result<Ended> {
-    run_shards(config, started, ShardStart::run)
+pub fn run(
+    config: NodeConfig,
+    started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
+) -> std::io::Result<Ended> {
+    run_shards(config, started, reload, ShardStart::run)
 }
 
 fn run_shards(
     config: NodeConfig,
     started: impl FnOnce(SocketAddr),
+    reload: impl FnMut() -> Option<Arc<Policy>>,
     body: fn(ShardStart) -> std::io::Result<()>,
 ) -> std::io::Result<Ended> {
     let address = config.listeners[0].local_addr()?;
@@ -96,7 +107,12 @@ fn run_shards(
     let beats: Arc<[Beat]> = wakers.iter().map(|_| Beat::default()).collect();
     let boxes = mailboxes(&wakers, config.mailbox_parcels);
     let started_unix_s = clock.now().unix_ms as f64 / 1_000.0;
+    let outside = Outside::new(config.outside);
+    let mut keys = IssuerKeys::new(outside.clone(), Arc::clone(&config.engine.policy));
+    keys.look_and_wait(clock.now());
+    let engine = engine::Config { policy: keys.policy(), ..config.engine };
     let mut shards = Vec::new();
+    let mut admin_listeners = config.admin_listeners.into_iter();
     let parts = config.listeners.into_iter().zip(boxes).zip(&wakers);
     for (number, ((listener, (mailbox, courier)), waker)) in (0..).zip(parts) {
         let id = ShardId(number);
@@ -104,11 +120,13 @@ fn run_shards(
         let start = ShardStart {
             id,
             listener,
+            admin_listener: admin_listeners.next(),
             driver: config.driver,
-            engine: config.engine.clone(),
+            engine: engine.clone(),
             seed: config.seed.wrapping_add(u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             mailbox,
             courier,
+            line: Line { outside: outside.clone(), control: control.clone(), waker: waker.clone() },
             control: controls,
             news: tell.clone(),
             waker: waker.clone(),
@@ -124,9 +142,9 @@ fn run_shards(
         shards.push(ShardHandle { control, waker: waker.clone(), stage: Stage::Starting });
     }
     let mut node =
-        Node { shards, clock, beats, started_unix_s, news, signals, draining: false, failed: false };
+        Node { shards, clock, beats, started_unix_s, news, signals, keys, draining: false, failed: false };
     node.send_facts();
-    Ok(node.serve(|| started(address)))
+    Ok(node.serve(|| started(address), reload))
 }
 
 struct Node {
@@ -136,15 +154,16 @@ struct Node {
     started_unix_s: f64,
     news: Receiver<(ShardId, News)>,
     signals: Receiver<i32>,
+    keys: IssuerKeys,
     draining: bool,
     failed: bool,
 }
 
 impl Node {
-    fn serve(&mut self, started: impl FnOnce()) -> Ended {
+    fn serve(&mut self, started: impl FnOnce(), mut reload: impl FnMut() -> Option<Arc<Policy>>) -> Ended {
         let mut started = Some(started);
         let facts = tick(FACTS_EVERY);
-        let (news, signals) = (self.news.clone(), self.signals.clone());
+        let (news, signals, keys) = (self.news.clone(), self.signals.clone(), self.keys.answers());
         while !self.are_all(Stage::Ended) {
             select! {
                 recv(news) -> news => {
@@ -158,7 +177,10 @@ impl Node {
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or_default();
                     if signal == SIGHUP {
-                        info!("SIGHUP: nothing is reloaded while running; restart to apply a changed configuration");
+                        if let Some(policy) = reload() {
+                            self.keys.configure(policy, self.clock.now());
+                            self.tell_policy();
+                        }
                         continue;
                     }
                     if self.draining {
@@ -168,7 +190,17 @@ impl Node {
                     info!(signal, "draining");
                     self.drain();
                 }
-                recv(facts) -> _ => self.send_facts(),
+                recv(keys) -> answer => {
+                    // The node holds a sender, too.
+                    let Ok(answer) = answer else { break };
+                    if self.keys.came(answer, self.clock.now()) {
+                        self.tell_policy();
+                    }
+                }
+                recv(facts) -> _ => {
+                    self.keys.look(self.clock.now());
+                    self.send_facts();
+                }
             }
         }
         if self.failed { Ended::ShardFailed } else { Ended::Drained }
@@ -177,6 +209,10 @@ impl Node {
     fn heard(&mut self, id: ShardId, news: News) {
         self.shards[id.index()].stage = match news {
             News::Serving => Stage::Serving,
+            News::KeysWanted => {
+                self.keys.want(self.clock.now());
+                return;
+            }
             News::DrainAsked => {
                 if !self.draining {
                     info!(shard = id.0, "draining, as the API asks");
@@ -220,6 +256,7 @@ impl Node {
             fds_open: process.fds_open,
             fds_max: process.fds_max,
             started_unix_s: self.started_unix_s,
+            keys: self.keys.stats(),
             other_connections: 0,
             shards: self
                 .beats
@@ -238,6 +275,12 @@ impl Node {
         });
     }
 
+    /// Every shard takes the policy that is in effect from here on.
+    fn tell_policy(&self) {
+        let policy = self.keys.policy();
+        self.tell_all(|_| Control::Reload(Arc::clone(&policy)));
+    }
+
     fn tell_all(&self, control: impl Fn(usize) -> Control) {
         for (number, shard) in self.shards.iter().enumerate() {
             // A shard that has ended hears nothing.
@@ -250,11 +293,13 @@ impl Node {
 struct ShardStart {
     id: ShardId,
     listener: TcpListener,
+    admin_listener: Option<TcpListener>,
     driver: Driver,
     engine: engine::Config,
     seed: u64,
     mailbox: Mailbox,
     courier: Courier,
+    line: Line,
     control: Receiver<Control>,
     news: Sender<(ShardId, News)>,
     waker: Waker,
@@ -268,12 +313,17 @@ impl ShardStart {
         pin(self.id);
         with_runtime(self.driver, async move {
             let config = ReactorConfig { shard: self.id, ring: RingConfig::default() };
+            let mut reactor = Reactor::new(self.driver, self.listener, &self.waker, &config)?;
+            if let Some(listener) = self.admin_listener {
+                reactor.open_admin_door(listener)?;
+            }
             let shard = Shard {
                 id: self.id,
                 engine: Engine::new(self.id, self.engine, self.seed),
-                reactor: Reactor::new(self.driver, self.listener, &self.waker, &config)?,
+                reactor,
                 mailbox: self.mailbox,
                 courier: self.courier,
+                line: self.line,
                 control: self.control,
                 news: self.news,
                 clock: self.clock,
@@ -332,14 +382,16 @@ mod tests {
         let verifier = Verifier::new(auth::Config::new(KeySet::default()));
         let config = NodeConfig {
             listeners: bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3, 16).unwrap(),
+            admin_listeners: Vec::new(),
             driver: Driver::Epoll,
             engine: engine::Config::for_tests(3, verifier),
+            outside: OutsideConfig { in_flight_max: 16, roots_pem: None },
             mailbox_parcels: 16,
             seed: 1,
         };
         let body =
             |start: ShardStart| if start.id == ShardId(1) { panic!("on purpose") } else { start.run() };
-        assert_eq!(run_shards(config, |_| {}, body).unwrap(), Ended::ShardFailed);
+        assert_eq!(run_shards(config, |_| {}, || None, body).unwrap(), Ended::ShardFailed);
     }
 
     #[test]

@@ -12,12 +12,15 @@ use super::{
     clock::Clock,
     log::NoticeLog,
     mailbox::{Courier, Mailbox},
-    reactor::{Budget, Reactor, Sink, WaitFor, WriteOutcome},
+    outside::Line,
+    reactor::{Budget, RECEIVED_BYTES_MAX, Reactor, Reading, Sink, WaitFor, WriteOutcome},
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    engine::{Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    engine::{self, Engine, Input, NodeFacts, Output, Parcel, Policy, Wrote},
+    http::route::Door,
     metrics::Reject,
+    model::{CallId, OutsideAnswer, OutsideError},
 };
 
 /// What one turn takes from sockets at most.
@@ -29,6 +32,9 @@ const PARCELS: usize = 4096;
 /// The longest sleep: a shard shows that it lives.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
+/// An engine takes from a client that was paused what the reactor had received from him by then.
+const _: () = assert!(RECEIVED_BYTES_MAX <= engine::SLACK_BYTES);
+
 /// How soon a shard looks again whether a full mailbox has room.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -37,6 +43,11 @@ const RETRY: Duration = Duration::from_millis(1);
 pub enum Control {
     Facts(NodeFacts),
     Reload(Arc<Policy>),
+    /// What became of a call of its engine.
+    Called {
+        call: CallId,
+        answer: Result<OutsideAnswer, OutsideError>,
+    },
     Drain,
     /// Every shard has drained.
     End,
@@ -47,6 +58,8 @@ pub enum Control {
 pub enum News {
     /// It takes connections.
     Serving,
+    /// A token named a key that nobody here knows.
+    KeysWanted,
     /// A client that may has asked for the node's drain.
     DrainAsked,
     /// Its last connection has gone. It still orders the rooms whose home it is, for the other shards.
@@ -62,6 +75,7 @@ pub struct Shard {
     pub reactor: Reactor,
     pub mailbox: Mailbox,
     pub courier: Courier,
+    pub line: Line,
     pub control: Receiver<Control>,
     pub news: Sender<(ShardId, News)>,
     pub clock: Clock,
@@ -125,6 +139,7 @@ impl Shard {
             let input = match control {
                 Control::Facts(facts) => Input::Facts(facts),
                 Control::Reload(policy) => Input::Reload(policy),
+                Control::Called { call, answer } => Input::Called { call, answer },
                 Control::Drain => Input::Drain,
                 Control::End => return true,
             };
@@ -156,10 +171,19 @@ impl Shard {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
+                Output::Call { call, request } => self.line.call(call, request),
+                Output::KeysWanted => self.tell_node(News::KeysWanted),
                 Output::Close { conn } => self.reactor.close(conn),
+                // It may have been paused anew since.
+                Output::ResumeReading { conn } if self.engine.is_paused(conn) => {}
+                Output::ResumeReading { conn } => self.reactor.resume(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
-                Output::StopAccepting => drop(self.reactor.take_listener()?),
+                Output::StopAccepting => {
+                    for door in [Door::Public, Door::Admin] {
+                        drop(self.reactor.take_listener(door)?);
+                    }
+                }
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
@@ -200,12 +224,14 @@ struct EngineSink<'a> {
 }
 
 impl Sink for EngineSink<'_> {
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId> {
-        Some(self.engine.accept(peer.ip(), self.now))
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId> {
+        let peer = peer.ip();
+        self.engine.welcomes(door, peer, self.now).then(|| self.engine.accept_at(door, peer, self.now))
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) {
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading {
         self.engine.handle(Input::Received { conn, bytes }, self.now);
+        if self.engine.is_paused(conn) { Reading::Paused } else { Reading::On }
     }
 
     fn writable(&mut self, conn: ConnId) {

@@ -52,6 +52,8 @@ struct Partial {
     message: Option<Message>,
     /// What the last item borrowed; it is dropped by the next call.
     delivered: Option<Delivered>,
+    /// How often [`Decoder::grow_older`] has found it unfinished: with its message all of this goes.
+    age: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +107,15 @@ impl Decoder {
             }
         }
         .map(Some)
+    }
+
+    /// Notes that some time has passed since the last call, and answers how often that was while what is unfinished now
+    /// was; 0 if nothing is. So a bound on how long a message may take needs no clock in here, and nothing in an idle
+    /// connection.
+    pub fn grow_older(&mut self) -> u8 {
+        let Some(partial) = self.partial.as_mut().filter(|partial| partial.is_pending()) else { return 0 };
+        partial.age = partial.age.saturating_add(1);
+        partial.age
     }
 
     fn advance(

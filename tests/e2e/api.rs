@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    io::{BufRead, Read, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::PathBuf,
 };
 
@@ -12,7 +13,12 @@ use serde_json::Value;
 
 use crate::support::{Gateway, Http, Response, Start, ringway};
 
-on_both_drivers!(a_backend_speaks_to_members, a_stream_is_answered_as_it_comes, a_drain_ends_the_process);
+on_both_drivers!(
+    a_backend_speaks_to_members,
+    a_stream_is_answered_as_it_comes,
+    a_stream_at_full_speed_is_answered_to_its_end,
+    a_drain_ends_the_process,
+);
 
 /// A gateway that knows a key for this, and the key.
 fn start(driver: Driver, name: &str, arguments: &[&str]) -> (Gateway, String) {
@@ -82,13 +88,8 @@ fn a_stream_is_answered_as_it_comes(driver: Driver) {
     let (gateway, key) = start(driver, "stream", &["--tenant", "acme"]);
     let mut socket = gateway.socket("ada", "acme");
     socket.join("lobby");
-    let mut http = Http::connect(gateway.address);
-    http.write(format!(
-        "POST /api/v1/publish HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n\
-         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    ));
-    let mut stream = http.into_stream();
-    let send = |stream: &mut std::io::BufReader<std::net::TcpStream>, text: &str| {
+    let mut stream = begin_stream(&gateway, &key);
+    let send = |stream: &mut BufReader<TcpStream>, text: &str| {
         let chunk = format!("{:x}\r\n{text}\r\n", text.len());
         stream.get_mut().write_all(chunk.as_bytes()).expect("it reads");
     };
@@ -117,6 +118,51 @@ fn a_stream_is_answered_as_it_comes(driver: Driver) {
     for number in 4..=2_003 {
         assert_eq!(socket.expect("room:message")["payload"], number);
     }
+}
+
+/// A sender that is much quicker than his results is made to wait, and loses none.
+fn a_stream_at_full_speed_is_answered_to_its_end(driver: Driver) {
+    const LINES: usize = 300_000;
+    let (gateway, key) = start(driver, "speed", &["--tenant", "acme"]);
+    let mut stream = begin_stream(&gateway, &key);
+    let writer = stream.get_ref().try_clone().expect("a socket can be cloned");
+    let sending = std::thread::spawn(move || {
+        let mut writer = writer;
+        let line = |number: usize| format!("{{\"room\":\"r{}\",\"payload\":{number}}}\n", number % 9);
+        for first in (0..LINES).step_by(1_000) {
+            let block: String = (first..first + 1_000).map(line).collect();
+            let chunk = format!("{:x}\r\n{block}\r\n", block.len());
+            writer.write_all(chunk.as_bytes()).expect("it reads");
+        }
+        writer.write_all(b"0\r\n\r\n").expect("it reads");
+    });
+    let mut line = String::new();
+    for number in 1..=LINES {
+        let expected = format!("{{\"line\":{number},\"success\":true,");
+        loop {
+            line.clear();
+            assert!(stream.read_line(&mut line).expect("results come in time") > 0, "before line {number}");
+            if line.starts_with('{') {
+                break;
+            }
+        }
+        assert!(line.starts_with(&expected), "{line}, not {expected}");
+    }
+    sending.join().expect("writing does not panic");
+    line.clear();
+    stream.read_to_string(&mut line).expect("it closes");
+    assert!(line.ends_with("0\r\n\r\n"), "{line:?}");
+    assert!(gateway.metric("websocket_reads_paused_total") > 0.0, "it was not quick enough");
+}
+
+/// A stream of lines whose head has been sent.
+fn begin_stream(gateway: &Gateway, key: &str) -> BufReader<TcpStream> {
+    let mut http = Http::connect(gateway.address);
+    http.write(format!(
+        "POST /api/v1/publish HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    ));
+    http.into_stream()
 }
 
 /// The next line that is JSON: between them stand the head, and the sizes of chunks.

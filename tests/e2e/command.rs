@@ -168,6 +168,26 @@ fn weak_secrets_and_production() {
 }
 
 #[test]
+fn who_may_do_what_is_explained() {
+    let rules = "[[abilities.rules]]\nrole = \"member\"\nactions = [\"join\"]\nrooms = [\"project.*\"]\n";
+    let path = file("abilities.toml", rules);
+    let path = path.to_str().expect("the path is text");
+    let asked = |arguments: &[&str]| {
+        run_with(&[&["config", "check", "--config", path, "--explain"], arguments].concat())
+    };
+    let (code, out, _) = asked(&["user=ada", "tenant=acme", "roles=member", "action=join", "room=project.7"]);
+    assert!(
+        code == Some(0) && out.starts_with("user ada of tenant acme, roles member, may join project.7\n"),
+        "{out}"
+    );
+    assert!(out.contains("by abilities.rules[0] (") && out.contains("abilities.toml:1): "), "{out}");
+    let (code, out, _) = asked(&["user=ada", "action=join", "room=project.7"]);
+    assert!(code == Some(1) && out.contains("may not join project.7"), "{out}");
+    let (code, _, err) = asked(&["user=ada"]);
+    assert!(code == Some(1) && err.contains("--explain: action is missing"), "{err}");
+}
+
+#[test]
 fn tokens_go_round() {
     let with_secret = || {
         let mut command = ringway();
@@ -184,11 +204,13 @@ fn tokens_go_round() {
         "15m",
         "--ability",
         "x:y",
+        "--role",
+        "member",
     ]));
     assert_eq!(code, Some(0), "{err}");
     let minted = minted.trim();
     let (code, out, _) = run(with_secret().args(["check", minted]));
-    assert!(code == Some(0) && out.contains("valid: user ada, tenant acme, "), "{out}");
+    assert!(code == Some(0) && out.contains("valid: user ada, tenant acme, roles member, "), "{out}");
     assert!(out.contains(r#""alg": "HS256""#) && out.contains(r#""x:y""#), "{out}");
 
     // From standard input it does not stand in the list of processes.
@@ -214,6 +236,59 @@ fn tokens_go_round() {
     assert!(code == Some(1) && err.contains("JWT_SECRET"), "without a secret: {err}");
     let (code, _, err) = run(with_secret().args(["mint", "--user", ""]));
     assert!(code == Some(1) && err.contains("--user"), "{err}");
+}
+
+#[test]
+fn shells_complete_the_command() {
+    for (shell, words) in
+        [("bash", "complete -F _ringway"), ("zsh", "#compdef ringway"), ("fish", "complete -c ringway")]
+    {
+        let (code, script, err) = run_with(&["completions", shell]);
+        assert!(code == Some(0) && script.contains(words), "{shell}: {err}");
+    }
+    let (_, script, _) = run_with(&["completions", "bash"]);
+    let script = file("ringway.bash", &script);
+    let complete = |words: &[&str]| {
+        let line = words.join("' '");
+        let last = words.last().copied().unwrap_or_default();
+        let before = words.iter().rev().nth(1).copied().unwrap_or_default();
+        let text = format!(
+            "source '{}'; COMP_WORDS=('{line}'); COMP_CWORD={}; _ringway ringway '{last}' '{before}'; \
+             echo \"${{COMPREPLY[*]}}\"",
+            script.display(),
+            words.len() - 1
+        );
+        let (code, out, err) = run(Command::new("/bin/bash").args(["--norc", "-c", &text]));
+        assert_eq!(code, Some(0), "{err}");
+        out.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["ringway", "con"]), ["config"]);
+    assert_eq!(complete(&["ringway", "config", "ch"]), ["check"]);
+    assert_eq!(complete(&["ringway", "serve", "--dri"]), ["--driver"]);
+    assert_eq!(complete(&["ringway", "serve", "--driver", ""]), ["auto", "uring", "epoll"]);
+    assert_eq!(complete(&["ringway", "completions", "z"]), ["zsh"]);
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let (code, page, err) = run_with(&["man"]);
+    assert_eq!(code, Some(0), "{err}");
+    for words in [".TH ringway 1", ".SH SIGNALS", ".SH ENVIRONMENT", "JWT_SECRET", "SIGHUP", "\\-\\-config"] {
+        assert!(page.contains(words), "{words} in\n{page}");
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command").join("man");
+    let (code, out, err) = run(ringway().args(["man", "--folder"]).arg(&folder));
+    assert!(code == Some(0) && out.contains("ringway.1"), "{err}");
+    let written = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    assert_eq!(written("ringway.1"), page);
+    for command in
+        ["serve", "config", "config-check", "config-default", "token-mint", "key-make", "completions", "man"]
+    {
+        let page = written(&format!("ringway-{command}.1"));
+        assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
+    }
+    let (code, _, err) = run_with(&["man", "--folder", "/proc/nowhere"]);
+    assert!(code == Some(1) && err.contains("/proc/nowhere"), "{err}");
 }
 
 #[test]

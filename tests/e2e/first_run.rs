@@ -116,9 +116,17 @@ fn whoever_has_a_secret_gets_no_tokens_for_nothing() {
 
 #[test]
 fn production_is_closed_until_it_is_opened() {
-    let production =
-        || Start::bare().arg("--production").arg("--host").arg("127.0.0.1").env("JWT_SECRET", token::SECRET);
+    let production = || {
+        Start::bare()
+            .arg("--production")
+            .arg("--host")
+            .arg("127.0.0.1")
+            .env("JWT_SECRET", token::SECRET)
+            .set("server.tls_terminated_by_proxy", true)
+    };
     let gateway = production().start();
+    gateway.get("/metrics").is_error(401, "unauthenticated");
+    assert_eq!(gateway.get_as(&token::admin(), "/metrics").status, 200);
     gateway.get("/dev/token").is_error(404, "not_found");
     gateway.get("/echo").is_error(404, "not_found");
     assert_eq!(gateway.socket("ada", "acme").ping(), "pong");

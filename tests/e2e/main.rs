@@ -32,6 +32,7 @@ macro_rules! on_both_drivers {
     };
 }
 
+mod admin;
 mod api;
 mod churn;
 mod command;
@@ -42,10 +43,13 @@ mod drivers;
 mod first_run;
 mod heartbeat;
 mod hostile;
+mod limits;
 mod origin;
+mod outside;
 mod presence;
 mod recovery;
 mod relay;
+mod reload;
 mod requests;
 mod rooms;
 mod secrets;

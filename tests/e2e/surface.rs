@@ -56,7 +56,7 @@ fn probes(driver: Driver) {
 }
 
 /// Every family of the operator's documentation that has a source by now.
-const FAMILIES: [&str; 28] = [
+const FAMILIES: [&str; 29] = [
     "websocket_active_connections",
     "websocket_connections_total",
     "websocket_disconnections_total",
@@ -72,6 +72,7 @@ const FAMILIES: [&str; 28] = [
     "websocket_dropped_total",
     "websocket_outbound_queue_bytes",
     "websocket_slow_consumers_total",
+    "websocket_reads_paused_total",
     "websocket_event_loop_lag_ms",
     "websocket_mailbox_depth",
     "websocket_mailbox_full_total",

@@ -20,3 +20,8 @@ fn verify_eddsa(bencher: Bencher<'_, '_>) {
 fn refuse_forged_hmac(bencher: Bencher<'_, '_>) {
     measure(bencher, auth::refuse_forged_hmac());
 }
+
+#[divan::bench(args = [1, 100])]
+fn decide(bencher: Bencher<'_, '_>, rules: usize) {
+    measure(bencher, auth::decide(rules));
+}

@@ -11,6 +11,11 @@ fn publish(bencher: Bencher<'_, '_>, members: usize) {
 }
 
 #[divan::bench(args = [10, 200, 1_000])]
+fn publish_limited(bencher: Bencher<'_, '_>, members: usize) {
+    measure_throughput(bencher, ItemsCount::new(members), engine::publish_limited(members));
+}
+
+#[divan::bench(args = [10, 200, 1_000])]
 fn relay(bencher: Bencher<'_, '_>, members: usize) {
     measure_throughput(bencher, ItemsCount::new(members), engine::relay(members));
 }
@@ -38,4 +43,9 @@ fn reconnect(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [100])]
 fn recover(bencher: Bencher<'_, '_>, count: usize) {
     measure_throughput(bencher, ItemsCount::new(count), engine::recover(count));
+}
+
+#[divan::bench(args = [1_000, 50_000])]
+fn survey(bencher: Bencher<'_, '_>, clients: usize) {
+    measure(bencher, engine::survey(clients));
 }

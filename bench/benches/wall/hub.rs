@@ -34,3 +34,18 @@ fn join_and_vacate(bencher: Bencher<'_, '_>) {
 fn come_back_among_10k(bencher: Bencher<'_, '_>) {
     measure(bencher, hub::come_back_among_10k());
 }
+
+#[divan::bench]
+fn show_among_40k(bencher: Bencher<'_, '_>) {
+    measure(bencher, hub::show_among_40k());
+}
+
+#[divan::bench(args = [1, 10, 100, 1_000])]
+fn find_room(bencher: Bencher<'_, '_>, rooms: usize) {
+    measure(bencher, hub::find_room(rooms));
+}
+
+#[divan::bench(args = [1, 10, 100, 1_000])]
+fn find_room_by_id(bencher: Bencher<'_, '_>, rooms: usize) {
+    measure(bencher, hub::find_room_by_id(rooms));
+}

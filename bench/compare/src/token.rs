@@ -29,6 +29,7 @@ pub(crate) fn tokens(count: u32) -> Vec<String> {
             expires_at_s: Some(now_s + LIFETIME_S),
             issuer: None,
             audience: None,
+            roles: Vec::new(),
             abilities: Vec::new(),
             id: None,
             names: ClaimNames::default(),

@@ -14,7 +14,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "heartbeat.timeout_ms",
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.heartbeat.timeout_ms },
-        "How long a client may be silent before it is closed with 4408. Longer than the interval.",
+        "How long a client may be silent, or a message unfinished, before it is closed with 4408. Longer than the interval; \
+         of messages it is looked at with each ping.",
     )
     .plain(&["HEARTBEAT_TIMEOUT", "WS_PING_TIMEOUT_MS"]),
     setting(
@@ -61,7 +62,8 @@ pub(super) static ROWS: &[Setting] = &[
         "limits.rooms_per_connection",
         &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.limits.rooms_per_connection },
         "How many rooms one connection may be in. 0 is no limit.",
-    ),
+    )
+    .live(),
     setting(
         "limits.room_creates_per_ip_per_min",
         &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.limits.room_creates_per_ip_per_min },
@@ -70,14 +72,84 @@ pub(super) static ROWS: &[Setting] = &[
          times the shards at most. 0 is no limit. Unless set: 0, in production 10.",
     )
     .plain(&["MAX_ROOM_CREATES_PER_IP_PER_MIN"])
-    .example("10"),
+    .example("10")
+    .live(),
     setting(
         "limits.connections_total",
         &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connections_total },
-        "With more connections than this, of any kind, WebSocket upgrades are refused with 503. 0 is 90 % of what the \
-         open-file limit allows.",
+        "With more connections than this, of any kind, WebSocket upgrades are refused with 503, HTTP clients are not kept, \
+         and beyond a sixteenth more, for probes, connections are closed unread. 0 is 90 % of what the open-file limit allows.",
     )
-    .plain(&["MAX_TOTAL_CONNECTIONS"]),
+    .plain(&["MAX_TOTAL_CONNECTIONS"])
+    .live(),
+    setting(
+        "limits.connections_per_ip",
+        &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connections_per_ip },
+        "How many WebSockets one address (IPv6: one /64) may have on the node; more are refused with 429. An address with \
+         twice as many connections of any kind on one shard has more of them closed unread. 0 is no limit. Unless set: 0, in \
+         production 50.",
+    )
+    .plain(&["MAX_CONNS_PER_IP"])
+    .example("50")
+    .live(),
+    setting(
+        "limits.connects_per_ip_per_min",
+        &Number { unit: "", range: 0..=100_000_000, at: |s| &mut s.limits.connects_per_ip_per_min },
+        "How many WebSockets one address (IPv6: one /64) may open in a minute; more are refused with 429, and twice as many \
+         connections of any kind on one shard closed unread. 0 is no limit. Unless set: 0, in production 600.",
+    )
+    .example("600")
+    .live(),
+    setting(
+        "limits.messages_per_10s",
+        &Number { unit: "", range: 0..=1_000_000_000, at: |s| &mut s.limits.messages_per_10s },
+        "How many messages, pings among them, one connection may send in ten seconds, all of them at once or one by one. What \
+         is over is answered with `rate_limited` and not done. 0 is no limit. Unless set: 0, in production 200.",
+    )
+    .plain(&["MAX_MSGS_PER_10S"])
+    .example("200")
+    .live(),
+    setting(
+        "limits.bytes_per_10s",
+        &Number { unit: "bytes", range: 0..=1_000_000_000, at: |s| &mut s.limits.bytes_per_10s },
+        "The same for the bytes of its messages, after decompression. A message that is longer than that may be sent by who \
+         has sent nothing for long, and is paid for by a longer wait. 0 is no limit. Unless set: 0, in production 1048576.",
+    )
+    .plain(&["MAX_BYTES_PER_10S"])
+    .example("1048576")
+    .live(),
+    setting(
+        "limits.refusals_per_min",
+        &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.limits.refusals_per_min },
+        "How many messages of one connection may be refused in a minute for its own limits, or its user's, before it is \
+         closed with 4429. 0 never closes.",
+    )
+    .live(),
+    setting(
+        "limits.user_messages_per_s",
+        &Number { unit: "messages per second", range: 0..=100_000_000, at: |s| &mut s.limits.user_messages_per_s },
+        "How many messages all connections of one user may send in a second, whichever shards they are on. 0 is no limit.",
+    )
+    .live(),
+    setting(
+        "limits.user_messages_burst",
+        &Number { unit: "", range: 1..=100_000_000, at: |s| &mut s.limits.user_messages_burst },
+        "How many of them at once. On several shards it may be half as many more, which then take as much longer to come \
+         back.",
+    )
+    .live(),
+    setting(
+        "limits.tenant_messages_per_s",
+        &Number { unit: "messages per second", range: 0..=100_000_000, at: |s| &mut s.limits.tenant_messages_per_s },
+        "The same for all connections of one tenant. What is refused for this limit closes nobody. 0 is no limit.",
+    )
+    .live(),
+    setting(
+        "limits.tenant_messages_burst",
+        &Number { unit: "", range: 1..=100_000_000, at: |s| &mut s.limits.tenant_messages_burst },
+        "How many of them at once, as for a user.",
+    )
+    .live(),
     setting(
         "limits.mailbox_parcels",
         &Number { unit: "", range: 64..=1 << 20, at: |s| &mut s.limits.mailbox_parcels },

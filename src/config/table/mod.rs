@@ -1,10 +1,11 @@
 //! The table of settings: key, kind, field, words. File, environment, flags, checks and reports follow from it.
 //!
 //! The rows stand in files by section.
-//! Invariants: keys are `section.name`, sections stand together, and every field of `Settings` has one row.
+//! Invariants: keys are `section.name`, where a section may stand inside another (`auth.claims`); sections stand together, and every field of `Settings` has one row.
 
 mod identity;
 mod limits;
+mod outside;
 mod rooms;
 mod server;
 
@@ -35,12 +36,28 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "cors",
         "Which web pages may use the gateway. What is no browser sends no `Origin`, and is not concerned.",
     ),
+    ("metrics", "What /metrics shows, and to whom."),
+    ("admin", "Where administrators and backends connect to."),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),
     (
         "auth",
-        "Who may connect. Without a secret and keys a secret is made for each run; production refuses to.",
+        "Who may connect. Without a secret, keys and introspection a secret is made for each run; production refuses to.",
+    ),
+    (
+        "auth.claims",
+        "What the claims of a token are called that no RFC names. A name is taken whole, dots and all.",
+    ),
+    (
+        "abilities",
+        "Who may do what in which rooms, by the roles of his token; its own abilities (`join:project.7`, `*:team.**`) come to \
+         that. What nothing allows is denied. The backend, by its API, may do everything.",
     ),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
+    (
+        "introspection",
+        "Opaque tokens, such as Laravel Sanctum's: a server of yours says whose they are. Off without a URL.",
+    ),
+    ("outside", "Servers that the gateway asks something: introspection, keys of an issuer."),
     ("heartbeat", "Pings to clients. Any frame from a client counts as a sign of life."),
     (
         "quality",
@@ -83,7 +100,7 @@ impl Setting {
 
     /// Section and name.
     pub(super) fn section_and_name(&self) -> (&'static str, &'static str) {
-        self.key.split_once('.').expect("keys of the table have a dot")
+        self.key.rsplit_once('.').expect("keys of the table have a dot")
     }
 
     /// The environment variable that every setting has: `RINGWAY_SERVER__PORT`.
@@ -108,7 +125,7 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let name = key.rsplit('.').next().unwrap_or(key);
     let score = |known: &str| {
         let whole = strsim::normalized_damerau_levenshtein(key, known);
-        let same_name = known.split_once('.').is_some_and(|(_, known_name)| known_name == name);
+        let same_name = known.rsplit_once('.').is_some_and(|(_, known_name)| known_name == name);
         if same_name { whole.max(0.9) } else { whole }
     };
     let scored = sections.chain(keys).map(|known| (score(known), known));
@@ -117,7 +134,7 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
 
 /// All settings, section by section.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [server::ROWS, identity::ROWS, limits::ROWS, rooms::ROWS].into_iter().flatten()
+    [server::ROWS, identity::ROWS, outside::ROWS, limits::ROWS, rooms::ROWS].into_iter().flatten()
 }
 
 /// These set production by the word `production`, and nothing by any other.

@@ -1,11 +1,11 @@
-//! The rows of the process and its HTTP side: `server`, `log`, `http`, `api`.
+//! The rows of the process and its HTTP side: `server`, `log`, `http`, `metrics`, `admin`, `api`.
 //! Invariant: as in the table, sections stand together.
 
 use super::{PRODUCTION_NAMES, Setting, setting};
 use crate::{
     base::SHARDS_MAX,
     config::{
-        kind::{Address, Choice, List, MaybeSecret, Number, OnOff, Text},
+        kind::{Address, Bearer, Choice, List, MaybeListen, MaybeSecret, Number, OnOff, Text},
         kind_api_keys::ApiKeys,
     },
     http::ProxyProtocol,
@@ -81,6 +81,12 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .live(),
     setting(
+        "server.tls_terminated_by_proxy",
+        &OnOff(|s| &mut s.server.tls_terminated_by_proxy),
+        "The word that clients reach the gateway through a proxy that ends TLS: it has none of its own. Production wants \
+         it.",
+    ),
+    setting(
         "log.level",
         &Text { check: is_log_level, allowed: LOG_LEVELS, at: |s| &mut s.log.level },
         "What to log, also by module: `info,ringway::hub=debug`.",
@@ -120,6 +126,36 @@ pub(super) static ROWS: &[Setting] = &[
     .plain(&["CORS_ORIGIN", "CORS_ORIGINS"])
     .example("[\"https://app.example.com\", \"https://*.example.com\"]")
     .live(),
+    setting(
+        "metrics.open",
+        &OnOff(|s| &mut s.metrics.open),
+        "Whether anybody may read /metrics. Else it wants metrics.bearer, or what /stats wants: an API key with the scope \
+         `admin`, or a token with `ringway:admin`. Unless set: yes without metrics.bearer, in production no.",
+    )
+    .example("true")
+    .live(),
+    setting(
+        "metrics.bearer",
+        &Bearer(|s| &mut s.metrics.bearer),
+        "What a scraper shows as `Authorization: Bearer`. It opens nothing but /metrics.",
+    )
+    .example("\"<openssl rand -hex 32>\"")
+    .secret()
+    .live(),
+    setting(
+        "metrics.legacy_names",
+        &OnOff(|s| &mut s.metrics.legacy_names),
+        "Whether values stand there a second time, under the names that earlier servers of this kind used \
+         (`active_connections`, `ws_messages_sent` and so on), for their dashboards.",
+    )
+    .live(),
+    setting(
+        "admin.listen",
+        &MaybeListen(|s| &mut s.admin.listen),
+        "A second address to listen on. With it /metrics, the pages of administrators and the backend's API answer there and \
+         not on the first one, which answers clients; health and probes answer on both.",
+    )
+    .example("\"127.0.0.1:9090\""),
     setting(
         "api.keys",
         &ApiKeys(|s| &mut s.api.keys),

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    base::{ConnId, NameError, NodeId, RoomName, TenantName, UserName},
-    dialect::native::scan::{self, Kind, Value},
+    base::{
+        ConnId, NameError, NodeId, RoomName, TenantName, UserName,
+        json::{self, Kind, Value},
+    },
     model::{Fault, FaultCode, Json, MessageId, Method, Request, Target},
 };
 
@@ -80,7 +82,7 @@ pub fn posted(body: &[u8]) -> Result<Posted, Fault> {
         return publication(body).map(Posted::One);
     }
     let (mut items, mut count) = (Vec::new(), 0);
-    scan::elements(text, |item| {
+    json::elements(text, |item| {
         count += 1;
         if count <= MESSAGES_MAX {
             items.push(item);
@@ -207,7 +209,12 @@ fn rooms(field: &str, value: Option<Value<'_>>) -> Result<Vec<RoomName>, Fault> 
     let wrong = || bad(format!("{field}: expected an array of at most {ROOMS_MAX} names of rooms"));
     let Some(value) = value else { return Ok(Vec::new()) };
     let mut names = Vec::new();
-    let is_array = value.kind == Kind::Array && scan::elements(value.raw, |name| names.push(name)).is_ok();
+    let keep = |name| {
+        if names.len() <= ROOMS_MAX {
+            names.push(name);
+        }
+    };
+    let is_array = value.kind == Kind::Array && json::elements(value.raw, keep).is_ok();
     if !is_array || names.len() > ROOMS_MAX {
         return Err(wrong());
     }
@@ -223,7 +230,7 @@ fn utf8(body: &[u8]) -> Result<&str, Fault> {
 fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<Value<'a>>; N], Fault> {
     let mut values = [None; N];
     let mut flaw = None;
-    scan::members(text, |name, value| {
+    json::members(text, |name, value| {
         let name = name.text().unwrap_or_default();
         match names.iter().position(|known| *known == name) {
             Some(place) if values[place].is_none() => values[place] = Some(value),
@@ -273,6 +280,8 @@ fn bad(message: impl Into<Cow<'static, str>>) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::base::ShardId;
 
@@ -430,6 +439,41 @@ mod tests {
         let many = format!(r#"{{"join":["a"{}]}}"#, r#","a""#.repeat(ROOMS_MAX));
         for text in [r#"{"join":"a"}"#, r#"{"join":[1]}"#, r#"{"leave":[""]}"#, r#"{"joins":[]}"#, &many] {
             refusal(user_rooms(text.as_bytes()));
+        }
+    }
+
+    /// Bodies with every kind of field, cut and changed below.
+    const GOOD: [&str; 5] = [
+        r#"[{"tenant":"acme","room":"r\u00fc","payload":{"a":[1,2.0]},"persistent":true,"messageId":"m","from":"ada"}]"#,
+        r#"{"tenant":"t","to":{"connection":"0000abcd0200000a00000003"},"method":"m","payload":[1 ],"timeoutMs":7.00}"#,
+        r#"{"jti":"\ud83d\ude00","tenant":"t","revoke":true,"until":1800000000000}"#,
+        r#"{"join":["a","b"],"leave":["\u0063"],"tenant":"t"}"#,
+        r#"{"room":"r","payload":null}"#,
+    ];
+
+    fn read_as_everything(body: &[u8]) {
+        let _ = (posted(body), publication(body), disconnect(body), request(body), user_rooms(body));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(bytes in any::<Vec<u8>>(), text in "[\\[{\"\\]}:,0-9a-z\\\\ ]{0,40}") {
+            read_as_everything(&bytes);
+            read_as_everything(text.as_bytes());
+        }
+
+        #[test]
+        fn a_body_cut_or_changed_anywhere_does_not_either(
+            which in 0..GOOD.len(), place in 0usize..200, piece in any::<u8>(),
+        ) {
+            let good = GOOD[which].as_bytes();
+            let place = place % good.len();
+            let (before, after) = good.split_at(place);
+            read_as_everything(before);
+            read_as_everything(&[before, &[piece], after].concat());
+            read_as_everything(&[before, &[piece], &after[1..]].concat());
+            // What is cut off is never taken for the whole.
+            prop_assert!(posted(before).is_err() && disconnect(before).is_err() && request(before).is_err());
         }
     }
 }

@@ -8,12 +8,12 @@ use std::{borrow::Cow, fmt::Display};
 
 use bytes::Bytes;
 
-use super::{
-    requests,
-    scan::{self, Kind, Value},
-};
+use super::requests;
 use crate::{
-    base::{RequestId, RoomRef, Secret, TenantName, UserName},
+    base::{
+        RequestId, RoomRef, Secret, TenantName, UserName,
+        json::{self, Kind, Value},
+    },
     model::{
         Answer, Authenticate, Availability, Call, Command, CorrelationId, Fault, FaultCode, History, Join,
         Json, MessageId, Method, Position, Request, Response, Send,
@@ -37,7 +37,7 @@ pub struct Refusal {
 
 /// Reads one message. The call borrows from `text` what it need not keep.
 ///
-/// `text` must be one JSON object, valid to the last byte, nested no deeper than [`DEPTH_MAX`](super::DEPTH_MAX).
+/// `text` must be one JSON object, valid to the last byte, nested no deeper than [`DEPTH_MAX`](json::DEPTH_MAX).
 pub fn decode(text: &str) -> Result<Call<'_>, Refusal> {
     let nameless = |fault| Refusal { id: None, fault };
     let mut fields = Fields::default();
@@ -159,7 +159,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn read(&mut self, text: &'a str) -> Result<(), Fault> {
-        scan::members(text, |name, value| self.add(name, value))
+        json::members(text, |name, value| self.add(name, value))
             .map_err(|malformed| bad_request(malformed.to_string()))?;
         self.others.sort_unstable();
         if self.others.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -238,13 +238,13 @@ impl<'a> Fields<'a> {
 
     fn join(&self) -> Result<Join<'a>, Fault> {
         let presence = self.bool(Field::Presence)?.unwrap_or(true);
-        let (metadata, since) = (self.get(Field::Metadata).map(json), self.since()?);
+        let (metadata, since) = (self.get(Field::Metadata).map(as_written), self.since()?);
         Ok(Join { room: self.room(Field::Room)?, metadata, presence, since })
     }
 
     fn presence_status(&self) -> Result<Command<'a>, Fault> {
         let status = self.availability()?.ok_or_else(|| Field::Status.bad(STATUSES))?;
-        Ok(Command::PresenceStatus { status, metadata: self.get(Field::Metadata).map(json) })
+        Ok(Command::PresenceStatus { status, metadata: self.get(Field::Metadata).map(as_written) })
     }
 
     fn query_presence(&self) -> Result<Command<'a>, Fault> {
@@ -311,8 +311,8 @@ impl<'a> Fields<'a> {
     fn response(&self) -> Result<Response, Fault> {
         let request = RequestId::from_public(&self.string(Field::CorrelationId)?);
         let answer = match (self.get(Field::Payload), self.get(Field::Error)) {
-            (Some(payload), None) => Answer::Payload(json(payload)),
-            (None, Some(error)) if requests::is_error(error) => Answer::Error(json(error)),
+            (Some(payload), None) => Answer::Payload(as_written(payload)),
+            (None, Some(error)) if requests::is_error(error) => Answer::Error(as_written(error)),
             (None, Some(_)) => {
                 return Err(Field::Error.bad("expected {code, message}: strings, the code of 1 to 64 bytes"));
             }
@@ -324,7 +324,7 @@ impl<'a> Fields<'a> {
     }
 
     fn payload(&self) -> Result<Json, Fault> {
-        self.get(Field::Payload).map(json).ok_or_else(|| Field::Payload.bad("expected a value"))
+        self.get(Field::Payload).map(as_written).ok_or_else(|| Field::Payload.bad("expected a value"))
     }
 
     fn whole(&self, field: Field) -> Result<Option<u64>, Fault> {
@@ -361,14 +361,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn json(value: Value<'_>) -> Json {
+fn as_written(value: Value<'_>) -> Json {
     Json::from_checked(Bytes::copy_from_slice(value.raw.as_bytes()))
 }
 
 /// A value that is `{offset, epoch}`, each once: a 64-bit integer and the epoch's digits.
 fn position(value: Value<'_>) -> Option<Position> {
     let (mut offsets, mut epochs) = (Vec::new(), Vec::new());
-    let read = scan::members(value.raw, |name, value| match name.text().as_deref() {
+    let read = json::members(value.raw, |name, value| match name.text().as_deref() {
         Some("offset") => offsets.push(value),
         Some("epoch") => epochs.push(value),
         _ => {}

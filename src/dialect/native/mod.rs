@@ -7,7 +7,6 @@
 mod decode;
 pub(in crate::dialect) mod encode;
 mod requests;
-pub(in crate::dialect) mod scan;
 pub(in crate::dialect) mod text;
 
 #[cfg(test)]
@@ -16,9 +15,6 @@ mod decode_tests;
 mod encode_tests;
 #[cfg(test)]
 mod requests_tests;
-#[cfg(test)]
-mod scan_tests;
 
 pub use decode::{Refusal, decode};
 pub use encode::encode;
-pub use scan::DEPTH_MAX;

@@ -1,8 +1,10 @@
 //! The values that only requests and responses have: whom a request is for, and what a responder calls an error.
 
-use super::scan::{self, Value};
 use crate::{
-    base::{ConnId, UserName},
+    base::{
+        ConnId, UserName,
+        json::{self, Value},
+    },
     model::Target,
 };
 
@@ -12,7 +14,7 @@ const ERROR_CODE_BYTES_MAX: usize = 64;
 /// Reads `{user}` or `{connection}`, each at most once and not both; other members are ignored.
 pub(super) fn target(value: Value<'_>) -> Option<Target> {
     let mut found = Vec::new();
-    scan::members(value.raw, |name, value| match name.text().as_deref() {
+    json::members(value.raw, |name, value| match name.text().as_deref() {
         Some("user") => {
             found.push(value.text().and_then(|text| UserName::parse(&text).ok()).map(Target::User))
         }
@@ -32,7 +34,7 @@ pub(super) fn target(value: Value<'_>) -> Option<Target> {
 /// Whether a value is an object with the strings `code` and `message`, each once, and `code` neither empty nor long.
 pub(super) fn is_error(value: Value<'_>) -> bool {
     let (mut codes, mut messages) = (Vec::new(), Vec::new());
-    let read = scan::members(value.raw, |name, value| match name.text().as_deref() {
+    let read = json::members(value.raw, |name, value| match name.text().as_deref() {
         Some("code") => codes.push(value.text()),
         Some("message") => messages.push(value.text()),
         _ => {}

@@ -52,6 +52,11 @@ impl Lines {
         self.is_answering
     }
 
+    /// Whether results are still to come.
+    pub(super) fn has_asked(&self) -> bool {
+        !self.results.is_empty()
+    }
+
     /// Whether nothing more is to be read before results have come.
     pub(super) fn waits(&self) -> bool {
         self.reader.is_over() || self.results.len() >= LINES_MAX

@@ -1,4 +1,5 @@
-//! A user's rooms as a backend wants them: all connections of the user join and leave as if they had asked.
+//! A user's rooms as a backend wants them: all connections of the user join and leave as if they had asked. No ability is
+//! asked for: the backend decides. But what a member does there is the client's own.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     base::{ConnId, RoomName, RoomRef, TenantName, UserName},
     dialect::api::{self, UserRooms},
+    hub::Standing,
     model::{Fault, FaultCode, Join},
 };
 
@@ -45,9 +47,14 @@ impl Engine {
                 let _ = self.leave(id, None, &RoomRef::of(room));
             }
             for room in join {
-                let is_in = self.roster.find(id, room.as_str()).is_some();
+                let before = self.roster.find(id, room.as_str()).map(|(_, standing)| standing);
+                if let Some(standing) = before {
+                    self.roster.judge(id, room.as_str(), standing.placed());
+                    continue;
+                }
+                let standing = Standing::of(self.actions_in(id, room.as_str())).placed();
                 let wish = Join { room: RoomRef::of(room), metadata: None, since: None, presence: true };
-                if !is_in && self.join(id, None, wish).is_err() {
+                if self.join(id, None, wish, standing).is_err() {
                     refused += 1;
                 }
             }

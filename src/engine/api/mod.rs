@@ -27,7 +27,7 @@ use self::{
     publish::Batch,
     signed::Seal,
 };
-use super::{Engine, Output, commands::error_type, http::Answer};
+use super::{Engine, Output, commands::error_type, http::Answer, session::is_unavailable};
 use crate::{
     auth::{ApiKeys, Backend},
     base::{ConnId, HashSeed, Map, Now, RoomName, map_with_seed},
@@ -51,6 +51,15 @@ pub(super) struct Exchanges {
     last: u32,
     /// Streams of lines with results to send.
     told: Vec<Ticket>,
+}
+
+/// Who asks.
+pub(super) enum Admitted {
+    /// Whoever it is.
+    Anyone,
+    Backend(Backend),
+    /// That is yet to be found out; the request waits.
+    Later,
 }
 
 /// Which exchange asked.
@@ -191,10 +200,11 @@ impl Engine {
     /// Whether whoever asks may, and who it is where that is not anybody.
     pub(super) fn admitted(
         &mut self,
+        conn: ConnId,
         head: &Head<'_>,
         access: Access,
         now: Now,
-    ) -> Result<Option<Backend>, HttpFault> {
+    ) -> Result<Admitted, HttpFault> {
         const NOBODY: HttpFault = HttpFault {
             message: "this path wants `Authorization: Bearer` with an API key, or with a token that has the ability \
                       `ringway:admin` or `ringway:publish`",
@@ -202,16 +212,26 @@ impl Engine {
         };
         let scope = match access {
             // A client's token is looked at when the connection becomes a socket.
-            Access::Anyone | Access::Client => return Ok(None),
+            Access::Anyone | Access::Client => return Ok(Admitted::Anyone),
+            Access::Metrics if self.config.policy.metrics.is_open => return Ok(Admitted::Anyone),
+            Access::Metrics => Scope::Admin,
             Access::Scope(scope) => scope,
         };
         let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
+        if access == Access::Metrics && self.config.policy.metrics.knows(shown) {
+            return Ok(Admitted::Anyone);
+        }
         let backend = if ApiKeys::is_key(shown) {
             self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
         } else {
-            Backend::of_token(self.verify(shown, now).map_err(|_| HttpFault::UNAUTHENTICATED)?)
+            match self.bearer_of_request(conn, shown, now) {
+                Some(Ok(identity)) => Backend::of_token(identity),
+                Some(Err(error)) if is_unavailable(&error) => return Err(HttpFault::UNJUDGED),
+                Some(Err(_)) => return Err(HttpFault::UNAUTHENTICATED),
+                None => return Ok(Admitted::Later),
+            }
         };
-        if backend.may(scope) { Ok(Some(backend)) } else { Err(lacks(scope)) }
+        if backend.may(scope) { Ok(Admitted::Backend(backend)) } else { Err(lacks(scope)) }
     }
 
     /// A request whose head is there. A body that no operation reads ends the connection, as everywhere.
@@ -355,21 +375,23 @@ impl Engine {
     pub(super) fn exchange_timed_out(&mut self, conn: ConnId, now: Now) {
         let Some(Exchange { asking, progress }) = self.exchanges.take_of(conn) else { return };
         let mut out = Vec::new();
-        let framing = Framing::CLOSE;
-        match progress {
+        let framing = Framing { keep_alive: false, ..asking.framing };
+        let is_body_late = match &progress {
             Progress::Lines(lines) if lines.is_answering() => return self.break_off(conn, now),
-            Progress::Lines(_) | Progress::Body { .. } => {
-                response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
-            }
+            Progress::Lines(lines) => !lines.has_asked(),
+            Progress::Body { .. } => true,
             Progress::Sealed { .. }
             | Progress::Message
             | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)
-            | Progress::Shards(_) => {
-                let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
-                self.write_refusal(&mut out, &fault, framing);
-            }
+            | Progress::Shards(_) => false,
+        };
+        if is_body_late {
+            response::write_fault(&mut out, &HttpFault::BODY_TIMEOUT, framing);
+        } else {
+            let fault = Fault::new(FaultCode::Unavailable, "a shard of the node does not answer");
+            self.write_refusal(&mut out, &fault, framing);
         }
         self.respond(asking.ticket.conn, &out, framing, now);
     }

@@ -74,7 +74,7 @@ impl Engine {
             (Posted::One(publication), Some(given))
                 if publication.message_id.as_ref().is_some_and(|other| *other != given) =>
             {
-                return Err(bad("Idempotency-Key and messageId say different things"));
+                return Err(conflict("Idempotency-Key and messageId say different things"));
             }
             (Posted::One(mut publication), given) => {
                 publication.message_id = given.or(publication.message_id);
@@ -84,7 +84,9 @@ impl Engine {
                 return Ok(Outcome::Waits(Progress::Message));
             }
             (Posted::Many(_), Some(_)) => {
-                return Err(bad("Idempotency-Key is for one message: give each of several its messageId"));
+                return Err(conflict(
+                    "Idempotency-Key is for one message: give each of several its messageId",
+                ));
             }
             (Posted::Many(publications), None) => publications,
         };
@@ -135,6 +137,7 @@ impl Engine {
     }
 }
 
-fn bad(message: &'static str) -> Fault {
-    Fault::new(FaultCode::BadRequest, message)
+/// Head and body are good, but not for each other.
+fn conflict(message: &'static str) -> Fault {
+    Fault::new(FaultCode::Conflict, message)
 }

@@ -155,8 +155,8 @@ fn the_header_names_a_message() {
     let rows = [
         (header, r#"{"room":"a","payload":1}"#, 200),
         (header, r#"{"room":"a","payload":1,"messageId":"k1"}"#, 200),
-        (header, r#"{"room":"a","payload":1,"messageId":"k2"}"#, 400),
-        (header, r#"[{"room":"a","payload":1}]"#, 400),
+        (header, r#"{"room":"a","payload":1,"messageId":"k2"}"#, 409),
+        (header, r#"[{"room":"a","payload":1}]"#, 409),
         ("Idempotency-Key: k1\r\nIdempotency-Key: k1\r\n", r#"{"room":"a","payload":1}"#, 400),
         ("Idempotency-Key: \r\n", r#"{"room":"a","payload":1}"#, 400),
     ];
@@ -304,20 +304,26 @@ fn who_leaves_in_the_middle_leaves_nothing() {
 
 #[test]
 fn a_shard_that_does_not_answer_is_unavailable() {
-    let mut node = Node::with(with_key(2, &[Scope::Rooms, Scope::Connections], &["acme"]));
-    let id = node.accept(0);
-    node.deaf = vec![1];
-    node.receive(id, &request("/api/v1/rooms", &bearer(&key())));
-    assert_eq!(node.take_text(id), "");
-    node.advance(5_100);
-    let answers = answers(&node.take_text(id), 0);
-    assert_eq!((answers.len(), code(&answers[0])), (1, (503, "unavailable".into())));
-    // The late answer finds nobody.
-    node.deaf.clear();
-    node.settle();
-    assert_eq!(node.take_text(id), "");
-    node.hang_up(id, false);
-    node.assert_empty();
+    for method in ["GET", "HEAD"] {
+        let mut node = Node::with(with_key(2, &[Scope::Rooms, Scope::Connections], &["acme"]));
+        let id = node.accept(0);
+        node.deaf = vec![1];
+        let asked = String::from_utf8(request("/api/v1/rooms", &bearer(&key()))).unwrap();
+        node.receive(id, asked.replacen("GET", method, 1).as_bytes());
+        assert_eq!(node.take_text(id), "");
+        node.advance(5_100);
+        let answers = answers(&node.take_text(id), usize::from(method == "HEAD"));
+        assert_eq!((answers.len(), answers[0].status), (1, 503), "{method}");
+        if method == "GET" {
+            assert_eq!(code(&answers[0]).1, "unavailable");
+        }
+        // The late answer finds nobody.
+        node.deaf.clear();
+        node.settle();
+        assert_eq!(node.take_text(id), "");
+        node.hang_up(id, false);
+        node.assert_empty();
+    }
 }
 
 #[test]

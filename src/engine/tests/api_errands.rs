@@ -302,6 +302,34 @@ fn what_a_room_keeps_a_page_at_a_time() {
     }
 }
 
+/// However many messages are asked for.
+#[test]
+fn a_page_of_what_a_room_keeps_is_bounded_in_bytes() {
+    let mut node = Node::with(with_key(2, &[Scope::Publish, Scope::History], &["acme"]));
+    let bytes_max = node.engines[0].config.history.page_bytes_max;
+    let id = node.accept(0);
+    let payload = "x".repeat(50_000);
+    for _ in 0..20 {
+        let body = format!(r#"{{"room":"a","payload":"{payload}","persistent":true}}"#);
+        posted(&mut node, id, "/api/v1/publish", &body);
+    }
+    let (mut since, mut count) = (String::new(), 0);
+    while count < 20 {
+        let answer = ask(
+            &mut node,
+            id,
+            &request(&format!("/api/v1/rooms/a/history?limit=1000{since}"), &bearer(&key())),
+        );
+        assert!(answer.body.len() <= bytes_max, "{} bytes", answer.body.len());
+        let page = answer.json();
+        let messages = page["messages"].as_array().unwrap();
+        count += messages.len();
+        let last = &messages.last().expect("a page that is not the last has some")["offset"];
+        since = format!("&since={last}@{}", page["epoch"].as_str().unwrap());
+    }
+    assert_eq!(count, 20);
+}
+
 #[test]
 fn who_is_in_a_room_a_page_at_a_time() {
     let mut node = Node::with(with_key(3, &[Scope::Presence], &["acme"]));

@@ -6,17 +6,14 @@ use std::{
 };
 
 use super::{
-    harness::{Node, SECRET, START_UNIX_S, config},
+    harness::{Node, SECRET, START_UNIX_S, config_with},
     http::{Answer, ask},
 };
-use crate::{
-    auth::{Algorithm, SigningKey},
-    engine::Config,
-};
+use crate::auth::{Algorithm, Rights, SigningKey};
 
 fn node() -> Node {
     let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
-    Node::with(Config { dev_tokens: Some(Arc::new(key)), ..config(1) })
+    Node::with(config_with(1, |policy| policy.dev_tokens = Some(Arc::new(key))))
 }
 
 fn get(node: &mut Node, peer: IpAddr, host: &str, query: &str) -> Answer {
@@ -45,6 +42,18 @@ fn one_token() {
         let identity = node.engines[0].config.policy.verifier.verify(&token, START_UNIX_S).unwrap();
         assert_eq!((identity.user.as_str(), identity.tenant.as_str(), identity.admin), (user, tenant, admin));
         assert_eq!(identity.expires_at_s, Some(START_UNIX_S + 86_400));
+    }
+}
+
+#[test]
+fn roles() {
+    let mut node = node();
+    for (query, roles) in
+        [("?roles=member,editor", &["editor", "member"][..]), ("?roles=", &[]), ("?roles=,a,", &["a"])]
+    {
+        let token = local(&mut node, query).json()["token"].as_str().unwrap().to_owned();
+        let identity = node.engines[0].config.policy.verifier.verify(&token, START_UNIX_S).unwrap();
+        assert_eq!(identity.rights, Rights::new(roles, &[]), "{query}");
     }
 }
 

@@ -10,8 +10,14 @@ use std::{
 
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
-    base::{ConnId, NodeId, Now, ShardId, TenantName, UserName},
-    engine::{ChannelTemplates, Config, DrainConfig, Engine, Input, Notice, Output, Parcel, Policy, Wrote},
+    base::{ConnId, NodeId, Now, Prng, ShardId, TenantName, UserName},
+    engine::{
+        ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote,
+        census,
+    },
+    http::route::Door,
+    metrics::{CounterVec, Label, QualityClass},
+    model::{CallId, OutsideAnswer, OutsideError, OutsideRequest},
     ws,
 };
 
@@ -31,6 +37,9 @@ pub(super) const START_UNIX_MS: u64 = 1_800_000_000_000;
 pub(super) const START_UNIX_S: u64 = START_UNIX_MS / 1_000;
 
 const START_MONO_US: u64 = 500_000_000;
+
+/// What a client that was paused brings at once.
+const RECEIVE_BYTES: usize = 8 * 1024;
 
 /// How much a socket takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +67,12 @@ pub(super) struct Socket {
     ended: bool,
     /// A write was cut short: the reactor will report room.
     armed: bool,
+    /// The engine wants nothing more for now.
+    pub(super) paused: bool,
+    /// What the client has sent meanwhile.
+    pub(super) unread: VecDeque<u8>,
+    /// The client has ended its side, or broken the connection (true), behind that.
+    end: Option<bool>,
     /// What the client has not looked at yet.
     received: Vec<u8>,
 }
@@ -85,6 +100,10 @@ pub(super) struct Node {
     pub(super) notices: Vec<Notice>,
     pub(super) stopped_accepting: Vec<u16>,
     pub(super) drained: Vec<u16>,
+    /// What is asked of servers outside, by shard.
+    pub(super) calls: VecDeque<(u16, CallId, OutsideRequest)>,
+    /// How often new keys were looked for.
+    pub(super) keys_wanted: u32,
     /// How often the node was to be drained.
     pub(super) drain_asked: u32,
     /// How long the writes of a turn take, by the engine's clock.
@@ -105,6 +124,7 @@ pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Conf
     let templates = ["dashboard.{user_id}", "metrics.{tenant_id}", "project.{project_id}"];
     let mut policy = Policy::for_tests(verifier.clone());
     policy.channels = ChannelTemplates::new(templates.map(str::to_owned));
+    policy.limits.rooms_per_connection_max = 8;
     change(&mut policy);
     Config {
         node: NodeId(0x2a),
@@ -113,12 +133,16 @@ pub(super) fn config_with(shards: u16, change: impl FnOnce(&mut Policy)) -> Conf
         echo_ws: ws::Limits { message_bytes_max: 1 << 20, fragments_max: 1_024, inflate_ratio_max: 2_000 },
         outbox_bytes_max: 256 * 1024,
         echo_outbox_bytes_max: 4 << 20,
-        rooms_per_connection_max: 8,
         deflate_bytes_min: 64,
         drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 100 },
         policy: Arc::new(policy),
         ..Config::for_tests(shards, verifier)
     }
+}
+
+/// The same with limits.
+pub(super) fn limited(shards: u16, limits: Limits) -> Config {
+    config_with(shards, |policy| policy.limits = limits)
 }
 
 /// A signed token; `lasts_s` counts from the start of the test.
@@ -132,6 +156,12 @@ pub(super) fn admin_token() -> String {
 
 pub(super) fn token_with(user: &str, tenant: &str, abilities: &[&str]) -> String {
     sign(user, tenant, None, abilities, None)
+}
+
+/// A token with roles, and with abilities of its own.
+pub(super) fn token_as(user: &str, tenant: &str, roles: &[&str], abilities: &[&str]) -> String {
+    let claims = claims(user, tenant, None, abilities, None);
+    signed(&MintClaims { roles: roles.iter().map(|role| Box::from(*role)).collect(), ..claims })
 }
 
 /// A token with a `jti`.
@@ -168,6 +198,7 @@ fn claims(
         issuer: None,
         audience: None,
         id: id.map(Box::from),
+        roles: Vec::new(),
         abilities: abilities.iter().map(|ability| Box::from(*ability)).collect(),
         names: auth::ClaimNames::default(),
     }
@@ -194,6 +225,8 @@ impl Node {
             notices: Vec::new(),
             stopped_accepting: Vec::new(),
             drained: Vec::new(),
+            calls: VecDeque::new(),
+            keys_wanted: 0,
             drain_asked: 0,
             writes_last_us: 0,
             writes: 0,
@@ -206,12 +239,30 @@ impl Node {
 
     pub(super) fn accept_from(&mut self, shard: u16, peer: IpAddr) -> ConnId {
         let id = self.engines[usize::from(shard)].accept(peer, self.now);
+        self.accepted(id)
+    }
+
+    pub(super) fn accept_at(&mut self, shard: u16, door: Door) -> ConnId {
+        let peer = Ipv4Addr::LOCALHOST.into();
+        let id = self.engines[usize::from(shard)].accept_at(door, peer, self.now);
+        self.accepted(id)
+    }
+
+    fn accepted(&mut self, id: ConnId) -> ConnId {
         let in_use = |(other, socket): (&ConnId, &Socket)| {
             (other.shard, other.slot) == (id.shard, id.slot) && socket.side != Side::Closed
         };
         assert!(!self.sockets.iter().any(in_use), "{id:?}: the reactor still has the slot's last socket");
-        let received = Vec::new();
-        let socket = Socket { flow: Flow::Open, side: Side::Open, ended: false, armed: false, received };
+        let socket = Socket {
+            flow: Flow::Open,
+            side: Side::Open,
+            ended: false,
+            armed: false,
+            paused: false,
+            unread: VecDeque::new(),
+            end: None,
+            received: Vec::new(),
+        };
         assert!(self.sockets.insert(id, socket).is_none(), "an id came twice");
         id
     }
@@ -224,12 +275,46 @@ impl Node {
 
     /// Bytes from a client, and no turn yet. A socket that either side has shut or closed is not read any more.
     pub(super) fn receive_only(&mut self, id: ConnId, bytes: &[u8]) {
-        let socket = &self.sockets[&id];
-        if socket.side == Side::Open && !socket.ended {
-            let mut bytes = bytes.to_vec();
-            let now = self.now;
-            self.engine(id).handle(Input::Received { conn: id, bytes: &mut bytes }, now);
+        let socket = self.socket(id);
+        if socket.side != Side::Open || socket.ended || socket.end.is_some() {
+            return;
         }
+        if socket.paused || !socket.unread.is_empty() {
+            socket.unread.extend(bytes);
+        } else {
+            self.bring(id, bytes.to_vec());
+        }
+    }
+
+    /// As the reactor does: after a pause it brings nothing more.
+    fn bring(&mut self, id: ConnId, mut bytes: Vec<u8>) {
+        let now = self.now;
+        let engine = self.engine(id);
+        engine.handle(Input::Received { conn: id, bytes: &mut bytes }, now);
+        let is_paused = engine.is_paused(id);
+        self.socket(id).paused |= is_paused;
+    }
+
+    /// The next of what clients have sent that were paused; false when there is none.
+    fn bring_unread(&mut self) -> bool {
+        let is_due = |(_, socket): &(&ConnId, &Socket)| {
+            !socket.paused
+                && socket.side != Side::Closed
+                && (!socket.unread.is_empty() || socket.end.is_some())
+        };
+        let Some(id) = self.sockets.iter().find(is_due).map(|(id, _)| *id) else { return false };
+        let socket = self.socket(id);
+        if socket.side == Side::Shut {
+            socket.unread.clear();
+        }
+        let length = socket.unread.len().min(RECEIVE_BYTES);
+        if length > 0 {
+            let bytes = socket.unread.drain(..length).collect();
+            self.bring(id, bytes);
+        } else if let Some(reset) = socket.end.take() {
+            self.hang_up_only(id, reset);
+        }
+        true
     }
 
     /// The client ends its side, or breaks the connection.
@@ -241,6 +326,15 @@ impl Node {
     pub(super) fn hang_up_only(&mut self, id: ConnId, reset: bool) {
         let now = self.now;
         let socket = self.socket(id);
+        if (socket.paused || !socket.unread.is_empty()) && socket.side != Side::Closed {
+            // Nobody is told before the rest is read, but for a write that waits.
+            socket.end = Some(reset);
+            if reset {
+                socket.flow = Flow::Broken;
+                self.writable(id);
+            }
+            return;
+        }
         match (socket.side, socket.ended, reset) {
             (Side::Closed, ..) | (_, true, false) => {}
             (_, false, false) => {
@@ -256,6 +350,15 @@ impl Node {
                 self.writable(id);
             }
         }
+    }
+
+    /// A server outside answers the oldest call, or does not; the token that was asked about.
+    pub(super) fn answer_call(&mut self, answer: Result<(u16, &str), OutsideError>) -> String {
+        let (shard, call, request) = self.calls.pop_front().expect("a call is under way");
+        let answer = answer.map(|(status, body)| OutsideAnswer { status, body: body.as_bytes().to_vec() });
+        self.engines[usize::from(shard)].handle(Input::Called { call, answer }, self.now);
+        self.settle();
+        request.bearer.map(|token| token.expose().to_owned()).unwrap_or_default()
     }
 
     pub(super) fn drain(&mut self) {
@@ -296,9 +399,13 @@ impl Node {
                 self.turn(shard);
             }
             let lane = self.lanes.keys().copied().find(|lane| !self.deaf.contains(&lane.1));
-            let Some(lane) = lane else { return };
-            while self.deliver(lane) {}
+            match lane {
+                Some(lane) => while self.deliver(lane) {},
+                None if self.bring_unread() => {}
+                None => break,
+            }
         }
+        self.engines.iter().for_each(assert_counted);
     }
 
     /// The next parcel of a lane; false when there is none.
@@ -312,6 +419,17 @@ impl Node {
         let input = Input::Parcel { from: ShardId(lane.0), parcel };
         self.engines[usize::from(lane.1)].handle(input, self.now);
         true
+    }
+
+    /// Up to `most` parcels of a lane that chance picks.
+    pub(super) fn carry(&mut self, prng: &mut Prng, most: u64) {
+        let lanes: Vec<_> = self.lanes.keys().copied().collect();
+        if !lanes.is_empty() {
+            let lane = lanes[prng.below(lanes.len() as u64) as usize];
+            for _ in 0..1 + prng.below(most) {
+                self.deliver(lane);
+            }
+        }
     }
 
     /// The end of one shard's turn, in the order of the shell's loop.
@@ -355,12 +473,19 @@ impl Node {
                     assert_ne!(socket.side, Side::Closed, "a socket closed twice");
                     socket.side = Side::Closed;
                 }
+                Output::ResumeReading { conn } => {
+                    let is_paused = self.engines[usize::from(shard)].is_paused(conn);
+                    self.socket(conn).paused &= is_paused;
+                }
                 Output::ShutdownWrite { conn } => {
                     let socket = self.socket(conn);
+                    assert!(!socket.paused, "what still comes is not read");
                     assert_eq!(socket.side, Side::Open, "our side ended twice");
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
                 }
+                Output::Call { call, request } => self.calls.push_back((shard, call, request)),
+                Output::KeysWanted => self.keys_wanted += 1,
                 Output::DrainNode => self.drain_asked += 1,
                 Output::StopAccepting => self.stopped_accepting.push(shard),
                 Output::Drained => self.drained.push(shard),
@@ -419,8 +544,16 @@ impl Node {
             assert_eq!(engine.roster.subscriptions(), 0, "{shard:?}");
             assert!(engine.requests.is_empty(), "{shard:?}: {:?}", engine.requests);
             assert!(engine.directory.is_empty(), "{shard:?}: {:?}", engine.directory);
+            assert!(engine.holders.is_empty(), "{shard:?}: {:?}", engine.holders);
             assert_eq!(engine.store.bytes(), 0, "{shard:?}");
+            assert!(
+                engine.calls.is_empty() && engine.introspections.is_empty(),
+                "{shard:?}: {:?}",
+                engine.calls
+            );
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
+            assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
+            assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);
             assert!(engine.own_parcels.is_empty() && engine.dirty.is_empty(), "{shard:?}");
             assert!(engine.fanned_out.is_empty() && engine.full.is_empty(), "{shard:?}");
         }
@@ -428,5 +561,26 @@ impl Node {
         for engine in &self.engines {
             assert_eq!(engine.timers.next_due_ms(), None, "{:?}: a timer of nobody", engine.shard);
         }
+    }
+}
+
+/// The gauges of connections are what a count of them all makes.
+fn assert_counted(engine: &Engine) {
+    let (mut active, mut quality) = (BTreeMap::new(), CounterVec::default());
+    for (_, _, conn) in engine.conns.iter() {
+        if let Some((status, protocol)) = census::kind(conn) {
+            let tenant = conn.session().map_or("", |session| session.tenant.as_str());
+            *active.entry((tenant, status.as_str(), protocol.as_str())).or_insert(0) += 1;
+        }
+        if let Some(class) = census::class_of(conn, &engine.config.quality) {
+            quality.inc(class);
+        }
+    }
+    let counted = engine.metrics.active.iter().filter(|(.., open)| *open > 0);
+    let counted =
+        counted.map(|(tenant, status, protocol, open)| ((tenant, status.as_str(), protocol.as_str()), open));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), active, "{:?}", engine.shard);
+    for class in QualityClass::ALL {
+        assert_eq!(engine.metrics.quality.get(*class), quality.get(*class), "{:?} {class:?}", engine.shard);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::harness::{Flow, Node, Side, admin_token, config, token};
+use super::harness::{Flow, Node, Side, admin_token, config, config_with, token};
 use crate::{base::ConnId, engine::Config};
 
 /// A response, taken apart.
@@ -310,7 +310,7 @@ fn questions_that_waited_for_room_are_answered_when_there_is_some() {
 
 #[test]
 fn over_capacity_counts_the_others() {
-    let mut node = Node::with(Config { connections_max: 2, ..config(1) });
+    let mut node = Node::with(config_with(1, |policy| policy.limits.connections_max = 2));
     let first = node.accept(0);
     assert_eq!(ask(&mut node, first, &request("/ready", "")).status, 200);
     let second = node.accept(0);

@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, Heard, frame, text},
-    harness::Node,
+    harness::{Node, Side},
 };
 use crate::ws::Opcode;
 
@@ -55,20 +55,52 @@ fn whoever_says_something_lives() {
     let mut node = Node::new(1);
     let mut client = Client::connect(&mut node, 0, "ada", "acme");
     let message = text(r#"{"type":"query:rooms"}"#);
-    for byte in message.chunks(1) {
+    for _ in 0..20 {
+        let (begin, end) = message.split_at(7);
         node.advance(59_000);
-        node.receive(client.id, byte);
+        node.receive(client.id, begin);
+        node.advance(59_000);
+        node.receive(client.id, end);
     }
-    assert!(pings(&mut client, &mut node).len() >= message.len());
+    assert!(pings(&mut client, &mut node).len() >= 40);
     let echo = Client::upgrade(&mut node, 0, "/echo", "");
     node.advance(59_000);
     node.receive(echo.id, &frame(Opcode::Pong, b"unasked"));
     node.advance(59_000);
-    assert_eq!(node.side(echo.id), super::harness::Side::Open);
+    assert_eq!(node.side(echo.id), Side::Open);
     node.advance(1_100);
     let mut echo = echo;
     let (before, code) = echo.closed(&mut node);
     assert!(code == Some(4408) && before.iter().all(|heard| matches!(heard, Heard::Ping(_))));
+}
+
+/// A message that never becomes whole is not kept for the sake of a byte now and then, whatever comes between.
+#[test]
+fn a_message_has_its_time() {
+    let message = text(&format!(r#"{{"type":"ping","x":"{}"}}"#, "x".repeat(100)));
+    let mut fragment = text("{");
+    fragment[0] &= 0x7f;
+    let pong = frame(Opcode::Pong, b"still here");
+    let drips: Vec<&[u8]> = message[20..].chunks(1).collect();
+    let rows: [(&[u8], &[&[u8]]); 3] =
+        [(&message[..1], &[]), (&message[..20], &drips), (&fragment, &[pong.as_slice(); 30])];
+    for (begin, rest) in rows {
+        let mut node = Node::new(1);
+        let client = Client::connect(&mut node, 0, "ada", "acme");
+        node.receive(client.id, begin);
+        let (mut lived_ms, mut rest) = (0, rest.iter());
+        while node.side(client.id) == Side::Open {
+            node.advance(5_000);
+            lived_ms += 5_000;
+            if let Some(more) = rest.next() {
+                node.receive(client.id, more);
+            }
+        }
+        // With the first ping that finds it a minute old, and what a close frame may wait for its answer.
+        assert!((60_000..=100_000).contains(&lived_ms), "{lived_ms}");
+        node.hang_up(client.id, true);
+        node.assert_empty();
+    }
 }
 
 #[test]

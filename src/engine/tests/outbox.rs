@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, Heard, close, text},
-    harness::{Flow, Node, Side, config},
+    harness::{Flow, Node, Side, config, config_with},
 };
 use crate::{
     base::ConnId,
@@ -172,7 +172,8 @@ fn a_write_that_breaks_ends_the_connection_and_its_rooms() {
 #[test]
 fn long_answers_have_room_in_the_outbox_or_are_refused() {
     const BYTES_MAX: u32 = 64 * 1024;
-    let limits = Config { rooms_per_connection_max: 100, outbox_bytes_max: BYTES_MAX, ..config(1) };
+    let roomy = config_with(1, |policy| policy.limits.rooms_per_connection_max = 100);
+    let limits = Config { outbox_bytes_max: BYTES_MAX, ..roomy };
     let presence = r#"{"type":"query:presence","id":1,"room":"lobby","limit":1000}"#;
     let queries = [r#"{"type":"query:rooms","id":1}"#, presence];
     for query in queries {

@@ -69,7 +69,7 @@ impl World {
                     self.node.advance(ms);
                 }
                 6..=12 => self.talk(),
-                13..=20 => self.carry(),
+                13..=20 => self.node.carry(&mut self.prng, 3),
                 _ => {
                     let shard = self.below(usize::from(SHARDS)) as u16;
                     self.node.turn(shard);
@@ -192,16 +192,6 @@ impl World {
                 format!(r#"{{"type":"presence:status","status":"{status}"{metadata}}}"#)
             }
             _ => format!(r#"{{"type":"room:send","room":"{room}","payload":0}}"#),
-        }
-    }
-
-    fn carry(&mut self) {
-        let lanes: Vec<_> = self.node.lanes.keys().copied().collect();
-        if !lanes.is_empty() {
-            let lane = lanes[self.below(lanes.len())];
-            for _ in 0..1 + self.below(3) {
-                self.node.deliver(lane);
-            }
         }
     }
 

@@ -144,7 +144,7 @@ impl World {
                 3 => self.publisher_vanishes(),
                 4 => self.flow(),
                 5..=14 => self.publish(),
-                15..=20 => self.carry(),
+                15..=20 => self.node.carry(&mut self.prng, 4),
                 _ => {
                     let shard = self.below(usize::from(SHARDS)) as u16;
                     self.node.turn(shard);
@@ -238,16 +238,6 @@ impl World {
             )));
         }
         node.receive_only(person.client.as_ref().unwrap().id, &bytes);
-    }
-
-    fn carry(&mut self) {
-        let lanes: Vec<_> = self.node.lanes.keys().copied().collect();
-        if !lanes.is_empty() {
-            let lane = lanes[self.below(lanes.len())];
-            for _ in 0..1 + self.below(4) {
-                self.node.deliver(lane);
-            }
-        }
     }
 
     fn listen(&mut self) {

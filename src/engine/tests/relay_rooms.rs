@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{
     client::Client,
-    harness::{Node, config, seeds, token},
+    harness::{Node, config, config_with, seeds, token},
     relay::{join, publish, relay},
 };
 use crate::{
@@ -100,7 +100,7 @@ fn without_a_time_a_room_lasts_as_long_as_its_members() {
 #[test]
 fn many_rooms_end_in_steps() {
     let rooms = 700;
-    let limits = Config { rooms_per_connection_max: rooms, ..config(2) };
+    let limits = config_with(2, |policy| policy.limits.rooms_per_connection_max = rooms);
     let mut node =
         Node::with(Config { relay_room_ttl_ms: TTL_MS, heartbeat_timeout_ms: 3_600_000, ..limits });
     let mut ada = relay(&mut node, 0, "ada", "acme");
@@ -134,12 +134,7 @@ fn ends_that_cross_joins_and_leaves() {
                     let now = node.now;
                     node.engines.iter_mut().for_each(|engine| engine.expire(now));
                 }
-                5 | 6 => {
-                    let lanes: Vec<_> = node.lanes.keys().copied().collect();
-                    if let Some(lane) = lanes.get(prng.below(lanes.len().max(1) as u64) as usize) {
-                        node.deliver(*lane);
-                    }
-                }
+                5 | 6 => node.carry(&mut prng, 1),
                 _ => node.turn(prng.below(3) as u16),
             }
         }
@@ -171,8 +166,10 @@ fn ends_that_cross_joins_and_leaves() {
 
 #[test]
 fn an_address_creates_so_many_rooms_in_a_minute_and_joins_any_number() {
-    let mut node =
-        Node::with(Config { room_creates_per_ip_per_min: 2, rooms_per_connection_max: 100, ..config(1) });
+    let mut node = Node::with(config_with(1, |policy| {
+        policy.limits.room_creates_per_ip_per_min = 2;
+        policy.limits.rooms_per_connection_max = 100;
+    }));
     let connect = |node: &mut Node, address: &str| {
         let id = node.accept_from(0, address.parse::<IpAddr>().unwrap());
         let headers = super::http::bearer(&token("ada", "acme", None));

@@ -158,13 +158,7 @@ impl World {
                     self.node.engines.iter_mut().for_each(|engine| engine.expire(now));
                 }
                 2..=12 => self.act(),
-                13..=20 => {
-                    let lanes: Vec<_> = self.node.lanes.keys().copied().collect();
-                    if !lanes.is_empty() {
-                        let lane = lanes[self.below(lanes.len())];
-                        self.node.deliver(lane);
-                    }
-                }
+                13..=20 => self.node.carry(&mut self.prng, 1),
                 _ => {
                     let shard = self.below(usize::from(SHARDS)) as u16;
                     self.node.turn(shard);

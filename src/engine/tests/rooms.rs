@@ -81,7 +81,7 @@ impl World {
                 1 => self.vanish(),
                 2 => self.flow(),
                 3..=9 => self.talk(),
-                10..=16 => self.carry(),
+                10..=16 => self.node.carry(&mut self.prng, 3),
                 _ => {
                     let shard = self.below(usize::from(SHARDS)) as u16;
                     self.node.turn(shard);
@@ -186,16 +186,6 @@ impl World {
         };
         actor.asked.insert(call, asked);
         message
-    }
-
-    fn carry(&mut self) {
-        let lanes: Vec<_> = self.node.lanes.keys().copied().collect();
-        if !lanes.is_empty() {
-            let lane = lanes[self.below(lanes.len())];
-            for _ in 0..1 + self.below(3) {
-                self.node.deliver(lane);
-            }
-        }
     }
 
     fn listen(&mut self) {

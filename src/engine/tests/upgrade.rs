@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, Heard, text, upgrade_request},
-    harness::{Node, Side, config, token},
+    harness::{Node, Side, config, config_with, token},
     http::{answers, ask, bearer, request},
 };
 use crate::{engine::Config, ws::Opcode};
@@ -143,7 +143,7 @@ fn echo_says_back_everything() {
 
 #[test]
 fn a_full_node_refuses_upgrades() {
-    let mut node = Node::with(Config { connections_max: 1, ..config(1) });
+    let mut node = Node::with(config_with(1, |policy| policy.limits.connections_max = 1));
     let mut only = Client::connect(&mut node, 0, "ada", "acme");
     let id = node.accept(0);
     let answer = ask(&mut node, id, &upgrade_request("/ws", ""));

@@ -8,21 +8,27 @@ use super::strict_parser::{Dialect, Samples, parse};
 use crate::{
     base::{ShardId, TenantName},
     metrics::{
-        Disconnect, Dropped, ErrorType, Format, Label, NodeStats, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent, ShardMetrics, Status, active::TENANTS_MAX, merge,
+        AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
+        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status,
+        active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
 
-const NODE: NodeStats<'_> = NodeStats {
-    version: "0.1.0",
-    driver: "epoll",
-    uptime_s: 12.5,
-    cpu_s: 0.75,
-    resident_bytes: 134_217_728,
-    fds_open: 42,
-    fds_max: 1024,
-    started_unix_s: 1_768_819_845.25,
-};
+fn node() -> NodeStats<'static> {
+    let mut keys = KeysStats { keys: 3, ..KeysStats::default() };
+    keys.fetches.add(KeysResult::Changed, 2);
+    NodeStats {
+        version: "0.1.0",
+        driver: "epoll",
+        uptime_s: 12.5,
+        cpu_s: 0.75,
+        resident_bytes: 134_217_728,
+        fds_open: 42,
+        fds_max: 1024,
+        started_unix_s: 1_768_819_845.25,
+        keys,
+    }
+}
 
 /// A shard that has counted something in every field, different on each shard.
 fn shard(number: u16) -> ShardMetrics {
@@ -34,6 +40,10 @@ fn shard(number: u16) -> ShardMetrics {
     it.connections = 5 * n;
     it.disconnections.add(Disconnect::ClientClose, 3 * n);
     it.rejected.inc(Reject::Capacity);
+    it.introspection_calls.add(OutsideResult::Timeout, n);
+    it.introspection_duration.observe_us(9_000 * n);
+    it.introspection_cache.add(AuthCache::Hit, 4 * n);
+    it.introspection_breaker = 1;
     it.received.add(Received::RoomSend, Protocol::Json, 10 * n);
     it.received.add(Received::Text, Protocol::Echo, 7 * n);
     it.sent.add(Sent::RoomMessage, Protocol::Json, 100 * n);
@@ -55,8 +65,10 @@ fn shard(number: u16) -> ShardMetrics {
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
+    it.limits_forgotten = 3 * n;
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
+    it.reads_paused = 3 * n;
     it.loop_lag.observe_us(60 * n);
     it.mailbox_depth = 8 * n;
     it.mailbox_full = n;
@@ -67,7 +79,7 @@ fn shard(number: u16) -> ShardMetrics {
 }
 
 fn scrape(shards: &[ShardMetrics]) -> Samples {
-    let families = merge(shards, &NODE);
+    let families = merge(shards, &node());
     let samples = parse(&Format::Prometheus.render(&families), Dialect::Prometheus);
     let same = parse(&Format::OpenMetrics.render(&families), Dialect::OpenMetrics);
     assert_eq!(same.values().sum::<f64>(), samples.values().sum::<f64>());
@@ -77,7 +89,7 @@ fn scrape(shards: &[ShardMetrics]) -> Samples {
 
 #[test]
 fn the_whole_exposition() {
-    let text = Format::Prometheus.render(&merge(&[shard(1), shard(0)], &NODE));
+    let text = Format::Prometheus.render(&merge(&[shard(1), shard(0)], &node()));
     let golden = include_str!("golden/two_shards.prom");
     for (line, expected) in text.lines().zip(golden.lines()) {
         assert_eq!(line, expected);
@@ -112,8 +124,8 @@ fn shards_are_summed_or_labelled() {
 
 #[test]
 fn a_fresh_node_shows_every_family() {
-    let fresh = merge(&[ShardMetrics::new(ShardId(0))], &NODE);
-    let busy = merge(&[shard(0)], &NODE);
+    let fresh = merge(&[ShardMetrics::new(ShardId(0))], &node());
+    let busy = merge(&[shard(0)], &node());
     let names =
         |families: &[MetricFamily]| families.iter().map(|it| it.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(names(&fresh), names(&busy));
@@ -121,8 +133,35 @@ fn a_fresh_node_shows_every_family() {
 }
 
 #[test]
+fn legacy_names_repeat_what_is_there_in_every_format() {
+    let mut families = merge(&[shard(0), shard(1)], &node());
+    let count = families.len();
+    add_legacy_names(&mut families);
+    let samples = parse(&Format::Prometheus.render(&families), Dialect::Prometheus);
+    let same = parse(&Format::OpenMetrics.render(&families), Dialect::OpenMetrics);
+    // 2 connections of each shard are open; what counts by label is summed.
+    let rows = [
+        ("active_connections{}", 4.0),
+        ("total_connections{}", 15.0),
+        ("ws_connection_rejected{}", 2.0),
+        ("ws_disconnections{}", 9.0),
+        ("ws_messages_sent{}", 302.0),
+        ("ws_messages_received{}", 51.0),
+        ("unhandled_errors{}", 3.0),
+        ("uptime_seconds{}", 12.5),
+        ("websocket_messages_total{}", 353.0),
+    ];
+    for (series, expected) in rows {
+        assert_eq!(samples.get(series), Some(&expected), "{series}");
+        assert_eq!(same.get(series), Some(&expected), "{series}");
+    }
+    // Nothing is said of what this version does not count.
+    assert_eq!(families.len(), count + rows.len());
+}
+
+#[test]
 fn json_is_json_and_has_the_same_families() {
-    let families = merge(&[shard(0)], &NODE);
+    let families = merge(&[shard(0)], &node());
     let value: sonic_rs::Value = sonic_rs::from_str(&Format::Json.render(&families)).unwrap();
     let rendered: Vec<&str> =
         value.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();

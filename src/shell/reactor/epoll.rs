@@ -1,6 +1,6 @@
 //! The epoll backend: level-triggered readiness, one receive per report into one buffer for the whole shard.
-//! Invariant: the interest in a connection is what its slot says: in reading until the peer has ended its side, in
-//! writing while a write is blocked.
+//! Invariant: the interest in a connection is what its slot says: in reading until the peer has ended its side, but while
+//! it is paused; in writing while a write is blocked.
 
 use std::{
     io, mem,
@@ -11,12 +11,13 @@ use std::{
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
 use super::{
-    Budget, Sink,
+    Budget, Reading, Sink,
+    doors::Doors,
     slots::{Slot, Slots},
     sys::{self, Epoll, Event, NO_EVENT},
     token::{Kind, Token},
 };
-use crate::{base::ConnId, shell::waker::Waker};
+use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 const EVENTS_MAX: usize = 256;
 const RECEIVE_BYTES_MAX: usize = 64 * 1024;
@@ -36,7 +37,7 @@ impl EpollBackend {
         // keep the shard awake.
         epoll.add(waker.bell().as_fd(), EPOLLIN | EPOLLET, Token::BELL.pack())?;
         epoll.add(alarm, EPOLLIN | EPOLLET, Token::ALARM.pack())?;
-        epoll.add(listener, EPOLLIN | EPOLLET, Token::LISTENER.pack())?;
+        epoll.add(listener, EPOLLIN | EPOLLET, Token::listener(Door::Public).pack())?;
         Ok(Self {
             epoll,
             ready: 0,
@@ -52,6 +53,14 @@ impl EpollBackend {
 
     pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
         self.update_interest(conn, slot);
+    }
+
+    pub(super) fn resume(&mut self, conn: ConnId, slot: &Slot) {
+        self.update_interest(conn, slot);
+    }
+
+    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>, door: Door) -> io::Result<()> {
+        self.epoll.add(listener, EPOLLIN | EPOLLET, Token::listener(door).pack())
     }
 
     pub(super) fn forget_listener(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
@@ -85,7 +94,7 @@ impl EpollBackend {
         slots: &mut Slots,
         budget: &mut Budget,
         sink: &mut impl Sink,
-        to_accept: &mut bool,
+        doors: &mut Doors,
     ) -> io::Result<bool> {
         let mut filled = false;
         while !budget.is_spent() {
@@ -102,7 +111,7 @@ impl EpollBackend {
                 let (happened, token) = (events.cast_signed(), Token::unpack(bits));
                 match token.kind {
                     Kind::Receive => filled |= self.serve(token, happened, slots, budget, sink),
-                    Kind::Listener => *to_accept = true,
+                    Kind::Listener => doors.knocked(token),
                     Kind::Bell | Kind::Alarm | Kind::Readable | Kind::Writable | Kind::Cancel => {}
                 }
             }
@@ -128,7 +137,7 @@ impl EpollBackend {
             self.update_interest(conn, slot);
             sink.writable(conn);
         }
-        if slot.ended || happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
+        if slot.ended || slot.paused || happened & (EPOLLIN | EPOLLERR | EPOLLHUP) == 0 {
             return false;
         }
         let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
@@ -139,12 +148,14 @@ impl EpollBackend {
                 self.update_interest(conn, slot);
                 sink.ended(conn);
             }
-            Ok(len) => {
-                if !slot.discarding {
-                    sink.received(conn, &mut self.buffer[..len]);
+            Ok(len) if slot.discarding => return len == self.buffer.len(),
+            Ok(len) => match sink.received(conn, &mut self.buffer[..len]) {
+                Reading::On => return len == self.buffer.len(),
+                Reading::Paused => {
+                    slot.paused = true;
+                    self.update_interest(conn, slot);
                 }
-                return len == self.buffer.len();
-            }
+            },
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR) => {}
                 _ => {
@@ -158,8 +169,8 @@ impl EpollBackend {
 
     fn update_interest(&self, conn: ConnId, slot: &Slot) {
         // Errors and hang-ups are reported unasked. With nothing to receive they would be reported without end, hence
-        // edge-triggered: they are told once.
-        let reading = if slot.ended { EPOLLET } else { EPOLLIN };
+        // edge-triggered: they are told once. A connection that was paused hears of them again when it goes on.
+        let reading = if slot.ended || slot.paused { EPOLLET } else { EPOLLIN };
         let interest = if slot.write_armed { reading | EPOLLOUT } else { reading };
         let done = self.epoll.modify(slot.as_fd(), interest, Token::of(conn, Kind::Receive).pack());
         debug_assert!(done.is_ok(), "a slot's socket is in the set: {done:?}");

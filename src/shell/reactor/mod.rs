@@ -5,11 +5,13 @@
 //! and closes. Nothing blocks but `wait`, and no data is lost by dropping it.
 //!
 //! Invariants: after [`Sink::closed`] or [`Reactor::close`] an id finds nothing, and nothing more is reported for it;
-//! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes.
+//! the end of a connection is reported after all of its bytes; after [`Sink::ended`] only [`Sink::writable`] comes; while a
+//! connection is paused, so does what had been received by then, and what is still in its socket stays there.
 
 mod acceptor;
 mod alarm;
 mod buffers;
+mod doors;
 mod doze;
 mod epoll;
 mod pace;
@@ -34,6 +36,7 @@ use socket2::SockRef;
 use self::{
     acceptor::{Accepted, Acceptor},
     alarm::Alarm,
+    doors::Doors,
     doze::Doze,
     epoll::EpollBackend,
     pace::{Pace, Sleep},
@@ -47,10 +50,14 @@ use super::{
 use crate::{
     base::{ConnId, ShardId},
     conn::SLICES_MAX,
+    http::route::Door,
 };
 
 pub(super) use self::trial::try_ring;
-pub use self::{ring::RingConfig, token::SLOTS_MAX};
+pub use self::{
+    ring::{RECEIVED_BYTES_MAX, RingConfig},
+    token::SLOTS_MAX,
+};
 
 /// The longest sleep; a longer timeout ends early, which a wait may.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
@@ -108,6 +115,17 @@ pub enum Harvest {
     MoreWaiting,
 }
 
+/// Whether more is to be received from a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Reading {
+    On,
+    /// Not until [`Reactor::resume`]: the kernel keeps what the peer sends, and makes him wait when it has enough. What
+    /// has been received already still comes, [`RECEIVED_BYTES_MAX`] at most. That the peer has ended or broken the
+    /// connection is reported afterwards, or by a write.
+    Paused,
+}
+
 /// What became of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -122,9 +140,9 @@ pub enum WriteOutcome {
 pub trait Sink {
     /// Somebody has connected. An id opens the connection under it: of this shard, slot below [`SLOTS_MAX`] and not in
     /// use. `None` refuses it: the reactor closes the socket.
-    fn accepted(&mut self, peer: SocketAddr) -> Option<ConnId>;
+    fn accepted(&mut self, door: Door, peer: SocketAddr) -> Option<ConnId>;
     /// Bytes have arrived. They may be changed in place, and are gone after the call.
-    fn received(&mut self, conn: ConnId, bytes: &mut [u8]);
+    fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> Reading;
     /// A write that had been cut short may go on.
     fn writable(&mut self, conn: ConnId);
     /// The peer has ended its side in order, and may still be reading. The connection can be written to until the
@@ -140,7 +158,7 @@ pub trait Sink {
 /// The sockets of one shard. Made and used inside the shard's runtime, on its thread.
 pub struct Reactor {
     slots: Slots,
-    acceptor: Acceptor,
+    doors: Doors,
     backend: Backend,
     waker: Waker,
     doze: Doze,
@@ -187,7 +205,7 @@ impl Reactor {
         let doze = Doze::new(driver, backend.as_fd())?;
         Ok(Self {
             slots: Slots::new(config.shard),
-            acceptor: Acceptor::new(listener)?,
+            doors: Doors::new(listener)?,
             backend,
             waker: waker.clone(),
             doze,
@@ -195,6 +213,16 @@ impl Reactor {
             alarm,
             more_waiting: false,
         })
+    }
+
+    /// Takes over another listener: whoever comes there comes by [`Door::Admin`]. Fails when the system refuses a
+    /// descriptor or memory.
+    pub fn open_admin_door(&mut self, listener: TcpListener) -> io::Result<()> {
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.watch_listener(listener.as_fd(), Door::Admin)?,
+            Backend::Epoll(epoll) => epoll.watch_listener(listener.as_fd(), Door::Admin)?,
+        }
+        self.doors.open_admin(listener)
     }
 
     /// Sleeps until there is something to do. A timeout below 10 ms is kept to a few microseconds. The runtime's other
@@ -216,18 +244,15 @@ impl Reactor {
 
     /// Tells `sink` what the sockets did, without blocking. An error is fatal to the shard.
     pub fn harvest(&mut self, mut budget: Budget, sink: &mut impl Sink) -> io::Result<Harvest> {
-        let Self { slots, acceptor, backend, .. } = self;
-        let mut to_accept = acceptor.ready;
+        let Self { slots, doors, backend, .. } = self;
         let receives_left = match backend {
-            Backend::Uring(uring) => {
-                let listener = acceptor.listener().map(AsFd::as_fd);
-                uring.harvest(slots, listener, &mut budget, sink, &mut to_accept)?
-            }
-            Backend::Epoll(epoll) => epoll.harvest(slots, &mut budget, sink, &mut to_accept)?,
+            Backend::Uring(uring) => uring.harvest(slots, &mut budget, sink, doors)?,
+            Backend::Epoll(epoll) => epoll.harvest(slots, &mut budget, sink, doors)?,
         };
-        acceptor.ready = to_accept;
-        self.accept(budget.accepts, sink);
-        self.more_waiting = receives_left || self.acceptor.is_due();
+        for door in [Door::Admin, Door::Public] {
+            self.accept(door, budget.accepts, sink);
+        }
+        self.more_waiting = receives_left || self.doors.is_due();
         Ok(if self.more_waiting { Harvest::MoreWaiting } else { Harvest::Complete })
     }
 
@@ -254,10 +279,22 @@ impl Reactor {
         WriteOutcome::Written(written)
     }
 
-    /// Ends our side of the connection, after what was written. What the peer still sends is thrown away, until it
-    /// ends its side ([`Sink::ended`]) or the connection is closed.
+    /// Goes on with a connection that [`Sink::received`] has paused: what is in its socket by now is reported as if it had
+    /// just come. Does nothing for any other.
+    pub fn resume(&mut self, conn: ConnId) {
+        let Some(slot) = self.slots.get(conn).filter(|slot| slot.paused) else { return };
+        slot.paused = false;
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.resume(conn, slot),
+            Backend::Epoll(epoll) => epoll.resume(conn, slot),
+        }
+    }
+
+    /// Ends our side of the connection, which must not be paused, after what was written. What the peer still sends is
+    /// thrown away, until it ends its side ([`Sink::ended`]) or the connection is closed.
     pub fn shutdown_write(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.get(conn) {
+            debug_assert!(!slot.paused, "nothing would be thrown away");
             slot.discarding = true;
             // The one error, a connection that is gone already, is reported by the next receive.
             let _ = SockRef::from(&*slot).shutdown(Shutdown::Write);
@@ -274,25 +311,27 @@ impl Reactor {
         }
     }
 
-    /// Stops accepting for good and gives the listener away: to be dropped (drain), or handed to another process.
-    pub fn take_listener(&mut self) -> io::Result<Option<TcpListener>> {
-        let Some(listener) = self.acceptor.take_listener() else { return Ok(None) };
+    /// Stops accepting at this door for good and gives the listener away: to be dropped (drain), or handed to another
+    /// process.
+    pub fn take_listener(&mut self, door: Door) -> io::Result<Option<TcpListener>> {
+        let acceptor = self.doors.at(door);
+        let Some(listener) = acceptor.and_then(Acceptor::take_listener) else { return Ok(None) };
         match &mut self.backend {
-            Backend::Uring(uring) => uring.forget_listener()?,
+            Backend::Uring(uring) => uring.forget_listener(door)?,
             Backend::Epoll(epoll) => epoll.forget_listener(listener.as_fd())?,
         }
         Ok(Some(listener))
     }
 
     async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {
-        let timeout = self.acceptor.rest_left().map_or(timeout, |rest| rest.min(timeout));
+        let timeout = self.doors.rest_left().map_or(timeout, |rest| rest.min(timeout));
         let mut now = Instant::now();
         let deadline = now + timeout;
         if let Backend::Uring(uring) = &mut self.backend {
             uring.demote(&mut self.slots, now);
         }
         loop {
-            if self.has_reports() || self.acceptor.is_due() || now >= deadline {
+            if self.has_reports() || self.doors.is_due() || now >= deadline {
                 return self.pass_if_owed(now).await;
             }
             let (plan, began) = (self.pace.plan(deadline - now), now);
@@ -408,11 +447,12 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self, at_most: u32, sink: &mut impl Sink) {
+    fn accept(&mut self, door: Door, at_most: u32, sink: &mut impl Sink) {
         for _ in 0..at_most {
-            match self.acceptor.accept() {
+            let Some(acceptor) = self.doors.at(door) else { return };
+            match acceptor.accept() {
                 Accepted::Connection(stream, peer) => {
-                    if let Some(conn) = sink.accepted(peer) {
+                    if let Some(conn) = sink.accepted(door, peer) {
                         self.open(conn, stream.into(), sink);
                     }
                 }

@@ -21,6 +21,13 @@ use super::{
     token::Token,
 };
 
+/// Bytes of one receive buffer, and buffers at most, unless configured otherwise.
+const BUFFER_BYTES: u32 = 8 * 1024;
+const BUFFERS_MAX: u16 = 512;
+
+/// The most bytes that the ring has received and not reported yet: those of all connections together.
+pub const RECEIVED_BYTES_MAX: usize = BUFFER_BYTES as usize * BUFFERS_MAX as usize;
+
 /// Sizes of a shard's ring. The defaults cost 100 KiB, and 128 KiB of buffers that grow under load to 4 MiB.
 #[derive(Clone, Copy, Debug)]
 pub struct RingConfig {
@@ -45,9 +52,9 @@ impl Default for RingConfig {
         Self {
             submissions: 512,
             completions: 4096,
-            buffer_bytes: 8 * 1024,
+            buffer_bytes: BUFFER_BYTES,
             buffers_first: 16,
-            buffers_max: 512,
+            buffers_max: BUFFERS_MAX,
             round: Duration::from_secs(4),
             busy_above: 4,
         }

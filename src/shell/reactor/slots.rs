@@ -17,6 +17,8 @@ pub(super) struct Slot {
     pub(super) discarding: bool,
     /// The peer has ended its side: nothing more is received.
     pub(super) ended: bool,
+    /// Nothing more is to be received for now.
+    pub(super) paused: bool,
     /// How the kernel looks out for what the peer sends (uring only).
     pub(super) lookout: Lookout,
     /// Receives since [`Slots::sweep`] came by, or so many that it does not matter (uring only).
@@ -32,6 +34,8 @@ pub(super) enum Lookout {
     Receive,
     /// The same, and its cancellation behind it.
     Cancelled,
+    /// Nothing: the connection is paused.
+    Idle,
 }
 
 const _: () = assert!(size_of::<Option<Slot>>() <= 16);
@@ -82,6 +86,7 @@ impl Slots {
             write_armed: false,
             discarding: false,
             ended: false,
+            paused: false,
             lookout: Lookout::Poll,
             words: 0,
         };

@@ -1,7 +1,7 @@
 //! What an operation or a watch was for, in the 64 bits that the kernel hands back: kind, slot, generation.
 //! Invariant: the whole generation travels along, so that a report for an earlier owner of a slot finds nobody.
 
-use crate::base::ConnId;
+use crate::{base::ConnId, http::route::Door};
 
 const GENERATION_BITS: u32 = 32;
 const SLOT_BITS: u32 = 28;
@@ -39,10 +39,23 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) const LISTENER: Self = Self { kind: Kind::Listener, slot: 0, generation: 0 };
     pub(super) const BELL: Self = Self { kind: Kind::Bell, slot: 0, generation: 0 };
     pub(super) const ALARM: Self = Self { kind: Kind::Alarm, slot: 0, generation: 0 };
     pub(super) const CANCEL: Self = Self { kind: Kind::Cancel, slot: 0, generation: 0 };
+
+    /// For the listener of a door, whose number stands in the place of a slot.
+    pub(super) fn listener(door: Door) -> Self {
+        let slot = match door {
+            Door::Public => 0,
+            Door::Admin => 1,
+        };
+        Self { kind: Kind::Listener, slot, generation: 0 }
+    }
+
+    /// The door of a listener's token.
+    pub(super) fn door(self) -> Door {
+        if self.slot == 0 { Door::Public } else { Door::Admin }
+    }
 
     pub(super) fn of(conn: ConnId, kind: Kind) -> Self {
         Self { kind, slot: conn.slot, generation: conn.generation }

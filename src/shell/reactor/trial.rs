@@ -25,7 +25,7 @@ pub(in crate::shell) fn try_ring() -> io::Result<()> {
     let (mut near, far) = UnixStream::pair()?;
     let token = Token { kind: Kind::Receive, slot: 0, generation: 0 };
     ring.receive(&far, token);
-    ring.watch(&far, Token::LISTENER);
+    ring.watch(&far, Token::BELL);
     ring.enter(true)?;
     near.write_all(b"!")?;
     let (mut received, mut polled) = (false, false);

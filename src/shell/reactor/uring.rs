@@ -2,8 +2,8 @@
 //! A parked receive costs the kernel 860 bytes and a search to cancel, a poll 256. So a connection is polled, and received
 //! from when the poll reports; only one that speaks often gets a multishot receive, until it falls silent.
 //! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive or poll for
-//! it is in flight or about to be submitted, and `Slot::lookout` says which; a descriptor is closed only once every entry
-//! that names it has gone to the kernel.
+//! it is in flight or about to be submitted, and `Slot::lookout` says which; for one that is paused it is a receive that is
+//! being cancelled, or nothing; a descriptor is closed only once every entry that names it has gone to the kernel.
 
 use std::{
     io,
@@ -15,13 +15,14 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    Budget, Sink,
+    Budget, Reading, Sink,
+    doors::Doors,
     ring::{Completion, Ring, RingConfig},
     slots::{Lookout, Slot, Slots},
     sys,
     token::{Kind, Token},
 };
-use crate::{base::ConnId, shell::waker::Waker};
+use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 /// Entries into the kernel that one harvest makes at most; each finishes about twenty operations.
 const ROUNDS_MAX: usize = 256;
@@ -59,7 +60,7 @@ impl Uring {
         listener: BorrowedFd<'_>,
     ) -> io::Result<Self> {
         let mut ring = Ring::new(config, waker.chime().as_fd())?;
-        ring.watch(listener, Token::LISTENER);
+        ring.watch(listener, Token::listener(Door::Public));
         ring.watch(waker.bell(), Token::BELL);
         ring.watch(alarm, Token::ALARM);
         ring.enter(false)?;
@@ -81,6 +82,13 @@ impl Uring {
 
     pub(super) fn arm_write(&mut self, conn: ConnId, slot: &Slot) {
         self.ring.poll_writable(slot, Token::of(conn, Kind::Writable));
+    }
+
+    /// Looks out again for a connection that was paused. One whose receive is still being cancelled is polled behind that.
+    pub(super) fn resume(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.lookout == Lookout::Idle {
+            self.poll(conn, slot);
+        }
     }
 
     /// Ends the connection both ways, which ends what is in flight for it. To cancel that instead would take the kernel
@@ -110,18 +118,20 @@ impl Uring {
         if visits == 0 {
             return;
         }
-        let visited = slots.sweep(visits, DEMOTIONS_MAX, |conn, slot| {
-            slot.lookout = Lookout::Cancelled;
-            self.ring.cancel(Token::of(conn, Kind::Receive));
-        });
+        let visited = slots.sweep(visits, DEMOTIONS_MAX, |conn, slot| self.cancel(conn, slot));
         // The rest stays due.
         self.swept =
             if visited == visits { now } else { self.swept + since.mul_f64(visited as f64 / visits as f64) };
     }
 
+    pub(super) fn watch_listener(&mut self, listener: BorrowedFd<'_>, door: Door) -> io::Result<()> {
+        self.ring.watch(listener, Token::listener(door));
+        self.enter(false)
+    }
+
     /// Stops watching the listener, so that it may be closed.
-    pub(super) fn forget_listener(&mut self) -> io::Result<()> {
-        self.ring.cancel(Token::LISTENER);
+    pub(super) fn forget_listener(&mut self, door: Door) -> io::Result<()> {
+        self.ring.cancel(Token::listener(door));
         self.enter(true)
     }
 
@@ -129,10 +139,9 @@ impl Uring {
     pub(super) fn harvest(
         &mut self,
         slots: &mut Slots,
-        listener: Option<BorrowedFd<'_>>,
         budget: &mut Budget,
         sink: &mut impl Sink,
-        to_accept: &mut bool,
+        doors: &mut Doors,
     ) -> io::Result<bool> {
         for _ in 0..ROUNDS_MAX {
             if self.ring.has_deferred() || !self.ring.is_submitted() {
@@ -145,9 +154,10 @@ impl Uring {
                     Kind::Readable => self.readable(report.token, slots, budget, sink),
                     Kind::Writable => writable(report.token, slots, sink),
                     Kind::Listener => {
-                        *to_accept = true;
+                        doors.knocked(report.token);
+                        let listener = doors.listener(report.token.door());
                         if let Some(listener) = listener.filter(|_| !report.goes_on) {
-                            self.ring.watch(listener, Token::LISTENER);
+                            self.ring.watch(listener, report.token);
                         }
                     }
                     Kind::Bell => {
@@ -226,11 +236,14 @@ impl Uring {
                 }
                 Ok(len) => {
                     slot.words = slot.words.saturating_add(1);
+                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
+                        let reading = sink.received(conn, self.ring.buffers.bytes(id, len));
+                        slot.paused |= reading == Reading::Paused;
+                    }
                     if !report.goes_on {
                         self.receive(conn, slot);
-                    }
-                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
-                        sink.received(conn, self.ring.buffers.bytes(id, len));
+                    } else if slot.paused && slot.lookout == Lookout::Receive {
+                        self.cancel(conn, slot);
                     }
                 }
                 // The reports before this one held the buffers that were missing; they are back by now.
@@ -266,13 +279,13 @@ impl Uring {
                 sink.ended(conn);
             }
             Ok(len) => {
+                if !slot.discarding {
+                    slot.paused = sink.received(conn, &mut self.buffer[..len]) == Reading::Paused;
+                }
                 if len < self.buffer.len() {
                     self.poll(conn, slot);
                 } else {
                     self.receive(conn, slot);
-                }
-                if !slot.discarding {
-                    sink.received(conn, &mut self.buffer[..len]);
                 }
             }
             Err(error) => match error.raw_os_error() {
@@ -282,14 +295,30 @@ impl Uring {
         }
     }
 
+    /// Polls a connection that nothing is in flight for, unless it is paused.
     fn poll(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.paused {
+            slot.lookout = Lookout::Idle;
+            return;
+        }
         slot.lookout = Lookout::Poll;
         self.ring.poll_readable(&*slot, Token::of(conn, Kind::Readable));
     }
 
+    /// Receives from a connection that nothing is in flight for, unless it is paused.
     fn receive(&mut self, conn: ConnId, slot: &mut Slot) {
+        if slot.paused {
+            slot.lookout = Lookout::Idle;
+            return;
+        }
         slot.lookout = Lookout::Receive;
         self.ring.receive(&*slot, Token::of(conn, Kind::Receive));
+    }
+
+    /// Ends a receive, whose last report then decides what comes next.
+    fn cancel(&mut self, conn: ConnId, slot: &mut Slot) {
+        slot.lookout = Lookout::Cancelled;
+        self.ring.cancel(Token::of(conn, Kind::Receive));
     }
 
     fn failed(&mut self, conn: ConnId, slots: &mut Slots, error: io::ErrorKind, sink: &mut impl Sink) {

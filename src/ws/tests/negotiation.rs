@@ -1,6 +1,8 @@
 //! Offers and answers of permessage-deflate (RFC 7692 5 and 7.1): what is accepted, with which answer, and
 //! what is declined. The grammar below it is tested where it is.
 
+use proptest::prelude::*;
+
 use super::deflate::{AnswerError, accept, negotiate, offer};
 
 const BASE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -118,4 +120,47 @@ fn our_two_ends_agree() {
         (server.server_window_bits, server.client_window_bits),
         (client.server_window_bits, client.client_window_bits)
     );
+}
+
+/// Pieces of offers, so that random ones get past the first name.
+fn soup() -> impl Strategy<Value = Vec<String>> {
+    const PIECES: &[&str] = &[
+        "permessage-deflate",
+        ";",
+        "; ",
+        ",",
+        "=",
+        "\"",
+        "\\",
+        "server_max_window_bits",
+        "client_max_window_bits",
+        "server_no_context_takeover",
+        "client_no_context_takeover",
+        "8",
+        "9",
+        "15",
+        "16",
+        "0",
+        "é",
+        "\0",
+        "\t",
+        "x",
+    ];
+    let value = prop::collection::vec(prop::sample::select(PIECES), 0..12).prop_map(|pieces| pieces.concat());
+    prop::collection::vec(value, 0..3)
+}
+
+proptest! {
+    /// Whatever is agreed on has an answer that a client takes, with windows that there are.
+    #[test]
+    fn any_offer_is_declined_or_answered_well(values in soup()) {
+        if let Some(agreed) = negotiate(values.iter().map(String::as_str)) {
+            let answer = accept(&agreed.response());
+            prop_assert!(matches!(answer, Ok(Some(_))), "{answer:?}");
+            prop_assert!((9..=15).contains(&agreed.server_window_bits) && (8..=15).contains(&agreed.client_window_bits));
+        }
+        for value in &values {
+            let _ = accept(value);
+        }
+    }
 }

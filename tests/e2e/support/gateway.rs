@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
@@ -194,6 +195,15 @@ impl Gateway {
         let mut socket = self.socket("next", "default");
         assert_eq!(socket.ping(), "pong", "after {after}");
         assert!(self.exit_status().is_none(), "it ended after {after}");
+    }
+
+    /// What of its memory is in the machine's.
+    #[track_caller]
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes");
+        kib * 1024
     }
 
     pub(crate) fn signal(&self, signal: i32) {

@@ -1,6 +1,7 @@
 //! What the tests share: a gateway as a child process, an HTTP client and a WebSocket client that can misbehave,
 //! tokens of any kind, and waiting without sleeping.
 
+mod backend;
 mod gateway;
 mod http;
 mod socket;
@@ -12,6 +13,7 @@ use std::{io::Write, sync::LazyLock};
 
 use ringway::shell::driver::{self, DriverChoice};
 
+pub(crate) use backend::{Asked, Backend};
 pub(crate) use gateway::{Gateway, Start, ringway};
 pub(crate) use http::{Http, Response};
 pub(crate) use socket::{Received, Socket, frame, text_frame, upgrade_request};

@@ -2,8 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::hmac;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use ring::{
+    hmac,
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
 
 /// The secret of all gateways under test; long enough for production.
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -39,6 +46,36 @@ pub(crate) fn sign_with(secret: &str, header: &str, claims: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = hmac::sign(&key, input.as_bytes());
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// A key pair of an issuer (EdDSA).
+pub(crate) struct Issuer {
+    kid: &'static str,
+    pair: Ed25519KeyPair,
+}
+
+impl Issuer {
+    pub(crate) fn new(kid: &'static str) -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("there are random bytes");
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("just made");
+        Self { kid, pair }
+    }
+
+    /// The public key as PEM: a SubjectPublicKeyInfo (RFC 8410).
+    pub(crate) fn public_pem(&self) -> String {
+        const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        let der = [&PREFIX, self.pair.public_key().as_ref()].concat();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
+    }
+
+    /// An hour for `user` of `tenant`.
+    pub(crate) fn token(&self, user: &str, tenant: &str) -> String {
+        let header = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, self.kid);
+        let claims = format!(r#"{{"sub":"{user}","tenant":"{tenant}","exp":{}}}"#, unix_s() + 3600);
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(input.as_bytes()));
+        format!("{input}.{signature}")
+    }
 }
 
 /// Seconds since 1970.

@@ -4,6 +4,7 @@
 
 mod limits;
 mod lookout;
+mod pause;
 mod traffic;
 mod waking;
 
@@ -116,12 +117,14 @@ struct Echo {
     script: Script,
     conns: Vec<(u32, Option<Conn>)>,
     dirty: Vec<ConnId>,
+    /// By which door each came.
+    doors: Vec<Door>,
     tally: Tally,
 }
 
 impl Echo {
     fn new(script: Script) -> Self {
-        Self { script, conns: Vec::new(), dirty: Vec::new(), tally: Tally::default() }
+        Self { script, conns: Vec::new(), dirty: Vec::new(), doors: Vec::new(), tally: Tally::default() }
     }
 
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -169,7 +172,7 @@ impl Echo {
 }
 
 impl Sink for Echo {
-    fn accepted(&mut self, _peer: SocketAddr) -> Option<ConnId> {
+    fn accepted(&mut self, door: Door, _peer: SocketAddr) -> Option<ConnId> {
         if self.script.open_max != 0 && self.tally.open >= self.script.open_max {
             return None;
         }
@@ -182,17 +185,18 @@ impl Sink for Echo {
         self.conns[slot].1 = Some(conn);
         let id = ConnId { shard: SHARD, slot: slot as u32, generation: self.conns[slot].0 };
         self.dirty.push(id);
+        self.doors.push(door);
         self.tally.accepted += 1;
         self.tally.open += 1;
         Some(id)
     }
 
-    fn received(&mut self, id: ConnId, bytes: &mut [u8]) {
+    fn received(&mut self, id: ConnId, bytes: &mut [u8]) -> Reading {
         assert!(!bytes.is_empty());
         self.tally.received += bytes.len();
         let mute = self.script.mute;
         // Once closed by the engine, a connection may still be reported on in the same harvest.
-        let Some(conn) = self.conn(id) else { return };
+        let Some(conn) = self.conn(id) else { return Reading::On };
         assert!(!conn.ended, "bytes after their end");
         for byte in bytes.iter().filter(|_| !mute) {
             match *byte {
@@ -201,6 +205,7 @@ impl Sink for Echo {
             }
         }
         self.dirty.push(id);
+        Reading::On
     }
 
     fn writable(&mut self, id: ConnId) {

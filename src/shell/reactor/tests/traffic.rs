@@ -23,6 +23,7 @@ on_both_drivers_and_restless!(
     slots_are_reused_and_never_mixed_up,
     over_the_limit_is_refused,
     the_listener_can_be_given_away,
+    the_admin_door_is_another_one,
 );
 
 fn many_clients_get_their_own_bytes_back(driver: Driver) {
@@ -220,6 +221,38 @@ fn over_the_limit_is_refused(driver: Driver) {
     server.stop();
 }
 
+fn the_admin_door_is_another_one(driver: Driver) {
+    let [public, admin] =
+        [(); 2].map(|()| listener::bind("127.0.0.1:0".parse().unwrap(), 1, 16).unwrap().remove(0));
+    let addresses = [&public, &admin].map(|listener| listener.local_addr().unwrap());
+    let waker = Waker::new().unwrap();
+    let config = ReactorConfig { shard: SHARD, ring: RingConfig::default() };
+    driver::with_runtime(driver, async {
+        let mut reactor = Reactor::new(driver, public, &waker, &config).unwrap();
+        reactor.open_admin_door(admin).unwrap();
+        let mut echo = Echo::new(Script::default());
+        // Each for its own listener, in whichever order, and with a pause between.
+        for (door, address) in
+            [(Door::Admin, addresses[1]), (Door::Public, addresses[0]), (Door::Admin, addresses[1])]
+        {
+            let (accepted, _client) = (echo.tally.accepted, TcpStream::connect(address).unwrap());
+            while echo.tally.accepted == accepted {
+                reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+                let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+            }
+            assert_eq!(echo.doors.pop(), Some(door));
+        }
+        drop(reactor.take_listener(Door::Admin).unwrap().unwrap());
+        assert!(reactor.take_listener(Door::Admin).unwrap().is_none());
+        assert_eq!(TcpStream::connect(addresses[1]).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let _client = TcpStream::connect(addresses[0]).unwrap();
+        reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+        let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+        assert_eq!(echo.doors, [Door::Public], "the other one goes on");
+    })
+    .unwrap();
+}
+
 fn the_listener_can_be_given_away(driver: Driver) {
     let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1, 16).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
@@ -232,8 +265,8 @@ fn the_listener_can_be_given_away(driver: Driver) {
         reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
         let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
         assert_eq!(echo.tally.accepted, 1);
-        let listener = reactor.take_listener().unwrap().unwrap();
-        assert!(reactor.take_listener().unwrap().is_none());
+        let listener = reactor.take_listener(Door::Public).unwrap().unwrap();
+        assert!(reactor.take_listener(Door::Public).unwrap().is_none());
         let _late = TcpStream::connect(address).unwrap();
         let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
         assert_eq!(echo.tally.accepted, 1, "given away");

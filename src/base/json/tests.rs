@@ -1,8 +1,10 @@
-//! The scanner against RFC 8259: a table of what must and must not pass, and serde_json as a second opinion.
+//! The reader against RFC 8259: a table of what must and must not pass, and serde_json as a second opinion.
+
+use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::scan::{DEPTH_MAX, Kind, Malformed, members};
+use super::{DEPTH_MAX, Kind, Malformed, elements, members};
 
 fn scan(text: &str) -> Result<Vec<(String, Kind, &str)>, Malformed> {
     let mut seen = Vec::new();
@@ -309,6 +311,28 @@ fn a_message_is_one_object() {
 }
 
 #[test]
+fn elements_come_in_order_and_a_list_is_one_array() {
+    let read = |text| {
+        let mut seen = Vec::new();
+        elements(text, |element| seen.push(element.raw)).map(|()| seen)
+    };
+    let rows: [(&str, &[&str]); 4] = [
+        ("[]", &[]),
+        (" [ ] ", &[]),
+        ("[1]", &["1"]),
+        ("[ {\"a\":[2]} ,\"b\",[]]\n", &["{\"a\":[2]}", "\"b\"", "[]"]),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(read(text).as_deref(), Ok(expected), "{text}");
+    }
+    for (text, at) in
+        [("", 0), ("{}", 0), ("[", 1), ("[1", 2), ("[1,]", 3), ("[1 2]", 3), ("[1}", 2), ("[]]", 2)]
+    {
+        assert!(matches!(read(text), Err(Malformed::Syntax { at: found, .. }) if found == at), "{text}");
+    }
+}
+
+#[test]
 fn members_come_in_order_with_their_kinds() {
     let text = r#" { "s" : "x" , "e\u0073c":"\n","n":-1.5e3,"t":true,"f":false,"z":null,"a":[1, 2],"o":{"s":{}},"s":0}"#;
     let expected = [
@@ -384,4 +408,36 @@ proptest! {
         let expected = second.is_ok_and(|value| value.is_object());
         prop_assert!(is_range || scan(&text).is_ok() == expected, "{text:?}");
     }
+
+    #[test]
+    fn strings_say_what_serde_json_reads(pieces in prop::collection::vec(string_piece(), 0..8)) {
+        let raw = format!("\"{}\"", pieces.concat());
+        let mut said = None;
+        let read = members(&format!("{{\"v\":{raw}}}"), |_, value| said = value.text().map(Cow::into_owned));
+        prop_assert_eq!(read.ok().and(said), serde_json::from_str::<String>(&raw).ok(), "{}", raw);
+    }
+}
+
+fn string_piece() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "\\\"",
+        "\\\\",
+        "\\/",
+        "\\b",
+        "\\f",
+        "\\n",
+        "\\r",
+        "\\t",
+        "\\u0000",
+        "\\u005C",
+        "\\ud83d\\ude00",
+        "\\uDBFF\\uDFFF",
+        "\\uffff",
+        "\\ud800",
+        "\\udfff",
+        "\\u",
+        "\\",
+        "\"",
+    ];
+    prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), any::<char>().prop_map(String::from)]
 }

@@ -1,43 +1,54 @@
-//! A strict reader of one JSON object (RFC 8259): a single pass that allocates nothing, hands out the members of
-//! the outermost object as slices of the text, and has checked every byte of them.
+//! A strict reader of JSON (RFC 8259): a single pass that allocates nothing, hands out the members of one object, or the
+//! elements of one array, as slices of the text, and has checked every byte of them. That no member stands twice is for
+//! those to see to who keep them.
 //!
 //! sonic-rs' lazy values are not enough for this: what they skip keeps `\u` followed by any four bytes, and
 //! nested arrays recurse without a bound. Stricter than the RFC in two points, so that no receiver's parser
 //! stumbles over what one client sent to all: a half of a surrogate pair escaped alone is refused (RFC 7493
 //! section 2.1), and so is nesting beyond [`DEPTH_MAX`].
 
+mod plain;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
-use super::text::plain_len;
+pub use plain::plain_len;
 
-/// How deep arrays and objects may nest, the message's own object included: the least that common parsers
-/// take unless told otherwise (.NET's; Ruby's is 100, serde_json's 127).
+/// How deep arrays and objects may nest, the outermost included: the least that common parsers take unless told
+/// otherwise (.NET's; Ruby's is 100, serde_json's 127).
 pub const DEPTH_MAX: u32 = 64;
 
-/// One bit a level below the message's own object.
+/// One bit a level below the outermost.
 type NestBits = u64;
 const _: () = assert!(DEPTH_MAX > 1 && DEPTH_MAX - 1 <= NestBits::BITS);
 
-/// Where a text stops being the JSON that is read.
+/// Where a text stops being the JSON that is read, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not one JSON object: expected {expected} at byte {at}")]
-pub(in crate::dialect) struct Malformed {
-    at: usize,
-    expected: &'static str,
+pub enum Malformed {
+    /// Something else should stand here.
+    #[error("not one JSON object: expected {expected} at byte {at}")]
+    Syntax { at: usize, expected: &'static str },
+    /// It is JSON so far, but nested beyond [`DEPTH_MAX`].
+    #[error("not one JSON object: expected no deeper nesting at byte {at}")]
+    TooDeep { at: usize },
 }
 
 /// One value as its author wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::dialect) struct Value<'a> {
-    pub(in crate::dialect) kind: Kind,
+pub struct Value<'a> {
+    /// What it is.
+    pub kind: Kind,
     /// The value's text without the space around it.
-    pub(in crate::dialect) raw: &'a str,
+    pub raw: &'a str,
 }
 
+/// What a value is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::dialect) enum Kind {
+pub enum Kind {
     /// With escapes in it, or standing for itself between its quotes.
     String {
+        /// Whether it has escapes; all of them are valid.
         escaped: bool,
     },
     Number,
@@ -49,7 +60,7 @@ pub(in crate::dialect) enum Kind {
 
 impl<'a> Value<'a> {
     /// What a string says; `None` for any other kind.
-    pub(in crate::dialect) fn text(&self) -> Option<Cow<'a, str>> {
+    pub fn text(&self) -> Option<Cow<'a, str>> {
         match self.kind {
             Kind::String { escaped: false } => Some(Cow::Borrowed(&self.raw[1..self.raw.len() - 1])),
             Kind::String { escaped: true } => sonic_rs::from_str(self.raw).ok().map(Cow::Owned),
@@ -60,54 +71,53 @@ impl<'a> Value<'a> {
 
 /// Reads `text`, which must be one JSON object and nothing else but space, and calls `each` with every member
 /// of it, in order: the name, always a string, and the value. What `each` got counts only after `Ok`.
-pub(in crate::dialect) fn members<'a>(
-    text: &'a str,
-    mut each: impl FnMut(Value<'a>, Value<'a>),
-) -> Result<(), Malformed> {
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
-    scanner.space();
-    scanner.take(b'{', "'{'")?;
-    scanner.space();
-    if scanner.byte() == b'}' {
-        scanner.at += 1;
-    } else {
-        loop {
-            let name = scanner.name()?;
-            let value = scanner.value()?;
-            each(name, value);
-            scanner.space();
-            match scanner.byte() {
-                b',' => scanner.at += 1,
-                b'}' => break scanner.at += 1,
-                _ => return Err(scanner.expected("',' or '}'")),
-            }
-            scanner.space();
-        }
-    }
-    scanner.space();
-    if scanner.at == scanner.bytes.len() { Ok(()) } else { Err(scanner.expected("the end")) }
+pub fn members<'a>(text: &'a str, mut each: impl FnMut(Value<'a>, Value<'a>)) -> Result<(), Malformed> {
+    outermost(text, &OBJECT, |scanner| {
+        let name = scanner.name()?;
+        each(name, scanner.value()?);
+        Ok(())
+    })
 }
 
 /// Reads `text`, which must be one JSON array and nothing else but space, and calls `each` with every element, in order.
 /// What `each` got counts only after `Ok`.
-pub(in crate::dialect) fn elements<'a>(
+pub fn elements<'a>(text: &'a str, mut each: impl FnMut(Value<'a>)) -> Result<(), Malformed> {
+    outermost(text, &ARRAY, |scanner| {
+        each(scanner.value()?);
+        Ok(())
+    })
+}
+
+/// What an object or an array stands between, and what is said where that is missing.
+struct Brackets {
+    open: u8,
+    close: u8,
+    opening: &'static str,
+    comma_or_closing: &'static str,
+}
+
+const OBJECT: Brackets = Brackets { open: b'{', close: b'}', opening: "'{'", comma_or_closing: "',' or '}'" };
+const ARRAY: Brackets = Brackets { open: b'[', close: b']', opening: "'['", comma_or_closing: "',' or ']'" };
+
+fn outermost<'a>(
     text: &'a str,
-    mut each: impl FnMut(Value<'a>),
+    brackets: &Brackets,
+    mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
     let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
     scanner.space();
-    scanner.take(b'[', "'['")?;
+    scanner.take(brackets.open, brackets.opening)?;
     scanner.space();
-    if scanner.byte() == b']' {
+    if scanner.byte() == brackets.close {
         scanner.at += 1;
     } else {
         loop {
-            each(scanner.value()?);
+            item(&mut scanner)?;
             scanner.space();
             match scanner.byte() {
                 b',' => scanner.at += 1,
-                b']' => break scanner.at += 1,
-                _ => return Err(scanner.expected("',' or ']'")),
+                byte if byte == brackets.close => break scanner.at += 1,
+                _ => return Err(scanner.expected(brackets.comma_or_closing)),
             }
             scanner.space();
         }
@@ -130,7 +140,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn expected(&self, expected: &'static str) -> Malformed {
-        Malformed { at: self.at, expected }
+        Malformed::Syntax { at: self.at, expected }
     }
 
     fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), Malformed> {
@@ -174,14 +184,14 @@ impl<'a> Scanner<'a> {
     /// An array or object with all that is in it. Loops instead of recursing: the stack is a bit per level.
     fn nest(&mut self) -> Result<(), Malformed> {
         let mut objects: NestBits = 0;
-        let mut depth = 1; // the message's own object
+        let mut depth = 1; // the outermost
         loop {
             // Here a value starts.
             let opening = self.byte();
             if opening == b'[' || opening == b'{' {
                 let is_object = opening == b'{';
                 if depth == DEPTH_MAX {
-                    return Err(self.expected("no deeper nesting"));
+                    return Err(Malformed::TooDeep { at: self.at });
                 }
                 depth += 1;
                 objects = objects << 1 | NestBits::from(is_object);
@@ -212,8 +222,8 @@ impl<'a> Scanner<'a> {
                         }
                         break;
                     }
-                    _ if is_object => return Err(self.expected("',' or '}'")),
-                    _ => return Err(self.expected("',' or ']'")),
+                    _ if is_object => return Err(self.expected(OBJECT.comma_or_closing)),
+                    _ => return Err(self.expected(ARRAY.comma_or_closing)),
                 }
                 self.at += 1;
                 objects >>= 1;

@@ -1,0 +1,444 @@
+//! Opaque tokens: who waits until the operator's server has said whose one is.
+//!
+//! A request waits unread and is read again with the verdict at hand; a connection that authenticates by message waits
+//! with what it has sent meanwhile. Equal tokens share a question. Invariants: only a token that no key of ours has signed
+//! is asked about; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
+//! answered or given up when the time for authentication is over; a connection waits for one token at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{Engine, Notice, Output, outside::Purpose};
+use crate::{
+    auth::{
+        AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
+        introspection::{ANSWER_BYTES_MAX, judge},
+    },
+    base::{Breaker, ConnId, HashSeed, Map, Now, Secret, TenantName, map_with_seed},
+    conn::Stage,
+    metrics::{AuthCache, Disconnect},
+    model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
+    ws::close,
+};
+
+/// Tokens that may wait until a call is over.
+const QUEUE_MAX: usize = 1024;
+
+/// What a connection may send while its first token is looked up, in bytes.
+const HELD_BYTES_MAX: usize = 8 * 1024;
+
+type Verdict = Result<Identity, AuthError>;
+
+/// What is known of a token.
+pub(super) enum Known {
+    Verdict(Verdict),
+    /// Nothing yet: the operator's server may know.
+    Nothing(TokenDigest),
+}
+
+/// One shard's questions about opaque tokens.
+#[derive(Debug)]
+pub(super) struct Introspections {
+    hasher: TokenHasher,
+    /// By whose settings the rest is: other ones begin anew.
+    settings: Option<State>,
+    questions: BTreeMap<TokenDigest, Question>,
+    /// Questions that no call has been made for, first come first. May name some that are over.
+    queue: VecDeque<TokenDigest>,
+    /// Calls under way.
+    in_flight: usize,
+    /// Who waits, by slot.
+    waiting: Map<u32, Waiting>,
+    /// For the request that is being read again.
+    fresh: Option<(TokenDigest, Verdict)>,
+    /// No question is due before.
+    due_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    introspection: Arc<Introspection>,
+    verdicts: Verdicts,
+    breaker: Breaker,
+}
+
+#[derive(Debug)]
+struct Question {
+    /// Until the call is made.
+    token: Option<Secret>,
+    waiters: BTreeSet<ConnId>,
+    due_ms: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    conn: ConnId,
+    digest: TokenDigest,
+    cause: Cause,
+}
+
+/// What the verdict is waited for with.
+#[derive(Debug)]
+enum Cause {
+    /// A request, whose head is the beginning of the connection's buffer.
+    Request,
+    /// The first `authenticate` of a connection; what came behind it waits with it.
+    First { ask: Asked, held: Vec<u8> },
+    /// A new token for an open connection, which goes on meanwhile.
+    Refresh(Asked),
+}
+
+/// An `authenticate` without its token.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) call: Option<CorrelationId>,
+    pub(super) tenant: Option<TenantName>,
+}
+
+impl Introspections {
+    pub(super) fn new(hasher: TokenHasher, seed: HashSeed) -> Self {
+        Self {
+            hasher,
+            settings: None,
+            questions: BTreeMap::new(),
+            queue: VecDeque::new(),
+            in_flight: 0,
+            waiting: map_with_seed(seed),
+            fresh: None,
+            due_ms: None,
+        }
+    }
+
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+
+    /// Whether the breaker keeps anybody from asking.
+    pub(super) fn is_breaker_open(&self) -> bool {
+        self.settings.as_ref().is_some_and(|state| state.breaker.is_open())
+    }
+
+    /// Whether what a connection sends has to wait.
+    pub(super) fn holds(&self, conn: ConnId) -> bool {
+        !self.waiting.is_empty()
+            && self.find(conn).is_some_and(|waiting| matches!(waiting.cause, Cause::First { .. }))
+    }
+
+    /// Nobody waits on this connection any more.
+    pub(super) fn give_up(&mut self, conn: ConnId) {
+        if self.find(conn).is_none() {
+            return;
+        }
+        let Some(Waiting { digest, .. }) = self.waiting.remove(&conn.slot) else { return };
+        let Some(question) = self.questions.get_mut(&digest) else { return };
+        question.waiters.remove(&conn);
+        // A call that is under way is waited for: its answer is remembered.
+        if question.waiters.is_empty() && question.token.is_some() {
+            self.questions.remove(&digest);
+        }
+    }
+
+    fn find(&self, conn: ConnId) -> Option<&Waiting> {
+        self.waiting.get(&conn.slot).filter(|waiting| waiting.conn == conn)
+    }
+
+    /// Who waited on this connection for this token, and waits no more.
+    fn take(&mut self, conn: ConnId, digest: TokenDigest) -> Option<Cause> {
+        self.find(conn).filter(|waiting| waiting.digest == digest)?;
+        self.waiting.remove(&conn.slot).map(|waiting| waiting.cause)
+    }
+
+    /// What belongs to these settings.
+    fn state(&mut self, introspection: &Arc<Introspection>) -> &mut State {
+        let is_ours = |state: &State| state.introspection == *introspection;
+        if !self.settings.as_ref().is_some_and(is_ours) {
+            self.settings = None;
+        }
+        self.settings.get_or_insert_with(|| State {
+            introspection: Arc::clone(introspection),
+            verdicts: Verdicts::new(introspection.verdicts),
+            breaker: Breaker::new(introspection.breaker),
+        })
+    }
+}
+
+#[cfg(test)]
+impl Introspections {
+    pub(super) fn is_empty(&self) -> bool {
+        self.questions.is_empty() && self.waiting.is_empty() && self.fresh.is_none()
+    }
+}
+
+impl Engine {
+    /// Whose token a request brings. `None`: it waits for that, and is read again.
+    pub(super) fn bearer_of_request(&mut self, conn: ConnId, token: &str, now: Now) -> Option<Verdict> {
+        let digest = match self.know(token, now) {
+            Known::Verdict(verdict) => return Some(verdict),
+            Known::Nothing(digest) => digest,
+        };
+        if let Err(error) = self.ask_about(conn, digest, token, Cause::Request, now) {
+            return Some(Err(error));
+        }
+        if let Some(found) = self.conns.get_mut(conn.slot, conn.generation)
+            && let Stage::Http(http) = &mut found.stage
+        {
+            http.awaiting = true;
+        }
+        None
+    }
+
+    /// What is known of a token.
+    pub(super) fn know(&mut self, token: &str, now: Now) -> Known {
+        let error = match self.verify(token, now) {
+            Ok(identity) => return Known::Verdict(Ok(identity)),
+            Err(error) => error,
+        };
+        let Some(introspection) = &self.config.policy.introspection else {
+            return Known::Verdict(Err(error));
+        };
+        if !error.is_of_no_key() || !is_sendable(token) {
+            return Known::Verdict(Err(error));
+        }
+        let digest = self.introspections.hasher.digest(token);
+        if let Some((fresh, verdict)) = &self.introspections.fresh
+            && *fresh == digest
+        {
+            return Known::Verdict(self.unless_revoked(verdict.clone()));
+        }
+        let found = self.introspections.state(introspection).verdicts.find(digest, now.mono_ms());
+        self.metrics.introspection_cache.inc(if found.is_some() { AuthCache::Hit } else { AuthCache::Miss });
+        match found {
+            Some(verdict) => {
+                let verdict = verdict.cloned().map_err(|()| AuthError::Refused);
+                Known::Verdict(self.unless_revoked(verdict))
+            }
+            None => Known::Nothing(digest),
+        }
+    }
+
+    /// Lets an `authenticate` wait for what is said of its token.
+    pub(super) fn ask_and_hold(
+        &mut self,
+        conn: ConnId,
+        digest: TokenDigest,
+        token: &str,
+        ask: Asked,
+        now: Now,
+    ) {
+        if self.introspections.find(conn).is_some() {
+            let fault = Fault::new(FaultCode::Conflict, "the token before this one is still being looked up");
+            self.refuse(conn, ask.call, fault, now);
+            return;
+        }
+        let again = Asked { call: ask.call.clone(), tenant: ask.tenant.clone() };
+        let cause = match self.session(conn) {
+            Ok(_) => Cause::Refresh(ask),
+            Err(_) => Cause::First { ask, held: Vec::new() },
+        };
+        if let Err(error) = self.ask_about(conn, digest, token, cause, now) {
+            self.authenticated(conn, again, Err(error), now);
+        }
+    }
+
+    /// Keeps what comes behind an `authenticate` until its token is known.
+    pub(super) fn hold(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        let Some(waiting) = self.introspections.waiting.get_mut(&conn.slot) else { return };
+        let Cause::First { held, .. } = &mut waiting.cause else { return };
+        if held.len() + bytes.len() <= HELD_BYTES_MAX {
+            held.extend_from_slice(bytes);
+            return;
+        }
+        let text = "too much was sent before the token was looked up";
+        self.fail(conn, close::MESSAGE_TOO_BIG, text, Disconnect::TooBig, now);
+    }
+
+    fn ask_about(
+        &mut self,
+        conn: ConnId,
+        digest: TokenDigest,
+        token: &str,
+        cause: Cause,
+        now: Now,
+    ) -> Result<(), AuthError> {
+        let Some(introspection) = self.config.policy.introspection.clone() else {
+            return Err(AuthError::Refused);
+        };
+        let own = &mut self.introspections;
+        if !own.questions.contains_key(&digest) {
+            let has_room = own.in_flight < introspection.in_flight_max;
+            let breaker = &mut own.state(&introspection).breaker;
+            // Who comes to wait behind calls that are under way is no try whether the server works again.
+            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            if !may_ask {
+                return Err(AuthError::Unavailable(Unjudged::Down));
+            }
+            if !has_room && own.queue.len() >= QUEUE_MAX {
+                return Err(AuthError::Unavailable(Unjudged::Busy));
+            }
+            let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
+            let question = Question { token: Some(Secret::from(token)), waiters: BTreeSet::new(), due_ms };
+            own.questions.insert(digest, question);
+            own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
+            if has_room {
+                self.call_about(digest, &introspection, now);
+            } else {
+                own.queue.push_back(digest);
+            }
+        }
+        let own = &mut self.introspections;
+        if let Some(question) = own.questions.get_mut(&digest) {
+            question.waiters.insert(conn);
+            own.waiting.insert(conn.slot, Waiting { conn, digest, cause });
+        }
+        Ok(())
+    }
+
+    fn call_about(&mut self, digest: TokenDigest, introspection: &Introspection, now: Now) {
+        let own = &mut self.introspections;
+        let Some(token) = own.questions.get_mut(&digest).and_then(|question| question.token.take()) else {
+            return;
+        };
+        own.in_flight += 1;
+        let request = OutsideRequest {
+            url: introspection.url.clone(),
+            bearer: Some(token),
+            timeout_ms: introspection.timeout_ms,
+            body_bytes_max: ANSWER_BYTES_MAX,
+        };
+        self.call_outside(Purpose::Introspection(digest), request, now);
+    }
+
+    /// What became of the call about a token.
+    pub(super) fn introspected(
+        &mut self,
+        digest: TokenDigest,
+        answer: Result<OutsideAnswer, OutsideError>,
+        now: Now,
+    ) {
+        self.introspections.in_flight -= 1;
+        let verdict = match self.config.policy.introspection.clone() {
+            Some(introspection) => self.judged(digest, &introspection, answer, now),
+            // Switched off meanwhile.
+            None => Err(AuthError::Refused),
+        };
+        self.tell_verdict(digest, &verdict, now);
+        self.call_about_next(now);
+    }
+
+    /// Makes a verdict of an answer, and remembers it.
+    fn judged(
+        &mut self,
+        digest: TokenDigest,
+        introspection: &Arc<Introspection>,
+        answer: Result<OutsideAnswer, OutsideError>,
+        now: Now,
+    ) -> Verdict {
+        let leeway_s = self.config.policy.verifier.leeway_s();
+        let failure = answer.as_ref().err().copied();
+        let judgement = match answer {
+            Ok(OutsideAnswer { status, body }) => {
+                judge(&introspection.fields, status, &body, now.unix_s(), leeway_s)
+            }
+            Err(_) => Judgement::Unclear(Unjudged::Silent, None),
+        };
+        let state = self.introspections.state(introspection);
+        match judgement {
+            Judgement::Good(identity) => {
+                state.breaker.succeeded();
+                let lasts_ms = identity
+                    .expires_at_s
+                    .map(|at_s| (at_s.saturating_mul(1_000)).saturating_sub(now.unix_ms));
+                state.verdicts.remember(digest, Ok(&identity), lasts_ms, now.mono_ms());
+                Ok(identity)
+            }
+            Judgement::Bad => {
+                state.breaker.succeeded();
+                state.verdicts.remember(digest, Err(()), None, now.mono_ms());
+                Err(AuthError::Refused)
+            }
+            Judgement::Unclear(why, detail) => {
+                state.breaker.failed(now.mono_ms());
+                let reason = match (failure, detail) {
+                    (Some(failure), _) => failure.to_string(),
+                    (None, Some(detail)) => detail.to_string(),
+                    (None, None) => why.to_string(),
+                };
+                self.outputs.push_back(Output::Notice(Notice::IntrospectionFailed { reason }));
+                Err(AuthError::Unavailable(why))
+            }
+        }
+    }
+
+    /// Makes calls for questions that wait, as many as may be under way.
+    fn call_about_next(&mut self, now: Now) {
+        let Some(introspection) = self.config.policy.introspection.clone() else { return };
+        while self.introspections.in_flight < introspection.in_flight_max {
+            let own = &mut self.introspections;
+            let Some(digest) = own.queue.pop_front() else { return };
+            if own.questions.get(&digest).is_none_or(|question| question.token.is_none()) {
+                continue;
+            }
+            if own.state(&introspection).breaker.admits(now.mono_ms()) {
+                self.call_about(digest, &introspection, now);
+            } else {
+                self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Down)), now);
+            }
+        }
+    }
+
+    /// Gives up what has waited for as long as anybody may be without an identity.
+    pub(super) fn expire_introspections(&mut self, now: Now) {
+        let own = &mut self.introspections;
+        if own.due_ms.is_none_or(|due_ms| due_ms > now.mono_ms()) {
+            return;
+        }
+        let is_due = |question: &Question| question.due_ms <= now.mono_ms();
+        let due: Vec<_> = own
+            .questions
+            .iter()
+            .filter(|(_, question)| is_due(question))
+            .map(|(digest, _)| *digest)
+            .collect();
+        for digest in due {
+            self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Silent)), now);
+        }
+        let own = &mut self.introspections;
+        own.due_ms = own.questions.values().map(|question| question.due_ms).min();
+        self.call_about_next(now);
+    }
+
+    /// Lets all go on who wait for a token.
+    fn tell_verdict(&mut self, digest: TokenDigest, verdict: &Verdict, now: Now) {
+        let Some(question) = self.introspections.questions.remove(&digest) else { return };
+        let verdict = &self.unless_revoked(verdict.clone());
+        for conn in question.waiters {
+            match self.introspections.take(conn, digest) {
+                Some(Cause::Request) => self.read_again(conn, digest, verdict, now),
+                Some(Cause::First { ask, mut held }) => {
+                    self.authenticated(conn, ask, verdict.clone(), now);
+                    if self.is_socket(conn) {
+                        self.socket_received(conn, &mut held, now);
+                    }
+                }
+                Some(Cause::Refresh(ask)) => self.authenticated(conn, ask, verdict.clone(), now),
+                None => {}
+            }
+        }
+    }
+
+    fn read_again(&mut self, conn: ConnId, digest: TokenDigest, verdict: &Verdict, now: Now) {
+        let Some(found) = self.conns.get_mut(conn.slot, conn.generation) else { return };
+        let Stage::Http(http) = &mut found.stage else { return };
+        http.awaiting = false;
+        self.introspections.fresh = Some((digest, verdict.clone()));
+        self.serve(conn, now);
+        self.introspections.fresh = None;
+    }
+}
+
+/// Whether a header can carry it.
+fn is_sendable(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
