@@ -353,6 +353,7 @@ fn rules_say_why() {
         (
             &[
                 ("server.production", "yes"),
+                ("server.tls_terminated_by_proxy", "yes"),
                 ("auth.jwt_secret", SECRET),
                 ("cors.origins", "https://a.example,*"),
             ],
@@ -361,6 +362,7 @@ fn rules_say_why() {
         (
             &[
                 ("server.production", "yes"),
+                ("server.tls_terminated_by_proxy", "yes"),
                 ("auth.jwt_secret", SECRET),
                 ("cors.origins", "http://localhost:3000"),
             ],
