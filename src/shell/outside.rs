@@ -153,10 +153,13 @@ async fn serve(mut calls: UnboundedReceiver<Call>, config: OutsideConfig) {
 
 async fn exchange(client: &HttpClient, request: OutsideRequest) -> Outcome {
     let body_bytes_max = request.body_bytes_max;
-    let request = http_request(&request).ok_or(OutsideError::Unsendable)?;
-    let response = client
-        .request(request)
-        .await
+    let ask = || Some(client.request(http_request(&request)?));
+    let mut response = ask().ok_or(OutsideError::Unsendable)?.await;
+    if response.as_ref().is_err_and(|error| !error.is_connect()) {
+        // The server may have closed a connection that was kept, just when it was taken up again. To ask twice does no harm.
+        response = ask().ok_or(OutsideError::Unsendable)?.await;
+    }
+    let response = response
         .map_err(|error| if error.is_connect() { OutsideError::Connect } else { OutsideError::Broken })?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| {

@@ -27,8 +27,8 @@ pub(crate) const VALUES: [Place; 7] = [
     Place { name: "metadata", depth_max: 63, takes: metadata },
     Place { name: "a payload of a backend", depth_max: 63, takes: backend_payload },
     Place { name: "one of a backend's messages", depth_max: 63, takes: backend_element },
-    Place { name: "a claim", depth_max: 31, takes: claim },
-    Place { name: "a member of a token's header", depth_max: 31, takes: header },
+    Place { name: "a claim", depth_max: 63, takes: claim },
+    Place { name: "a member of a token's header", depth_max: 63, takes: header },
 ];
 
 fn around(before: &str, text: &[u8], after: &str) -> Vec<u8> {
