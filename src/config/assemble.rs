@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use super::settings::{self, Settings};
 use crate::{
     auth::{
-        self, Abilities, ApiKeys, Backend, ClaimNames, Introspection, Jwks, Key, KeyError, KeySet, KeySource,
-        SigningKey, TokenHasher, VerdictLimits, Verifier,
+        self, Abilities, ApiKeys, Backend, CallKey, ClaimNames, Introspection, Jwks, Key, KeyError, KeySet,
+        KeySource, SigningKey, TokenHasher, VerdictLimits, Verifier,
         introspection::{FieldPath, Fields},
         key_digest,
     },
@@ -16,7 +16,7 @@ use crate::{
     engine::{
         self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
     },
-    http,
+    http::{self, Origins, Proxies},
     hub::{AddressLimits, HistoryConfig, Keep, PayerLimit, PendingLimits},
     shell::{driver::Driver, outside::OutsideConfig},
     ws,
@@ -132,11 +132,23 @@ pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> 
         verifier: Arc::new(verifier(settings)?),
         api_keys: api_keys(&settings.api),
         channels: ChannelTemplates::new(settings.channels.templates.iter().cloned()),
+        origins: Origins::new(settings.cors.origins.iter().cloned()),
+        proxies: Proxies {
+            trusted: settings.server.trusted_proxies.as_slice().into(),
+            protocol: settings.server.proxy_protocol,
+        },
+        signing: call_key(&settings.api)?,
         limits: limits(&settings.limits, machine),
         abilities: abilities(settings),
         introspection: introspection(settings, machine.shards).map(Arc::new),
         jwks: key_source(&settings.auth).map(Arc::new),
     })
+}
+
+fn call_key(api: &settings::Api) -> Result<Option<CallKey>, BadKey> {
+    let Some(secret) = api.signing_secret.as_ref().filter(|_| api.signing) else { return Ok(None) };
+    let key = CallKey::new(secret.expose().as_bytes());
+    key.map(Some).map_err(|error| BadKey { setting: "api.signing_secret".to_owned(), error })
 }
 
 /// A node's calls, shared out to its shards.
@@ -196,6 +208,7 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         version: env!("CARGO_PKG_VERSION"),
         driver: machine.driver.as_str(),
         policy: Arc::new(policy(settings, machine)?),
+        replay_entries: settings.api.replay_entries as usize,
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
         revocations_max: settings.auth.revocations_max as usize,

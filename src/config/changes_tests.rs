@@ -74,8 +74,22 @@ fn every_change_is_noticed_and_said_to_be_live_or_not() {
         assert_eq!(changes(&before, &after, &after).len(), usize::from(!setting.is_live), "{}", setting.key);
         assert_eq!(changes(&after, &before, &after).len(), usize::from(setting.is_live), "{}", setting.key);
     }
-    // Production alone is refused.
-    assert_eq!(unchanged, BTreeSet::from(["server.production"]), "none of the candidates changes these");
+    // These alone are refused.
+    let refused = BTreeSet::from(["api.signing", "server.production"]);
+    assert_eq!(unchanged, refused, "none of the candidates changes these");
+}
+
+#[test]
+fn signing_is_switched_on_and_off() {
+    let load_with = |signing: bool| {
+        load_file(&format!("[api]\nsigning_secret = \"{SECRET}\"\nsigning = {signing}\n"), "").unwrap()
+    };
+    let (off, on) = (load_with(false), load_with(true));
+    for (before, after) in [(&off, &on), (&on, &off)] {
+        let found = changes(before, before, after);
+        let found: Vec<_> = found.iter().map(|change| (change.key, change.is_live)).collect();
+        assert_eq!(found, [("api.signing", true)]);
+    }
 }
 
 #[test]

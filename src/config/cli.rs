@@ -12,10 +12,12 @@ use clap_complete::Shell;
 use super::{
     error::{ConfigError, Problem},
     load::Flag,
-    settings::Secret,
     source::Source,
 };
-use crate::{base::UserName, model::Scope};
+use crate::{
+    base::{Secret, UserName},
+    model::Scope,
+};
 
 const EXAMPLES: &str = "\
 Try it:

@@ -3,20 +3,23 @@
 //! A kind holds a path into [`Settings`] (`at`), so that one row of the table both sets a field and shows it.
 
 use std::{
+    fmt::Display,
     io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     path::Path,
+    str::FromStr,
 };
 
 use super::{
     error::Problem,
-    settings::{Secret, Settings},
+    settings::Settings,
     value::{Value, hide_password},
 };
 use crate::{
     auth::Algorithm,
-    http::credentials::is_b64token,
+    base::Secret,
+    http::{ProxyProtocol, credentials::is_b64token},
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -131,6 +134,12 @@ impl Named for DriverChoice {
 }
 
 impl Named for LogFormat {
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Named for ProxyProtocol {
     fn name(self) -> &'static str {
         self.as_str()
     }
@@ -337,6 +346,30 @@ impl Kind for Texts {
 
     fn show(&self, settings: &mut Settings) -> Option<String> {
         let texts: Vec<_> = (self.at)(settings).iter().map(|text| quote(text)).collect();
+        Some(format!("[{}]", texts.join(", ")))
+    }
+
+    fn allowed(&self) -> String {
+        self.allowed.into()
+    }
+}
+
+/// A list of values that have a text form.
+pub(super) struct List<T: 'static> {
+    pub(super) allowed: &'static str,
+    pub(super) at: At<Vec<T>>,
+}
+
+impl<T: FromStr + Display> Kind for List<T> {
+    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
+        let texts = value.as_texts().ok_or(Refused::Value)?;
+        let parsed: Result<Vec<T>, _> = texts.into_iter().map(T::from_str).collect();
+        *(self.at)(settings) = parsed.map_err(|_| Refused::Value)?;
+        Ok(())
+    }
+
+    fn show(&self, settings: &mut Settings) -> Option<String> {
+        let texts: Vec<_> = (self.at)(settings).iter().map(|value| quote(&value.to_string())).collect();
         Some(format!("[{}]", texts.join(", ")))
     }
 

@@ -14,10 +14,11 @@ use super::{
     kind::{Context, Refused},
     layers::{self, Layer, Raw},
     rules,
-    settings::{Secret, Settings},
+    settings::Settings,
     source::Source,
     table::{self, Setting},
 };
+use crate::base::Secret;
 
 /// The file that is read when none is named; it may be missing.
 const FILE_DEFAULT: &str = "ringway.toml";

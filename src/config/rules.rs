@@ -7,7 +7,7 @@ use super::{
     production,
     source::Source,
 };
-use crate::auth::SECRET_BYTES_MIN;
+use crate::{auth::SECRET_BYTES_MIN, http::ProxyProtocol};
 
 /// The shortest secret in production.
 const SECRET_BYTES_MIN_PRODUCTION: usize = 64;
@@ -25,18 +25,31 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
     let production = settings.server.production;
     let is_set = |key: &str| *loaded.source(key) != Source::Default;
 
-    if let Some(secret) = &settings.auth.jwt_secret {
+    let secrets = [
+        ("auth.jwt_secret", &settings.auth.jwt_secret),
+        ("api.signing_secret", &settings.api.signing_secret),
+    ];
+    for (key, secret) in secrets {
         let (min, place) =
             if production { (SECRET_BYTES_MIN_PRODUCTION, " in production") } else { (SECRET_BYTES_MIN, "") };
-        let len = secret.expose().len();
-        if len < min {
+        if let Some(len) = secret.as_ref().map(|secret| secret.expose().len())
+            && len < min
+        {
             let reason = format!(
                 "a secret must have {min} bytes or more{place}, this one has {len}: shorter ones can be guessed \
-                 from a token (`openssl rand -hex 32` makes one of 64)"
+                 from what they sign (`openssl rand -hex 32` makes one of 64)"
             );
-            refuse("auth.jwt_secret", Some("\"***\"".into()), reason);
+            refuse(key, Some("\"***\"".into()), reason);
         }
-    } else if production && !settings.auth.has_public_keys() && settings.introspection.url.is_none() {
+    }
+    if settings.api.signing && settings.api.signing_secret.is_none() {
+        refuse("api.signing", Some("true".into()), "signed calls need api.signing_secret".into());
+    }
+    if settings.auth.jwt_secret.is_none()
+        && production
+        && !settings.auth.has_public_keys()
+        && settings.introspection.url.is_none()
+    {
         let reason = "production needs a secret (JWT_SECRET, 64 bytes or more), auth.keys, a set of keys or introspection: a \
                       secret made at each start would end every token at each restart, and /dev/token would hand tokens out";
         refuse("auth.jwt_secret", None, reason.into());
@@ -69,6 +82,17 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
             );
             refuse(key, None, reason);
         }
+    }
+
+    if production && let Some(weak) = settings.cors.origins.iter().find(|origin| origin.is_weak()) {
+        let reason = "production takes no origin that is everybody's (`*`) or the visitor's own machine (`localhost`, \
+                      127.0.0.1): name the origins of your pages";
+        refuse("cors.origins", Some(format!("\"{weak}\"")), reason.into());
+    }
+    if settings.server.proxy_protocol == ProxyProtocol::Required && settings.server.trusted_proxies.is_empty()
+    {
+        let reason = "`required` needs server.trusted_proxies: else every connection is closed";
+        refuse("server.proxy_protocol", Some("\"required\"".into()), reason.into());
     }
 
     let heartbeat = &settings.heartbeat;

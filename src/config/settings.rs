@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     auth::{AbilityPattern, Algorithm, ClaimNames, KeyDigest, Role, Rule, Tenants},
-    base::{RoomPattern, UserName},
+    base::{Network, RoomPattern, Secret, UserName},
+    http::{AllowedOrigin, ProxyProtocol},
     model::{Action, Actions, Scopes},
     shell::{driver::DriverChoice, log::LogFormat},
 };
@@ -22,6 +23,7 @@ pub struct Settings {
     pub server: Server,
     pub log: Log,
     pub http: Http,
+    pub cors: Cors,
     pub metrics: Metrics,
     pub admin: Admin,
     pub api: Api,
@@ -56,8 +58,18 @@ pub struct Server {
     /// Whether `/echo` answers.
     pub echo: bool,
     pub production: bool,
+    /// Whether the memory of a crash may be written to a file, and read by other processes of the same user.
+    pub core_dumps: bool,
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: ProxyProtocol,
     /// What the operator says: clients reach the gateway through a proxy that ends TLS.
     pub tls_terminated_by_proxy: bool,
+}
+
+/// Whose pages may use the gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cors {
+    pub origins: Vec<AllowedOrigin>,
 }
 
 /// What is logged, and how.
@@ -98,6 +110,11 @@ pub struct Admin {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Api {
     pub keys: Vec<ApiKey>,
+    /// Whether calls that change something must be signed.
+    pub signing: bool,
+    pub signing_secret: Option<Secret>,
+    /// Signatures that one shard remembers.
+    pub replay_entries: u32,
 }
 
 /// What one backend may do.
@@ -386,29 +403,6 @@ pub struct Drain {
     pub rate: u32,
 }
 
-/// A text that is never shown: `Debug` and the reports print `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the one place that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 impl Auth {
     /// Whether somebody else signs tokens with keys that can be told from the configuration.
     pub fn has_public_keys(&self) -> bool {
@@ -428,6 +422,9 @@ impl Settings {
                 latency_budget_us: 250,
                 echo: !production,
                 production,
+                core_dumps: !production,
+                trusted_proxies: Vec::new(),
+                proxy_protocol: ProxyProtocol::Off,
                 tls_terminated_by_proxy: false,
             },
             log: Log { level: "info".into(), format: LogFormat::Text },
@@ -437,9 +434,10 @@ impl Settings {
                 body_bytes_max: 1024 * 1024,
                 body_timeout_ms: 30_000,
             },
+            cors: Cors { origins: if production { Vec::new() } else { vec![AllowedOrigin::Localhost] } },
             metrics: Metrics { open: !production, bearer: None, legacy_names: false },
             admin: Admin { listen: None },
-            api: Api { keys: Vec::new() },
+            api: Api { keys: Vec::new(), signing: false, signing_secret: None, replay_entries: 200_000 },
             auth: Auth {
                 jwt_secret: None,
                 jwt_algorithm: Algorithm::Hs256,

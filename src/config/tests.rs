@@ -129,6 +129,14 @@ fn every_plain_name_sets_its_setting() {
         ("HEARTBEAT_TIMEOUT", "90000", "heartbeat.timeout_ms", "90000"),
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
+        ("CORS_ORIGIN", "https://A.example", "cors.origins", "[\"https://a.example\"]"),
+        ("CORS_ORIGINS", "https://a.example, *", "cors.origins", "[\"https://a.example\", \"*\"]"),
+        (
+            "RINGWAY_SERVER__TRUSTED_PROXIES",
+            "10.0.0.0/8,::1",
+            "server.trusted_proxies",
+            "[\"10.0.0.0/8\", \"::1\"]",
+        ),
         ("MAX_TOTAL_CONNECTIONS", "5", "limits.connections_total", "5"),
         ("MAX_CONNS_PER_IP", "6", "limits.connections_per_ip", "6"),
         ("MAX_MSGS_PER_10S", "8", "limits.messages_per_10s", "8"),
@@ -341,6 +349,41 @@ fn rules_say_why() {
                 ("limits.outbox_bytes", "1048576"),
             ],
             "flag --set: history.memory_bytes = 1048576: must be at least 1052672: limits.message_bytes (1048576)",
+        ),
+        (
+            &[
+                ("server.production", "yes"),
+                ("server.tls_terminated_by_proxy", "yes"),
+                ("auth.jwt_secret", SECRET),
+                ("cors.origins", "https://a.example,*"),
+            ],
+            "flag --set: cors.origins = \"*\": production takes no origin that is everybody's",
+        ),
+        (
+            &[
+                ("server.production", "yes"),
+                ("server.tls_terminated_by_proxy", "yes"),
+                ("auth.jwt_secret", SECRET),
+                ("cors.origins", "http://localhost:3000"),
+            ],
+            "flag --set: cors.origins = \"http://localhost:3000\": production takes no origin",
+        ),
+        (
+            &[("cors.origins", "https://a.example/x")],
+            "flag --set: cors.origins = \"https://a.example/x\": must be a list of origins",
+        ),
+        (
+            &[("server.trusted_proxies", "10.0.0.1/8")],
+            "flag --set: server.trusted_proxies = \"10.0.0.1/8\": must be a list of addresses",
+        ),
+        (&[("api.signing", "on")], "flag --set: api.signing = true: signed calls need api.signing_secret"),
+        (
+            &[("api.signing_secret", "short")],
+            "flag --set: api.signing_secret = \"***\": a secret must have 32 bytes or more, this one has 5",
+        ),
+        (
+            &[("server.proxy_protocol", "required")],
+            "flag --set: server.proxy_protocol = \"required\": `required` needs server.trusted_proxies",
         ),
         (
             &[("drain.announce_s", "30")],

@@ -1,6 +1,6 @@
 //! The stages of a connection: an HTTP head is read, a WebSocket is open, a close is under way.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{fmt, net::IpAddr, num::NonZeroU32};
 
 use super::{Keepalive, Outbox};
 use crate::{
@@ -129,7 +129,6 @@ impl Timer {
 }
 
 /// An HTTP connection between requests or inside one.
-#[derive(Debug)]
 pub struct HttpStage {
     /// Bytes of heads that are not complete or whose turn has not come.
     pub buffer: Vec<u8>,
@@ -142,6 +141,10 @@ pub struct HttpStage {
     pub awaiting: bool,
     /// Inside a request of the API: its body is read, or its answer awaited. The deadline is its.
     pub exchange: bool,
+    /// Nothing has come yet, and a header of the PROXY protocol may come first.
+    pub prefaced: bool,
+    /// Whose page may read the answer that is due: an origin, or `*`.
+    pub reader: Option<Box<str>>,
     /// The shell was told to receive no more.
     pub paused: bool,
     /// By which listener it came.
@@ -157,6 +160,8 @@ impl HttpStage {
             served: false,
             awaiting: false,
             exchange: false,
+            prefaced: false,
+            reader: None,
             paused: false,
             door,
         }
@@ -165,6 +170,20 @@ impl HttpStage {
     /// Whether the deadline is keep-alive's: nothing of a next request has come.
     pub fn is_idle(&self) -> bool {
         self.served && !self.exchange && self.buffer.is_empty()
+    }
+}
+
+/// Of what has come its length: heads hold tokens.
+impl fmt::Debug for HttpStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { buffer, deadline_ms, served, awaiting, exchange, .. } = self;
+        f.debug_struct("HttpStage")
+            .field("buffer_bytes", &buffer.len())
+            .field("deadline_ms", deadline_ms)
+            .field("served", served)
+            .field("awaiting", awaiting)
+            .field("exchange", exchange)
+            .finish_non_exhaustive()
     }
 }
 

@@ -77,7 +77,8 @@ impl Engine {
             return false;
         }
         let limits = self.config.policy.limits.address;
-        if limits.is_none() {
+        // Of a trusted proxy's connections only those that become WebSockets count, as their clients'.
+        if limits.is_none() || self.config.policy.proxies.trusts(peer) {
             return true;
         }
         match self.admission.doors.knock(peer.into(), &limits, now.mono_ms()) {
@@ -126,6 +127,10 @@ impl Engine {
             return Ok(true);
         }
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return Ok(false) };
+        if self.config.policy.proxies.trusts(conn.peer) {
+            // It names no client, and may be all of them.
+            return Ok(true);
+        }
         let peer = PeerBlock::from(conn.peer);
         let place = self.admission.places.get(id.slot as usize).filter(|place| place.peer == peer);
         match place.map_or(Step::Unknown, |place| place.step) {

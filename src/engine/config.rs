@@ -29,6 +29,8 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// Tokens that one shard remembers; 0 is none.
     pub auth_cache_entries: usize,
+    /// Signatures of calls that one shard remembers.
+    pub replay_entries: usize,
     /// How long tokens stay revoked where the backend does not say: as long as the longest of them is good.
     pub revocation_s: u64,
     /// How many revocations can be remembered.
@@ -92,6 +94,7 @@ impl Config {
             driver: "epoll",
             policy: Arc::new(Policy::for_tests(verifier)),
             auth_cache_entries: 16,
+            replay_entries: 16,
             revocation_s: 86_400,
             revocations_max: 64,
             token_hasher: TokenHasher::new(&[7; 32]),

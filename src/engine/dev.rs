@@ -33,7 +33,8 @@ impl Engine {
             HttpFault::new(403, "forbidden", "development tokens are for clients on this machine");
         let conn = self.conns.get(id.slot, id.generation).ok_or(REMOTE)?;
         // A page that resolves its own name to this machine is stopped by the name that it sends.
-        if !conn.peer.to_canonical().is_loopback() || !head.host.is_some_and(is_local_host) {
+        let client = self.config.policy.proxies.client(conn.peer, head);
+        if !client.to_canonical().is_loopback() || !head.host.is_some_and(is_local_host) {
             return Err(REMOTE);
         }
         let key = self.config.policy.dev_tokens.as_ref().ok_or(HttpFault::NOT_FOUND)?;

@@ -15,7 +15,7 @@ use crate::{
     http::{
         Framing, Head, HttpFault, Parsed, Response, Route,
         accept::metrics_format,
-        response,
+        cors, response,
         route::{Operation, route},
     },
     metrics::{Disconnect, ErrorType},
@@ -31,6 +31,8 @@ pub(super) enum Answer {
     Deferred,
     /// The request is not whole: its body is still coming.
     Reading { expects_continue: bool },
+    /// That was no request, but what a proxy says before the first one.
+    Prefaced,
     /// The connection is closing.
     Gone,
     /// The connection is a WebSocket now (or has failed as one).
@@ -79,13 +81,18 @@ impl Engine {
             if http.awaiting || is_full || (http.buffer.is_empty() && fresh.is_empty()) {
                 return;
             }
-            let is_body = http.exchange;
+            let (is_body, is_prefaced) = (http.exchange, http.prefaced);
             let mut scanner = http.scanner;
             let mut buffer = std::mem::take(&mut http.buffer);
             let in_place = buffer.is_empty();
             let bytes = if in_place { std::mem::take(&mut fresh) } else { buffer.as_mut_slice() };
             let mut out = Vec::new();
-            let (answer, used) = if is_body {
+            let (answer, used) = if is_prefaced {
+                match self.read_preface(id, bytes, now) {
+                    Some(step) => step,
+                    None => return self.put_back(id, bytes),
+                }
+            } else if is_body {
                 self.read_body(id, bytes, &mut out, now)
             } else {
                 match scanner.parse(bytes, &self.config.http) {
@@ -116,6 +123,7 @@ impl Engine {
                         self.queue(id, WireBytes::copy_from(response::CONTINUE), now);
                     }
                 }
+                Answer::Prefaced => self.put_back(id, &bytes[used..]),
                 Answer::Gone => return,
                 Answer::Upgraded => {
                     self.read(id, &mut bytes[used..], now);
@@ -127,7 +135,8 @@ impl Engine {
 
     /// Sends a response; afterwards the next request may come, or the connection closes.
     pub(super) fn respond(&mut self, id: ConnId, out: &[u8], framing: Framing, now: Now) {
-        let frame = WireBytes::copy_from(out);
+        let shown = self.take_reader(id).map(|reader| cors::shown_to(&reader, out));
+        let frame = WireBytes::copy_from(shown.as_deref().unwrap_or(out));
         // The drain has gone by who was inside an exchange: a stream may have said before it that it keeps alive.
         if !framing.keep_alive || self.draining.is_some() {
             self.begin_closing(id, frame, Disconnect::HttpDone, Finish::Linger, now);
@@ -166,6 +175,7 @@ impl Engine {
         let mut framing = Framing::of(head);
         // A node that has no room keeps nobody who is not inside.
         framing.keep_alive &= self.readiness() == Readiness::Ready;
+        self.note_reader(id, head);
         match self.route(id, head, framing, out, now) {
             Ok(answer) => answer,
             Err(fault) => {
@@ -183,6 +193,9 @@ impl Engine {
         out: &mut Vec<u8>,
         now: Now,
     ) -> Result<Answer, HttpFault> {
+        if cors::is_preflight(head) {
+            return self.preflight(head, framing, out);
+        }
         let path = route(head.path, head.method)?;
         if self.config.admin_apart && !self.is_at_its_door(id, path.operation) {
             return Err(HttpFault::NOT_FOUND);
@@ -193,8 +206,10 @@ impl Engine {
             Admitted::Later => return Ok(Answer::Deferred),
         };
         let page = match path.operation.route {
-            Route::Ws => return self.upgrade(id, head, out, now),
-            Route::Echo if self.config.echo => return self.upgrade_echo(id, head, out, now),
+            Route::Ws => return self.for_client(id, head, |it| it.upgrade(id, head, out, now)),
+            Route::Echo if self.config.echo => {
+                return self.for_client(id, head, |it| it.upgrade_echo(id, head, out, now));
+            }
             Route::DevToken if self.config.policy.dev_tokens.is_some() => {
                 let body = self.dev_tokens(id, head, now)?;
                 Response::json(200, &body).write(out, framing);

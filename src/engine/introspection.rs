@@ -16,7 +16,7 @@ use crate::{
         AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
         introspection::{ANSWER_BYTES_MAX, judge},
     },
-    base::{Breaker, ConnId, HashSeed, Map, Now, TenantName, Token, map_with_seed},
+    base::{Breaker, ConnId, HashSeed, Map, Now, Secret, TenantName, map_with_seed},
     conn::Stage,
     metrics::{AuthCache, Disconnect},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
@@ -67,7 +67,7 @@ struct State {
 #[derive(Debug)]
 struct Question {
     /// Until the call is made.
-    token: Option<Token>,
+    token: Option<Secret>,
     waiters: BTreeSet<ConnId>,
     due_ms: u64,
 }
@@ -278,7 +278,7 @@ impl Engine {
                 return Err(AuthError::Unavailable(Unjudged::Busy));
             }
             let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
-            let question = Question { token: Some(Token::from(token)), waiters: BTreeSet::new(), due_ms };
+            let question = Question { token: Some(Secret::from(token)), waiters: BTreeSet::new(), due_ms };
             own.questions.insert(digest, question);
             own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
             if has_room {

@@ -24,6 +24,7 @@ mod history;
 mod http;
 mod introspection;
 mod limits;
+mod origin;
 mod output;
 mod outside;
 mod parcel;
@@ -59,19 +60,18 @@ pub use survey::Want;
 pub use writes::Wrote;
 
 use crate::{
-    auth::{Revocations, TokenCache, abilities::Holders},
+    auth::{Replays, Revocations, TokenCache, abilities::Holders},
     base::{ConnId, Now, ShardId, hash::HashSeed, prng::Prng, slab::Slab, wheel::Wheel},
     conn::{Conn, Finish, FrameStore, Stage},
     fanout::{Encoder, Held},
-    http::route::Door,
+    http::{ProxyProtocol, route::Door},
     hub::{Directory, Home, HomeLimits, LocalRoomId, Roster},
     metrics::{Disconnect, Dropped, ShardMetrics, Traffic},
     model::{CallId, OutsideAnswer, OutsideError},
     ws::deflate::Inflater,
 };
 
-/// What happened.
-#[derive(Debug)]
+/// What happened. It cannot be printed: what clients send may be a secret.
 pub enum Input<'a> {
     /// Bytes from a client; they are unmasked in place.
     Received { conn: ConnId, bytes: &'a mut [u8] },
@@ -133,6 +133,7 @@ pub struct Engine {
     full: Vec<ConnId>,
     surveys: survey::Surveys,
     exchanges: api::Exchanges,
+    replays: Replays,
     evictions: api::Evictions,
     requests: requests::Requests,
     spending: limits::Spending,
@@ -183,6 +184,7 @@ impl Engine {
             full: Vec::new(),
             surveys: survey::Surveys::default(),
             exchanges: api::Exchanges::new(hash),
+            replays: Replays::new(config.replay_entries, hash),
             evictions: api::Evictions::default(),
             requests: requests::Requests::new(shard, config.requests.pending_max),
             spending: limits::Spending::new(hash, config.shards),
@@ -207,13 +209,20 @@ impl Engine {
     /// Somebody was accepted.
     pub fn accept_at(&mut self, door: Door, peer: IpAddr, now: Now) -> ConnId {
         let deadline_ms = now.mono_ms() + self.config.head_timeout_ms;
-        let (slot, generation) = self.conns.insert(Conn::new(peer, door, deadline_ms));
+        let mut conn = Conn::new(peer, door, deadline_ms);
+        if let Stage::Http(http) = &mut conn.stage {
+            http.prefaced = match door {
+                Door::Public => self.config.policy.proxies.protocol != ProxyProtocol::Off,
+                Door::Admin => false,
+            };
+        }
+        let (slot, generation) = self.conns.insert(conn);
         let id = ConnId { shard: self.shard, slot, generation };
         self.metrics.connections += 1;
         self.enters(id);
         match door {
-            Door::Public => self.enter_address(id, peer.into()),
-            Door::Admin => {}
+            Door::Public if !self.config.policy.proxies.trusts(peer) => self.enter_address(id, peer.into()),
+            Door::Public | Door::Admin => {}
         }
         self.file_timer(id, deadline_ms);
         self.came_late(id);

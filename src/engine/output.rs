@@ -53,6 +53,19 @@ pub enum Notice {
         peer: IpAddr,
         reason: Disconnect,
     },
+    /// An upgrade from a page that is not allowed.
+    OriginRefused {
+        conn: ConnId,
+        peer: IpAddr,
+        /// As the browser says it, at most so many bytes.
+        origin: Box<str>,
+    },
+    /// A connection that does not begin as it has to.
+    ProxyRefused {
+        conn: ConnId,
+        peer: IpAddr,
+        reason: &'static str,
+    },
     SlowConsumer {
         conn: ConnId,
         peer: IpAddr,

@@ -14,6 +14,7 @@ use super::{
     survey::Want,
 };
 use crate::{
+    auth::{Seen, SignatureMark},
     base::{ConnId, NodeId, Payer, PeerBlock, RequestId, RoomKey, SenderId, ShardId, TenantName, UserName},
     hub::{AddressFull, Joiner, Showing, Spent},
     model::{
@@ -112,6 +113,12 @@ pub enum Ask {
     Errand {
         ticket: Ticket,
         errand: Arc<Errand>,
+    },
+    /// Whether a signature has been seen, and remember it until then (Unix seconds).
+    Signature {
+        ticket: Ticket,
+        mark: SignatureMark,
+        until_s: u64,
     },
     /// Whom a request can be put to.
     Locate {
@@ -266,6 +273,10 @@ pub enum Tell {
     ErrandDone {
         ticket: Ticket,
         found: Box<Found>,
+    },
+    Signature {
+        ticket: Ticket,
+        seen: Seen,
     },
     Report {
         survey: u64,

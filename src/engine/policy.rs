@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine, Limits};
 use crate::{
-    auth::{Abilities, ApiKeys, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key},
+    auth::{Abilities, ApiKeys, CallKey, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key},
     base::Now,
+    http::{Origins, Proxies},
 };
 
 /// The part of the configuration that a reload replaces, the same on every shard.
@@ -19,6 +20,12 @@ pub struct Policy {
     /// Keys of backends.
     pub api_keys: ApiKeys,
     pub channels: ChannelTemplates,
+    /// Whose pages may use the gateway.
+    pub origins: Origins,
+    /// Who is believed when he says where a client is.
+    pub proxies: Proxies,
+    /// What calls of the API that change something must be signed with, if they must.
+    pub signing: Option<CallKey>,
     /// How opaque tokens are looked up, if they are.
     pub introspection: Option<Arc<Introspection>>,
     /// Where an issuer's keys are, if there is one. The verifier holds those that are in use.
@@ -69,6 +76,9 @@ impl Policy {
             verifier: Arc::new(verifier),
             api_keys: ApiKeys::default(),
             channels: ChannelTemplates::default(),
+            origins: Origins::new([crate::http::AllowedOrigin::Localhost]),
+            proxies: Proxies::default(),
+            signing: None,
             introspection: None,
             jwks: None,
             limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },

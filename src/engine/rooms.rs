@@ -69,6 +69,7 @@ impl Engine {
             }
             Ask::Publish(publish) => self.publish(*publish, now),
             Ask::Errand { ticket, errand } => self.do_errand(ticket, &errand, now),
+            Ask::Signature { ticket, mark, until_s } => self.asked_for_signature(ticket, mark, until_s, now),
             Ask::History { key, caller, since, limit } => self.history(&key, caller, since, limit, now),
             Ask::Locate { request, sought } => self.locate(request, sought),
             Ask::Located { request, found } => self.located(request, found, now),
@@ -225,6 +226,7 @@ impl Engine {
             Tell::Shut { payer, until_ms } => self.shut(&payer, until_ms),
             Tell::Entered { conn, peer, result } => self.entered(conn, peer, result, now),
             Tell::ErrandDone { ticket, found } => self.errand_done(ticket, *found, now),
+            Tell::Signature { ticket, seen } => self.signature_judged(ticket, seen, now),
             Tell::Report { survey, report } => self.reported(survey, *report, now),
         }
     }

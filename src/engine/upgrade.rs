@@ -40,6 +40,7 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
+        self.check_origin(id, head)?;
         self.check_welcome()?;
         if !self.is_admitted(id, now)? {
             return Ok(Answer::Deferred);
@@ -78,6 +79,7 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
+        self.check_origin(id, head)?;
         self.check_welcome()?;
         if !self.is_admitted(id, now)? {
             return Ok(Answer::Deferred);

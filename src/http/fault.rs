@@ -108,6 +108,13 @@ impl HttpFault {
         headers: &[("WWW-Authenticate", "Bearer")],
     };
 
+    /// A page of an origin that is not among `cors.origins`.
+    pub const ORIGIN: Self = Self::new(
+        403,
+        "forbidden",
+        "pages of this origin may not use the gateway: see `cors.origins` of its configuration",
+    );
+
     /// Whose the token is cannot be said at the moment.
     pub const UNJUDGED: Self = Self {
         status: 503,

@@ -5,15 +5,19 @@
 
 pub mod accept;
 pub mod body;
+pub mod cors;
 pub mod credentials;
 pub mod fault;
 mod fields;
+pub mod forwarded;
 pub mod head;
 #[cfg(test)]
 mod head_tests;
 mod host;
 pub mod openapi;
+pub mod origin;
 mod percent;
+pub mod proxy_protocol;
 mod query;
 pub mod response;
 pub mod route;
@@ -23,7 +27,9 @@ pub mod upgrade;
 
 pub use body::BodyReader;
 pub use fault::HttpFault;
+pub use forwarded::{Proxies, ProxyProtocol};
 pub use head::{Body, Head, HeadScanner, Limits, Method, Parsed, Version};
+pub use origin::{AllowedOrigin, Origins};
 pub use response::{Framing, Response, switching_protocols};
 pub use route::Route;
 pub use upgrade::Upgrade;

@@ -89,6 +89,15 @@ pub fn write_refusal(out: &mut Vec<u8>, fault: &Fault, framing: Framing) {
     Response { headers: retry.as_slice(), ..Response::json(fault.code.status(), &body) }.write(out, framing);
 }
 
+/// Appends a response that says all that it has to say in its headers.
+pub fn write_no_content(out: &mut Vec<u8>, headers: &[(&str, &str)], framing: Framing) {
+    put(out, format_args!("HTTP/1.1 204 {}\r\n", reason(204)));
+    for (name, value) in headers {
+        put(out, format_args!("{name}: {value}\r\n"));
+    }
+    end_head(out, framing);
+}
+
 /// Appends the head of a response that comes in chunks.
 pub fn begin_chunked(out: &mut Vec<u8>, content_type: &str, framing: Framing) {
     put(out, format_args!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n"));
@@ -176,6 +185,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         202 => "Accepted",
+        204 => "No Content",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

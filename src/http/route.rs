@@ -137,11 +137,7 @@ pub struct Found<'p> {
 /// # Errors
 /// 404 where there is nothing, whatever the method; 405 with `Allow` where another method would be answered.
 pub fn route(path: &str, method: Method) -> Result<Found<'_>, HttpFault> {
-    let found = OPERATIONS.iter().find_map(|operation| {
-        let raw = operation.paths.iter().find_map(|pattern| matched(pattern, path))?;
-        Some(Found { operation, raw })
-    });
-    let found = found.ok_or(HttpFault::NOT_FOUND)?;
+    let found = find(path)?;
     match (found.operation.methods, method) {
         (Methods::Get | Methods::Read, Method::Get)
         | (Methods::Read, Method::Head)
@@ -154,6 +150,18 @@ pub fn route(path: &str, method: Method) -> Result<Found<'_>, HttpFault> {
             Err(HttpFault::METHOD_POST)
         }
     }
+}
+
+/// What is at a path, whatever the method.
+///
+/// # Errors
+/// 404 where there is nothing.
+pub fn find(path: &str) -> Result<Found<'_>, HttpFault> {
+    let found = OPERATIONS.iter().find_map(|operation| {
+        let raw = operation.paths.iter().find_map(|pattern| matched(pattern, path))?;
+        Some(Found { operation, raw })
+    });
+    found.ok_or(HttpFault::NOT_FOUND)
 }
 
 /// The segment that the pattern's `{name}` stands for, or nothing for a pattern without one; `None` for another path.

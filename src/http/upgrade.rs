@@ -16,8 +16,8 @@ pub const RELAY_V1: &str = "ringway.relay.v1";
 /// What stands before a token that a browser hands over as a subprotocol, for want of headers.
 const BEARER_PREFIX: &str = "ringway.bearer.";
 
-/// A request that may be answered with 101.
-#[derive(Clone, Copy, Debug)]
+/// A request that may be answered with 101. It does not print: its token might.
+#[derive(Clone, Copy)]
 pub struct Upgrade<'h> {
     /// `Sec-WebSocket-Key`, as it came.
     pub key: &'h str,

@@ -54,6 +54,9 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     let settings = &loaded.settings;
     let log = log::init(LogFilter::parse(&settings.log.level)?, settings.log.format);
+    if !settings.server.core_dumps {
+        process::refuse_core_dumps()?;
+    }
     // As many connections as the system lets this process have.
     let fds_max = process::raise_open_files();
     let (driver, refused) = driver::choose(settings.server.driver)?;

@@ -104,6 +104,8 @@ labels!(
         HttpDone = "http_done",
         /// A backend ended it.
         Api = "api",
+        /// It began with a PROXY header that was broken, missing, or nobody's to send.
+        ProxyProtocol = "proxy_protocol",
         /// It was over its limits again and again.
         RateLimited = "rate_limited",
     }
@@ -121,6 +123,8 @@ labels!(
         AuthUnavailable = "auth_unavailable",
         /// Not a WebSocket upgrade as RFC 6455 section 4.2.1 wants it.
         BadHandshake = "bad_handshake",
+        /// From a page of an origin that is not allowed.
+        Origin = "origin",
         /// No file descriptor left.
         FdLimit = "fd_limit",
         /// Its address has as many as it may.
@@ -307,6 +311,23 @@ labels!(
 );
 
 labels!(
+    /// What became of a call of the API that had to be signed.
+    Signed {
+        Good = "good",
+        /// Without a signature, or one that is none.
+        Missing = "missing",
+        /// With a clock that differs too much.
+        Untimely = "untimely",
+        /// Of another call, or with another secret.
+        Forged = "forged",
+        /// Seen before.
+        Repeated = "repeated",
+        /// Refused because no more could be remembered.
+        Full = "full",
+    }
+);
+
+labels!(
     /// What became of a call to a server outside.
     OutsideResult {
         /// 2xx.
@@ -365,6 +386,7 @@ mod tests {
         check::<RateLimit>();
         check::<AuthCache>();
         check::<QualityClass>();
+        check::<Signed>();
         check::<OutsideResult>();
         check::<KeysResult>();
     }

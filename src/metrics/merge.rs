@@ -76,6 +76,8 @@ impl Merge<'_> {
         self.counter_vec("websocket_connection_rejected_total", "Connections not taken.", "reason", |it| {
             &it.rejected
         });
+        let help = "Calls of the API that had to be signed.";
+        self.counter_vec("websocket_api_signatures_total", help, "result", |it| &it.signed);
         let help = "Tokens looked up among those verified before.";
         self.counter_vec("websocket_auth_cache_total", help, "result", |it| &it.auth_cache);
     }

@@ -6,7 +6,7 @@ use super::{
     histogram::Histogram,
     labels::{
         AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent,
+        Received, Reject, Sent, Signed,
     },
 };
 use crate::base::ShardId;
@@ -25,6 +25,8 @@ pub struct ShardMetrics {
     pub disconnections: CounterVec<Disconnect>,
     /// Connections not taken, and upgrades refused.
     pub rejected: CounterVec<Reject>,
+    /// Calls of the API that had to be signed.
+    pub signed: CounterVec<Signed>,
     /// Tokens looked up before they were verified.
     pub auth_cache: CounterVec<AuthCache>,
     /// Calls about opaque tokens.
@@ -111,6 +113,7 @@ impl ShardMetrics {
             connections: 0,
             disconnections: CounterVec::default(),
             rejected: CounterVec::default(),
+            signed: CounterVec::default(),
             auth_cache: CounterVec::default(),
             introspection_calls: CounterVec::default(),
             introspection_duration: Histogram::default(),

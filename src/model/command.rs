@@ -9,7 +9,7 @@ use super::{
     presence::Availability,
     request::{Request, Response},
 };
-use crate::base::{RoomId, RoomRef, TenantName, Token, UserName};
+use crate::base::{RoomId, RoomRef, Secret, TenantName, UserName};
 
 /// A command with the client's own name for it.
 #[derive(Clone, PartialEq, Debug)]
@@ -82,7 +82,7 @@ pub enum Command<'a> {
 /// Who the client says it is; also replaces the token of an open connection.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Authenticate {
-    pub token: Token,
+    pub token: Secret,
     /// Must equal the token's tenant when given.
     pub tenant: Option<TenantName>,
 }

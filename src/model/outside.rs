@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::base::Token;
+use crate::base::Secret;
 
 /// Which call of a shard; never given out twice by one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -17,7 +17,7 @@ pub struct OutsideRequest {
     /// Absolute, `http` or `https`. Whatever of it comes from a client is percent-encoded by who wrote it.
     pub url: Box<str>,
     /// For `Authorization: Bearer`: printable ASCII without spaces.
-    pub bearer: Option<Token>,
+    pub bearer: Option<Secret>,
     /// For the whole exchange, a connection that has to be made first included.
     pub timeout_ms: u64,
     /// The longest body that is taken.

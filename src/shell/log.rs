@@ -205,6 +205,8 @@ const SAMPLES_PER_S: u32 = 10;
 pub struct NoticeLog {
     shard: u16,
     auth_failed: Sample,
+    origin_refused: Sample,
+    proxy_refused: Sample,
     slow_consumer: Sample,
     accept_failed: Sample,
     introspection_failed: Sample,
@@ -214,9 +216,16 @@ pub struct NoticeLog {
 impl NoticeLog {
     /// Nothing logged yet.
     pub fn new(shard: ShardId) -> Self {
-        let [auth_failed, slow_consumer, accept_failed, introspection_failed, rate_limited] =
-            <[Sample; 5]>::default();
-        Self { shard: shard.0, auth_failed, slow_consumer, accept_failed, introspection_failed, rate_limited }
+        Self {
+            shard: shard.0,
+            auth_failed: Sample::default(),
+            origin_refused: Sample::default(),
+            proxy_refused: Sample::default(),
+            slow_consumer: Sample::default(),
+            accept_failed: Sample::default(),
+            introspection_failed: Sample::default(),
+            rate_limited: Sample::default(),
+        }
     }
 
     /// Logs a notice, unless there were too many of its kind in this second.
@@ -232,6 +241,16 @@ impl NoticeLog {
             Notice::AuthFailed { conn, peer, reason } => {
                 if let Some(skipped) = self.auth_failed.take(now.unix_s()) {
                     info!(shard, conn = conn.slot, ip = %peer, reason = *reason, skipped, "authentication failed");
+                }
+            }
+            Notice::OriginRefused { conn, peer, origin } => {
+                if let Some(skipped) = self.origin_refused.take(now.unix_s()) {
+                    info!(shard, conn = conn.slot, ip = %peer, reason = &**origin, skipped, "origin refused");
+                }
+            }
+            Notice::ProxyRefused { conn, peer, reason } => {
+                if let Some(skipped) = self.proxy_refused.take(now.unix_s()) {
+                    info!(shard, conn = conn.slot, ip = %peer, reason = *reason, skipped, "PROXY protocol refused");
                 }
             }
             Notice::SlowConsumer { conn, peer } => {

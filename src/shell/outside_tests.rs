@@ -15,7 +15,7 @@ use rustls::{
 
 use super::outside::{Outside, OutsideConfig};
 use crate::{
-    base::Token,
+    base::Secret,
     model::{OutsideAnswer, OutsideError, OutsideRequest},
 };
 
@@ -87,7 +87,7 @@ fn said(status: u16, body: &str) -> Outcome {
 fn what_is_sent() {
     let (address, heads) = server(Manner::Says("HTTP/1.1 204 No Content\r\n\r\n"));
     let outside = Outside::new(CONFIG);
-    let bearer = Some(Token::from("12|abc~"));
+    let bearer = Some(Secret::from("12|abc~"));
     let url = format!("http://{address}/api/user?x=%20");
     assert_eq!(ask(&outside, OutsideRequest { bearer, ..request(&url) }), said(204, ""));
     let (_, head) = heads.recv().unwrap();
@@ -156,7 +156,7 @@ fn what_cannot_be_asked() {
         assert_eq!(ask(&outside, request(url)), Err(OutsideError::Unsendable), "{url}");
     }
     for token in ["a\r\nX: y", "a\nb", "a\0"] {
-        let request = OutsideRequest { bearer: Some(Token::from(token)), ..request(&url) };
+        let request = OutsideRequest { bearer: Some(Secret::from(token)), ..request(&url) };
         assert_eq!(ask(&outside, request), Err(OutsideError::Unsendable), "{token:?}");
     }
 }

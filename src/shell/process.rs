@@ -1,7 +1,7 @@
 //! What the system says of this process: memory, processor time, file descriptors. Read from `/proc` and the
 //! control group; what cannot be read is 0. Also the two things that the process asks of the system at its start.
 
-use std::fs;
+use std::{fs, io};
 
 use nix::sys::{
     prctl,
@@ -19,6 +19,11 @@ const PAGE_BYTES: u64 = 4096;
 pub fn avoid_huge_pages() {
     // Kernels without huge pages have nothing to switch off.
     let _ = prctl::set_thp_disable(true);
+}
+
+/// Keeps the process's memory to itself: no core dump of a crash has it, and no debugger of the same user.
+pub fn refuse_core_dumps() -> io::Result<()> {
+    prctl::set_dumpable(false).map_err(io::Error::from)
 }
 
 /// Raises the open-file limit as far as the system lets this process; the limit then.
@@ -107,6 +112,15 @@ mod tests {
             assert_eq!(cpu_s(broken), None);
             assert_eq!(resident_bytes(broken), None);
         }
+    }
+
+    /// It changes the test's process, which loses nothing by it but its core dumps.
+    #[test]
+    fn memory_can_be_kept_to_oneself() {
+        refuse_core_dumps().unwrap();
+        assert!(!prctl::get_dumpable().unwrap());
+        let facts = ProcessFacts::read();
+        assert!(facts.resident_bytes > 0 && facts.fds_open > 0, "it can still read of itself: {facts:?}");
     }
 
     #[test]

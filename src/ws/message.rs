@@ -4,6 +4,8 @@
 //! Invariants: memory follows the bytes that have arrived, never a length that was only announced; text is
 //! UTF-8 so far; compressed bytes are kept as they came and inflated when the last one is there.
 
+use std::fmt;
+
 use super::{DecodeError, Item, Limits, header::Header, utf8::TextBuf};
 
 /// The two kinds of message.
@@ -14,18 +16,23 @@ pub(super) enum Kind {
 }
 
 /// A message so far.
-#[derive(Debug)]
 pub(super) struct Message {
     body: Body,
     /// Frames so far that were not the last.
     fragments: u32,
 }
 
-#[derive(Debug)]
 enum Body {
     Text(TextBuf),
     Binary(Vec<u8>),
     Compressed(Kind, Vec<u8>),
+}
+
+/// Its length: what it says is nobody's business.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} bytes)", self.len())
+    }
 }
 
 /// What a message is when its last frame has ended.

@@ -30,7 +30,7 @@ fn four_ways_in(driver: Driver) {
         Socket::with_token(address, &token),
         Socket::open(address, "/ws", &format!("Authorization: bearer   {token}\r\n")),
         Socket::open(address, &format!("/ws?token={token}"), ""),
-        Socket::open(address, &format!("/ws?a=b&token={token}&c"), "Origin: https://app.example\r\n"),
+        Socket::open(address, &format!("/ws?a=b&token={token}&c"), "Origin: http://localhost:3000\r\n"),
         Socket::open(address, "/ws", &format!("{protocols}{token}\r\n")),
     ];
     for mut socket in ways {

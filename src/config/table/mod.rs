@@ -32,6 +32,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("server", "Where and how the gateway runs."),
     ("log", "What it says on stdout."),
     ("http", "Patience with HTTP clients."),
+    (
+        "cors",
+        "Which web pages may use the gateway. What is no browser sends no `Origin`, and is not concerned.",
+    ),
     ("metrics", "What /metrics shows, and to whom."),
     ("admin", "Where administrators and backends connect to."),
     ("api", "Keys of backends. `ringway key make` makes one, and the line for this file."),

@@ -5,9 +5,10 @@ use super::{PRODUCTION_NAMES, Setting, setting};
 use crate::{
     base::SHARDS_MAX,
     config::{
-        kind::{Address, Bearer, Choice, MaybeListen, Number, OnOff, Text},
+        kind::{Address, Bearer, Choice, List, MaybeListen, MaybeSecret, Number, OnOff, Text},
         kind_api_keys::ApiKeys,
     },
+    http::ProxyProtocol,
     shell::{driver::DriverChoice, log::LogFormat},
 };
 
@@ -57,6 +58,29 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .plain(PRODUCTION_NAMES),
     setting(
+        "server.core_dumps",
+        &OnOff(|s| &mut s.server.core_dumps),
+        "Whether a crash may leave the process's memory, with tokens and keys in it, in a core dump, and debuggers of the \
+         same user may read it. Unless set: yes, in production no.",
+    )
+    .example("false"),
+    setting(
+        "server.trusted_proxies",
+        &List { allowed: NETWORKS, at: |s| &mut s.server.trusted_proxies },
+        "Proxies whose word is taken for where a client is: in X-Forwarded-For, where the last hop that is not one of \
+         them is the client, and in the PROXY protocol. Of anybody else X-Forwarded-For is ignored.",
+    )
+    .example("[\"10.0.0.0/8\", \"2001:db8::1\"]")
+    .live(),
+    setting(
+        "server.proxy_protocol",
+        &Choice { of: &ProxyProtocol::ALL, at: |s| &mut s.server.proxy_protocol },
+        "Whether connections begin with a header of the PROXY protocol (v1 or v2): with `optional` those of trusted \
+         proxies may, with `required` all must. What another sends is closed, with `required` whoever is no trusted \
+         proxy.",
+    )
+    .live(),
+    setting(
         "server.tls_terminated_by_proxy",
         &OnOff(|s| &mut s.server.tls_terminated_by_proxy),
         "The word that clients reach the gateway through a proxy that ends TLS: it has none of its own. Production wants \
@@ -93,6 +117,15 @@ pub(super) static ROWS: &[Setting] = &[
         &Number { unit: "milliseconds", range: 10..=3_600_000, at: |s| &mut s.http.body_timeout_ms },
         "A request body that is not complete by then is answered with 408. A stream of lines may be silent for as long.",
     ),
+    setting(
+        "cors.origins",
+        &List { allowed: ORIGINS, at: |s| &mut s.cors.origins },
+        "Origins whose pages may open WebSockets (others get 403) and read answers of the API. `localhost` is every page \
+         of the browser's own machine, `null` pages without an origin. Unless set: `localhost`, in production none.",
+    )
+    .plain(&["CORS_ORIGIN", "CORS_ORIGINS"])
+    .example("[\"https://app.example.com\", \"https://*.example.com\"]")
+    .live(),
     setting(
         "metrics.open",
         &OnOff(|s| &mut s.metrics.open),
@@ -131,7 +164,35 @@ pub(super) static ROWS: &[Setting] = &[
     )
     .example("[{ name = \"billing\", hash = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", scopes = [\"publish\"], tenants = [\"acme\"] }]")
     .live(),
+    setting(
+        "api.signing",
+        &OnOff(|s| &mut s.api.signing),
+        "Whether calls that change something (POST) must be signed beside their key or token: X-Ringway-Timestamp in Unix \
+         seconds, with or without a fraction, and X-Ringway-Signature, the HMAC-SHA-256 in hexadecimal digits over \
+         timestamp, `POST`, path (without the query) and body, with a dot between each. A timestamp that is off by more \
+         than 300 s, or a signature that was seen before, is refused with 401. Streams of lines cannot be signed.",
+    )
+    .live(),
+    setting(
+        "api.signing_secret",
+        &MaybeSecret(|s| &mut s.api.signing_secret),
+        "The secret that calls are signed with. Better in the environment than in a file.",
+    )
+    .example("\"<openssl rand -hex 32>\"")
+    .secret()
+    .live(),
+    setting(
+        "api.replay_entries",
+        &Number { unit: "", range: 1..=100_000_000, at: |s| &mut s.api.replay_entries },
+        "How many signatures each shard remembers, until their timestamps are too old; about 50 bytes each. With more \
+         calls than that in five minutes, calls are refused with 503.",
+    ),
 ];
+
+const NETWORKS: &str = "a list of addresses and networks, like `10.0.0.0/8` or `2001:db8::/32`";
+
+const ORIGINS: &str = "a list of origins like `https://app.example.com` or `https://*.example.com`, without a path; `*` is \
+                       every origin";
 
 const LOG_LEVELS: &str =
     "`off`, `error`, `warn`, `info`, `debug` or `trace`, or a list like `info,ringway::hub=debug`";

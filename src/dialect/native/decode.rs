@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::requests;
 use crate::{
     base::{
-        RequestId, RoomRef, TenantName, Token, UserName,
+        RequestId, RoomRef, Secret, TenantName, UserName,
         json::{self, Kind, Value},
     },
     model::{
@@ -233,7 +233,7 @@ impl<'a> Fields<'a> {
     fn authenticate(&self) -> Result<Authenticate, Fault> {
         let tenant = self.optional_string(Field::TenantId)?;
         let tenant = tenant.map(|text| TenantName::parse(&text).map_err(|error| Field::TenantId.bad(error)));
-        Ok(Authenticate { token: Token::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
+        Ok(Authenticate { token: Secret::from(&*self.string(Field::Token)?), tenant: tenant.transpose()? })
     }
 
     fn join(&self) -> Result<Join<'a>, Fault> {

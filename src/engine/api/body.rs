@@ -59,7 +59,8 @@ impl Engine {
                 self.lines_told(ticket);
                 (if waits { Answer::Awaited } else { reading }, used)
             }
-            Progress::Message
+            Progress::Sealed { .. }
+            | Progress::Message
             | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)

@@ -11,7 +11,7 @@ use crate::{
     base::{Now, WireBytes},
     dialect::api,
     engine::commands::error_type,
-    http::{BodyReader, HttpFault, response, routes::NDJSON},
+    http::{BodyReader, HttpFault, cors, response, routes::NDJSON},
     metrics::{Protocol, Received},
     model::{Fault, FaultCode, Reply},
 };
@@ -19,7 +19,6 @@ use crate::{
 /// The most lines that wait for their results.
 const LINES_MAX: usize = 1_024;
 
-#[derive(Debug)]
 pub(super) struct Lines {
     reader: BodyReader,
     /// The beginning of a line whose end has not come.
@@ -184,20 +183,25 @@ impl Engine {
         }
         let mut framing = asking.framing;
         framing.keep_alive &= !draining;
-        let mut out = Vec::with_capacity(text.len() + 512);
-        if !std::mem::replace(&mut lines.is_answering, true) {
+        let begins = !std::mem::replace(&mut lines.is_answering, true);
+        if begins {
             // What the head says of the connection is said once.
             asking.framing = framing;
-            response::begin_chunked(&mut out, NDJSON, framing);
         }
-        let framing = asking.framing;
+        let (framing, waits) = (asking.framing, lines.waits());
+        let mut out = Vec::with_capacity(text.len() + 512);
+        if begins {
+            response::begin_chunked(&mut out, NDJSON, framing);
+            if let Some(reader) = self.take_reader(ticket.conn) {
+                out = cors::shown_to(&reader, &out);
+            }
+        }
         response::put_chunk(&mut out, &text);
         if is_over {
             response::end_chunked(&mut out);
             self.exchanges.take(ticket);
             self.respond(ticket.conn, &out, framing, now);
         } else {
-            let waits = lines.waits();
             self.queue(ticket.conn, WireBytes::copy_from(&out), now);
             self.exchange_goes_on(ticket.conn, self.config.body_timeout_ms, now);
             self.set_awaiting(ticket.conn, waits);

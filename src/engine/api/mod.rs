@@ -15,6 +15,7 @@ mod pages;
 mod publish;
 mod request;
 mod room;
+mod signed;
 
 pub(super) use errands::{Errand, Found};
 pub(super) use evictions::Evictions;
@@ -24,6 +25,7 @@ use self::{
     errands::Gathered,
     lines::Lines,
     publish::Batch,
+    signed::Seal,
 };
 use super::{Engine, Output, commands::error_type, http::Answer, session::is_unavailable};
 use crate::{
@@ -42,8 +44,7 @@ use crate::{
 /// How long an answer may take that no client has to give.
 const ANSWER_TIMEOUT_MS: u64 = 5_000;
 
-/// The exchanges of one shard.
-#[derive(Debug)]
+/// The exchanges of one shard. They do not print: bodies are whose they are.
 pub(super) struct Exchanges {
     /// By the slot of the connection.
     open: Map<u32, Exchange>,
@@ -69,7 +70,6 @@ pub struct Ticket {
 }
 
 /// One request and how far it has come.
-#[derive(Debug)]
 struct Exchange {
     asking: Asking,
     progress: Progress,
@@ -82,9 +82,10 @@ struct Asking {
     framing: Framing,
     backend: Backend,
     call: Call,
+    /// What is to be verified before the call is made.
+    seal: Option<Box<Seal>>,
 }
 
-#[derive(Debug)]
 enum Progress {
     /// The body is coming.
     Body {
@@ -93,6 +94,10 @@ enum Progress {
     },
     /// A body that is a stream, and answered as it comes.
     Lines(Box<Lines>),
+    /// The call is whole, and its signature is being looked for among those that have been seen.
+    Sealed {
+        body: Box<[u8]>,
+    },
     /// A message is on its way.
     Message,
     /// A room's home has been asked for a page.
@@ -132,6 +137,7 @@ impl Progress {
             Self::Request { timeout_ms, .. } => *timeout_ms,
             Self::Body { .. }
             | Self::Lines(_)
+            | Self::Sealed { .. }
             | Self::Message
             | Self::Page { .. }
             | Self::Batch(_)
@@ -239,17 +245,19 @@ impl Engine {
         now: Now,
     ) -> Result<Answer, HttpFault> {
         let call = Call::of(head, path, &backend)?;
+        let form = Form::of(head, path.operation)?;
+        let seal = self.seal_of(head, path.operation.methods, form, now)?;
         self.exchanges.last = self.exchanges.last.wrapping_add(1);
         let ticket = Ticket { conn, number: self.exchanges.last };
         let framing = match path.operation.methods {
             Methods::Post => Framing { keep_alive: head.keep_alive, head_only: false },
             Methods::Get | Methods::Read => Framing::of(head),
         };
-        let asking = Asking { ticket, framing, backend, call };
+        let asking = Asking { ticket, framing, backend, call, seal };
         if path.operation.methods != Methods::Post {
             return Ok(self.perform(asking, &[], out, now));
         }
-        let progress = match Form::of(head, path.operation)? {
+        let progress = match form {
             Form::Whole => {
                 let reader = BodyReader::new(head.body, self.config.body_bytes_max as u64)?;
                 if reader.is_over() {
@@ -275,6 +283,9 @@ impl Engine {
     fn perform(&mut self, mut asking: Asking, body: &[u8], out: &mut Vec<u8>, now: Now) -> Answer {
         // The head may have come before the drain began.
         asking.framing.keep_alive &= self.draining.is_none();
+        if let Some(seal) = asking.seal.take() {
+            return self.check_seal(asking, &seal, body, out, now);
+        }
         let result = match &asking.call {
             Call::Publish { message_id } => self.publish_posted(&asking, message_id.clone(), body, now),
             Call::Request => self.ask_somebody(&asking, body, now),
@@ -294,11 +305,7 @@ impl Engine {
                 Answer::Written(asking.framing)
             }
             Ok(Outcome::Waits(progress)) => {
-                let conn = asking.ticket.conn;
-                let time_ms = ANSWER_TIMEOUT_MS + progress.patience_ms();
-                self.exchanges.put(Exchange { asking, progress });
-                self.exchange_goes_on(conn, time_ms, now);
-                self.await_answer(conn);
+                self.wait_for(asking, progress, now);
                 Answer::Awaited
             }
             Err(fault) => {
@@ -306,6 +313,15 @@ impl Engine {
                 Answer::Written(asking.framing)
             }
         }
+    }
+
+    /// Others have been asked, and the exchange waits for their answer.
+    fn wait_for(&mut self, asking: Asking, progress: Progress, now: Now) {
+        let conn = asking.ticket.conn;
+        let time_ms = ANSWER_TIMEOUT_MS + progress.patience_ms();
+        self.exchanges.put(Exchange { asking, progress });
+        self.exchange_goes_on(conn, time_ms, now);
+        self.await_answer(conn);
     }
 
     /// An answer has come for an exchange.
@@ -330,7 +346,7 @@ impl Engine {
                 self.lines_told(ticket);
                 None
             }
-            Progress::Body { .. } | Progress::Shards(_) => None,
+            Progress::Body { .. } | Progress::Sealed { .. } | Progress::Shards(_) => None,
         };
         if let Some(result) = concluded {
             self.conclude_exchange(ticket, result, now);
@@ -364,7 +380,8 @@ impl Engine {
             Progress::Lines(lines) if lines.is_answering() => return self.break_off(conn, now),
             Progress::Lines(lines) => !lines.has_asked(),
             Progress::Body { .. } => true,
-            Progress::Message
+            Progress::Sealed { .. }
+            | Progress::Message
             | Progress::Page { .. }
             | Progress::Request { .. }
             | Progress::Batch(_)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     client::{Client, text, upgrade_request},
-    harness::{Node, Side, limited, token},
+    harness::{Node, Side, config_with, limited, token},
 };
 use crate::{
     base::{ConnId, Prng, Rate},
@@ -124,6 +124,33 @@ fn a_request_that_was_refused_does_not_hide_the_next() {
     node.hang_up(inside, true);
     node.receive(id, &upgrade_request("/ws", ""));
     assert_eq!(answer(&mut node, id).0, 101, "on the same connection");
+}
+
+#[test]
+fn behind_a_proxy_clients_are_counted_and_the_proxy_is_not() {
+    let mut node = Node::with(config_with(2, |policy| {
+        policy.limits = of_address(1, 0);
+        policy.proxies.trusted = ["10.0.0.0/8".parse().unwrap()].into();
+    }));
+    let proxy = IpAddr::from([10, 0, 0, 1]);
+    let held: Vec<ConnId> = (0..6).map(|number| node.accept_from(number % 2, proxy)).collect();
+    let mut upgrade = |id: ConnId, client: &str| {
+        let headers = format!("X-Forwarded-For: {client}\r\n{}", authorization());
+        node.receive(id, &upgrade_request("/ws", &headers));
+        let peer = node.engine(id).conns.get(id.slot, id.generation).unwrap().peer;
+        (answer(&mut node, id).0, peer)
+    };
+    assert_eq!(upgrade(held[0], "192.0.2.1"), (101, peer(1)));
+    assert_eq!(upgrade(held[1], "192.0.2.2"), (101, peer(2)));
+    assert_eq!(upgrade(held[2], "192.0.2.1"), (429, proxy), "refused, and so it is the proxy's");
+    assert_eq!(upgrade(held[2], "192.0.2.3"), (101, peer(3)), "another client on the same connection");
+    assert_eq!(upgrade(held[3], "192.0.2.3").0, 429);
+    assert_eq!([held[4], held[5]].map(|id| upgrade(id, "").0), [101; 2], "the proxy's own");
+    for id in held {
+        node.hang_up(id, true);
+    }
+    node.settle();
+    assert!(node.engines.iter().all(|engine| engine.admission.is_empty()));
 }
 
 #[test]
