@@ -67,7 +67,16 @@ pub enum Look {
 impl Issuer {
     /// The source from now on. Keys of another one are forgotten; whether that is so.
     pub fn adopt(&mut self, source: Option<&Arc<KeySource>>) -> bool {
-        if self.source.as_deref() == source.map(Arc::as_ref) {
+        let is_same = match (self.source.as_deref(), source) {
+            (Some(own), Some(other)) => (&own.url, own.rsa) == (&other.url, other.rsa),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        if is_same {
+            // How often it is looked at is no reason to forget what it said.
+            self.source = source.cloned();
+            if let (Some(source), Some(looked_ms)) = (&self.source, self.looked_ms) {
+                self.next_ms = self.next_ms.min(looked_ms + source.refresh_ms);
+            }
             return false;
         }
         let Self { fetches, looks, .. } = *self;
@@ -252,6 +261,14 @@ mod tests {
         let same = issuer.source.clone();
         assert!(!issuer.adopt(same.as_ref()));
         assert_eq!(issuer.keys().len(), 1);
+        // Looked at more often from now on: what it said holds.
+        assert!(issuer.look(0).is_some());
+        let _ = issuer.came(set(ED25519), 0);
+        let sooner = KeySource { refresh_ms: 1_000, ..(**same.as_ref().unwrap()).clone() };
+        assert!(!issuer.adopt(Some(&Arc::new(sooner))));
+        assert_eq!(issuer.keys().len(), 1);
+        assert!(issuer.look(999).is_none() && issuer.look(1_000).is_some());
+        let _ = issuer.came(set(ED25519), 1_000);
         assert!(issuer.adopt(None));
         assert!(issuer.keys().is_empty() && issuer.look(u64::MAX / 2).is_none());
         assert!(issuer.adopt(same.as_ref()) && issuer.look(0).is_some());

@@ -26,16 +26,23 @@ pub struct Replays {
     /// By the last second in which they are timely.
     by_end: BTreeMap<u64, Vec<SignatureMark>>,
     entries_max: usize,
+    /// The latest second so far: a wall clock that steps back brings nothing back.
+    now_s: u64,
 }
 
 impl Replays {
     pub fn new(entries_max: usize, seed: HashSeed) -> Self {
-        Self { known: map_with_seed(seed), by_end: BTreeMap::new(), entries_max }
+        Self { known: map_with_seed(seed), by_end: BTreeMap::new(), entries_max, now_s: 0 }
     }
 
     /// Looks for a signature that is timely until then, and remembers it.
     pub fn see(&mut self, mark: SignatureMark, until_s: u64, now_s: u64) -> Seen {
-        self.forget_before(now_s);
+        self.now_s = self.now_s.max(now_s);
+        self.forget_before(self.now_s);
+        // Its time was over before its body had come: it may have been seen, and forgotten since.
+        if until_s < self.now_s {
+            return Seen::Again;
+        }
         if self.known.contains_key(&mark) {
             return Seen::Again;
         }
@@ -76,5 +83,15 @@ mod tests {
         assert_eq!(replays.see(5, 1_601, 1_301), Seen::Full);
         assert_eq!(replays.see(5, 1_601, 1_601), Seen::First);
         assert_eq!((replays.known.len(), replays.by_end.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_body_that_was_held_back_brings_no_signature_back() {
+        let mut replays = Replays::new(3, HashSeed::new(1));
+        assert_eq!(replays.see(1, 1_300, 1_300), Seen::First);
+        for now_s in [1_301, 1_330, 1_000] {
+            assert_eq!(replays.see(1, 1_300, now_s), Seen::Again, "{now_s}");
+        }
+        assert!(replays.known.is_empty());
     }
 }

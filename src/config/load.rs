@@ -63,6 +63,14 @@ impl Loaded {
         matches!(self.source("auth.jwt_secret"), Source::Generated)
     }
 
+    /// The rules that this breaks in a node which has started with other values of what needs a restart.
+    pub fn broken_beside(&self, started: &Self) -> Vec<ConfigError> {
+        let mut effective = self.clone();
+        effective.settings.admin.clone_from(&started.settings.admin);
+        effective.settings.auth.timeout_ms = started.settings.auth.timeout_ms;
+        rules::broken(&effective)
+    }
+
     /// Takes over the secret that was made for this run, if there still is no other: its tokens are out there.
     pub fn keep_secret_of(&mut self, running: &Self) {
         if self.secret_is_generated() && running.secret_is_generated() {

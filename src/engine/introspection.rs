@@ -320,8 +320,11 @@ impl Engine {
         self.introspections.in_flight -= 1;
         let verdict = match self.config.policy.introspection.clone() {
             Some(introspection) => self.judged(digest, &introspection, answer, now),
-            // Switched off meanwhile.
-            None => Err(AuthError::Refused),
+            // Switched off meanwhile. Should it come back, a breaker that waited for this answer would wait for ever.
+            None => {
+                self.introspections.settings = None;
+                Err(AuthError::Refused)
+            }
         };
         self.tell_verdict(digest, &verdict, now);
         self.call_about_next(now);
@@ -337,6 +340,9 @@ impl Engine {
     ) -> Verdict {
         let leeway_s = self.config.policy.verifier.leeway_s();
         let failure = answer.as_ref().err().copied();
+        // A server that refuses a request works; which token was asked about is the client's choice.
+        let is_refusal =
+            matches!(&answer, Ok(it) if matches!(it.status, 400..500) && !matches!(it.status, 408 | 429));
         let judgement = match answer {
             Ok(OutsideAnswer { status, body }) => {
                 judge(&introspection.fields, status, &body, now.unix_s(), leeway_s)
@@ -359,7 +365,11 @@ impl Engine {
                 Err(AuthError::Refused)
             }
             Judgement::Unclear(why, detail) => {
-                state.breaker.failed(now.mono_ms());
+                if is_refusal {
+                    state.breaker.succeeded();
+                } else {
+                    state.breaker.failed(now.mono_ms());
+                }
                 let reason = match (failure, detail) {
                     (Some(failure), _) => failure.to_string(),
                     (None, Some(detail)) => detail.to_string(),

@@ -130,6 +130,9 @@ impl Engine {
                 let rtt_us = self.beat(id, |keepalive| keepalive.ponged(payload, now.mono_us));
                 if let Some(rtt_us) = rtt_us.flatten() {
                     self.metrics.rtt.observe_us(rtt_us);
+                } else if let Err(excess) = self.charge(id, payload.len(), now) {
+                    // It answers no ping of ours.
+                    self.exceeded(id, excess, now);
                 }
             }
             Item::Close(reason) => {

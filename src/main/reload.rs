@@ -54,9 +54,28 @@ impl<'a> Reload<'a> {
         }
     }
 
+    /// A new configuration must be good for the node as it runs: what needs a restart still has the old values.
+    fn check_beside_what_is_fixed(&self, new: &Loaded) -> Result<(), Refused> {
+        if self.started.file.is_some() && new.file.is_none() {
+            return Err(Refused::because("the file that the node has started with is not there"));
+        }
+        if new.settings.server.production != self.started.settings.server.production {
+            return Err(Refused::because(
+                "server.production needs a restart, and the defaults of other settings hang on it",
+            ));
+        }
+        let broken = new.broken_beside(self.started);
+        if broken.is_empty() {
+            Ok(())
+        } else {
+            Err(Refused(broken.iter().map(ToString::to_string).collect()))
+        }
+    }
+
     fn try_reload(&mut self) -> Result<Arc<Policy>, Refused> {
         let mut new = config::load_process(self.args)
             .map_err(|errors| Refused(errors.0.iter().map(ToString::to_string).collect()))?;
+        self.check_beside_what_is_fixed(&new)?;
         new.keep_secret_of(&self.running);
         let machine = Machine { hand_out_tokens: new.secret_is_generated(), ..self.machine };
         let policy = assemble::policy(&new.settings, &machine).map_err(Refused::because)?;

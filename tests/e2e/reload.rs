@@ -214,7 +214,7 @@ fn a_wrong_configuration_changes_nothing() {
     folder.write("ringway.toml", &good);
     let gateway = folder.start(Driver::Epoll);
     let issuer = "issuer = \"https://id.example.com\"\n";
-    let broken: [(String, &[&str]); 5] = [
+    let broken: [(String, &[&str]); 7] = [
         (
             format!("{good}{issuer}leeway_s = \"x\"\n[server]\nprot = 1\n"),
             &[
@@ -233,6 +233,20 @@ fn a_wrong_configuration_changes_nothing() {
             &["auth.keys: "],
         ),
         (format!("[auth]\njwt_secret = \"{}\"\n", &token::SECRET[..31]), &["this one has 31"]),
+        (
+            format!(
+                "[server]\nproduction = true\ntls_terminated_by_proxy = true\n[auth]\njwt_secret = \"{}\"\n",
+                "f".repeat(64)
+            ),
+            &["server.production needs a restart"],
+        ),
+        // For the node as it runs, that is: it has not the patience that would make this right.
+        (
+            format!(
+                "{good}timeout_ms = 600000\n[introspection]\nurl = \"http://127.0.0.1:1/\"\ntimeout_ms = 60000\n"
+            ),
+            &["introspection.timeout_ms"],
+        ),
     ];
     for (text, words) in broken {
         let said = folder.reload(&gateway, &text);

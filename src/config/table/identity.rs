@@ -156,7 +156,8 @@ pub(super) static ROWS: &[Setting] = &[
         "Who has the role (`*` is everybody) may do these actions (join, send, presence, history, request; `*` is all) in rooms \
          like these. `{user_id}` and `{tenant_id}` are his own; `*` is any text without `.`, `:` and `/`, as is any other name \
          in braces; `**`, once and alone between these, is any text. To send, to see who is there and to read history one has \
-         to be in the room, too. For a request the room is `user:ID` or `connection:ID`. Unless set, outside production everybody may do \
+         to be in the room, too. For a request the room is `user:ID` or `connection:ID`. Where ids hold `.`, `:` or `/`, do not have both `x.{user_id}` and \
+         `x.{user_id}.*`: the second of a user `ann` is the first of a user `ann.lee`. Unless set, outside production everybody may do \
          everything inside his tenant; in production he may join, see and read dashboard, alerts and notifications \
          `.{user_id}`, join and read metrics and system `.{tenant_id}`, and nothing else. `ringway config check --explain` says which \
          rule decides.",

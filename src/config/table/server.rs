@@ -170,7 +170,7 @@ pub(super) static ROWS: &[Setting] = &[
         "Whether calls that change something (POST) must be signed beside their key or token: X-Ringway-Timestamp in Unix \
          seconds, with or without a fraction, and X-Ringway-Signature, the HMAC-SHA-256 in hexadecimal digits over \
          timestamp, `POST`, path (without the query) and body, with a dot between each. A timestamp that is off by more \
-         than 300 s, or a signature that was seen before, is refused with 401. Streams of lines cannot be signed.",
+         than 300 s, or a signature that this process has seen before, is refused with 401 (another node does not know of it). Streams of lines cannot be signed.",
     )
     .live(),
     setting(

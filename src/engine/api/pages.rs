@@ -141,7 +141,7 @@ struct Disconnected {
 
 /// How many connections are closed, and until when their tokens are revoked, if they are.
 pub(super) fn disconnected(count: u64, revocation: Option<Revocation>) -> Vec<u8> {
-    let revoked_until = revocation.map(|revocation| revocation.until_s * 1_000);
+    let revoked_until = revocation.map(|revocation| revocation.until_s.saturating_mul(1_000));
     json(&Disconnected { disconnected: count, revoked_until })
 }
 

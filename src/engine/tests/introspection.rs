@@ -13,7 +13,7 @@ use crate::{
         introspection::{FieldPath, Fields},
     },
     base::{BreakerLimits, ConnId},
-    engine::Input,
+    engine::{Input, Policy},
     metrics::{AuthCache, OutsideResult},
     model::OutsideError,
 };
@@ -310,6 +310,40 @@ fn a_server_that_fails_is_left_alone_and_tried_again() {
     assert_eq!(Client::of(&mut node, tried).types(&mut node), ["connection:established"]);
     let _ = knock(&mut node, Way::Header, "12|t");
     assert_eq!(node.calls.len(), 1);
+}
+
+/// What a server says to an odd token is the client's doing, and no reason to leave the server alone.
+#[test]
+fn tokens_that_the_server_refuses_to_read_break_nothing() {
+    let mut node = node();
+    for number in 0..5 {
+        let id = knock(&mut node, Way::Header, &format!("odd-{number}"));
+        node.answer_call(Ok((400, "")));
+        assert_eq!(said(&mut node, id)[0].status, 503, "{number}");
+    }
+    knock(&mut node, Way::Header, "7|abc");
+    assert_eq!(node.calls.len(), 1, "it is still asked");
+}
+
+/// A trial whose answer comes when nobody is to be asked any more does not block the next ones.
+#[test]
+fn a_breaker_does_not_wait_for_what_was_switched_off() {
+    let mut node = node();
+    for number in 0..3 {
+        knock(&mut node, Way::Header, &format!("t-{number}"));
+        node.answer_call(DOWN);
+    }
+    node.advance(5_000);
+    knock(&mut node, Way::Header, "trial");
+    assert_eq!(node.calls.len(), 1);
+    let now = node.now;
+    let policy = node.engines[0].config.policy.clone();
+    let without = Arc::new(Policy { introspection: None, ..(*policy).clone() });
+    node.engines[0].handle(Input::Reload(without), now);
+    node.answer_call(DOWN);
+    node.engines[0].handle(Input::Reload(policy), now);
+    knock(&mut node, Way::Header, "7|abc");
+    assert_eq!(node.calls.len(), 1, "it is asked again");
 }
 
 #[test]
