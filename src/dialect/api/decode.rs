@@ -143,12 +143,11 @@ pub fn disconnect(body: &[u8]) -> Result<Disconnection, Fault> {
     };
     let revoke = revoke.unwrap_or(matches!(target, Disconnect::Token(_)));
     if revoke && matches!(target, Disconnect::Connection(..)) {
-        return Err(bad(
-            "revoke: a connection has no name for its token; name the user, the jti or the tenant",
-        ));
+        let text = "revoke: a connection has no name for its token; name the user, the jti or the tenant";
+        return Err(Fault::new(FaultCode::Conflict, text));
     }
     if until_ms.is_some() && !revoke {
-        return Err(bad("until: nothing is revoked"));
+        return Err(Fault::new(FaultCode::Conflict, "until: nothing is revoked"));
     }
     Ok(Disconnection { tenant, target, revoke, until_ms })
 }
