@@ -2,7 +2,7 @@
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, quote},
+    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
     settings::{AbilityRule, Settings},
     value::{Located, Value},
 };
@@ -113,7 +113,7 @@ fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<AbilityRu
                 | Value::Other(_) => (false, ROOMS),
             },
             other => {
-                refuse(*line, format!(".{other}"), None, Problem::Unknown { nearest: nearest(other) });
+                refuse(*line, format!(".{other}"), None, unknown_field(other, &FIELDS));
                 continue;
             }
         };
@@ -134,11 +134,4 @@ fn read_actions(names: &[&str]) -> Option<Actions> {
     let actions: Option<Vec<Actions>> = names.iter().map(|name| Actions::parse(name)).collect();
     let actions = actions?.into_iter().fold(Actions::NONE, Actions::and);
     (!actions.is_empty()).then_some(actions)
-}
-
-/// The field that somebody may have meant.
-fn nearest(name: &str) -> Option<String> {
-    let scored = FIELDS.iter().map(|field| (strsim::normalized_damerau_levenshtein(name, field), *field));
-    let best = scored.filter(|(score, _)| *score >= 0.6).max_by(|one, two| one.0.total_cmp(&two.0));
-    best.map(|(_, field)| field.to_owned())
 }

@@ -103,7 +103,10 @@ fn own_sections(command: &Command) -> Roff {
     section(&mut roff, "SIGNALS", "", &owned(&signals));
     let codes = [
         ("0", "It has drained, or the command has done what it says."),
-        (&EXIT_CONFIG.to_string(), "The configuration, the machine or a token is not as it must be."),
+        (
+            &EXIT_CONFIG.to_string(),
+            "The configuration, the machine or a token is not as it must be; `config check --explain`: he may not.",
+        ),
         ("2", "The command line is wrong."),
         (&EXIT_SOFTWARE.to_string(), "A shard has failed; the others were drained."),
         (&EXIT_INTERRUPTED.to_string(), "A second signal has ended the drain."),
