@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::target::Target;
+use crate::client::target::Target;
 
 /// Tokens the gateway hands out at once.
 const BATCH_MAX: u32 = 10_000;

@@ -4,7 +4,7 @@
 //! one whose ack never came because the publisher's connection broke may or may not have been
 //! accepted, so it is expected only where it arrived.
 
-use crate::{ledger::Ledger, plan::ConnId, plan::Plan, plan::Slot, seq_set::SeqSet};
+use crate::{plan::ConnId, plan::Plan, plan::Slot, truth::ledger::Ledger, truth::seq_set::SeqSet};
 
 /// What one publisher did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -20,14 +20,14 @@ use mio::{Events, Poll, Token, Waker};
 use ringway::ws::{Limits, deflate::Inflater};
 
 use crate::{
-    args::Config,
-    clock::{Alarm, Clock, thread_cpu},
-    conn::Conn,
+    cli::args::Config,
+    client::conn::Conn,
+    client::target::Target,
+    client::traffic::{Books, Start, Traffic},
+    host::clock::{Alarm, Clock, thread_cpu},
+    plan::schedule::Pace,
     plan::{Plan, Slot},
-    schedule::Pace,
-    target::Target,
-    token::Tokens,
-    traffic::{Books, Start, Traffic},
+    tokens::Tokens,
 };
 
 pub(crate) use tally::Tally;

@@ -1,6 +1,8 @@
 //! The token of each connection: one for all, minted here from an HS256 secret, or handed out by a
 //! gateway that runs without a secret. Nothing here prints a token or a secret.
 
+mod dev_token;
+
 use std::{
     borrow::Cow,
     env, fs,
@@ -13,10 +15,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::hmac;
 
 use crate::{
-    args::{Args, Config},
-    dev_token::{self, DevTokenError},
+    cli::args::{Args, Config},
+    client::target::Target,
     plan::ConnId,
-    target::Target,
+    tokens::dev_token::DevTokenError,
 };
 
 /// Environment variables that hold the gateway's secret, in order of precedence.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::seq_set::SeqSet;
+use crate::truth::seq_set::SeqSet;
 
 /// How a number arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringway::ws::{Decoder, Input, Item, Limits, Opcode, Role, deflate::Inflater, encode};
 
 use super::*;
-use crate::{args::Config, audit::Balance, schedule::Arrivals};
+use crate::{cli::args::Config, plan::schedule::Arrivals, truth::audit::Balance};
 
 const RUN: u32 = 7;
 const SECOND: u64 = 1_000_000_000;

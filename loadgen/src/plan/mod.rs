@@ -5,7 +5,9 @@
 //! `c % rooms`. The first `publishers` connections publish, which spreads them evenly over rooms
 //! and threads. In churn mode every second listener comes and goes.
 
-use crate::args::{Config, Mode};
+pub(crate) mod schedule;
+
+use crate::cli::args::{Config, Mode};
 
 /// One connection of the run, from 0. Publishers are called by the same number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

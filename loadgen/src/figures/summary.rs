@@ -7,15 +7,15 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::{
-    args::Config,
-    audit::{Balance, Published},
-    format,
-    latency::{self, Percentiles},
+    cli::args::Config,
+    client::lead::Finished,
+    client::traffic::Counts,
+    client::worker::{Outcome, Tally},
+    figures::latency::{self, Percentiles},
+    figures::reasons::Reasons,
     plan::{ConnId, Plan, Slot},
-    reasons::Reasons,
-    run::Finished,
-    traffic::Counts,
-    worker::{Outcome, Tally},
+    report::format,
+    truth::audit::{Balance, Published},
 };
 
 /// A thread that used more of a core had no time to spare.

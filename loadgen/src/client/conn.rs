@@ -13,7 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use ringway::ws::{Decoder, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{plan::ConnId, target::Target};
+use crate::{client::target::Target, plan::ConnId};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

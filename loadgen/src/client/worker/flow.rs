@@ -14,10 +14,10 @@ use ringway::ws::{CloseReason, Input, Item, Opcode, close, encode};
 
 use super::{Due, Worker};
 use crate::{
-    conn::Stage,
-    handshake::{self, Response},
+    client::conn::Stage,
+    client::handshake::{self, Response},
+    client::traffic::Heard,
     plan::Slot,
-    traffic::Heard,
 };
 
 /// A connection with more than this unsent gets no further publications.

@@ -15,11 +15,11 @@ use std::{
 };
 
 use crate::{
-    args::Mode,
-    format,
-    progress::Phase,
-    traffic::Start,
-    worker::{Command, Handle, Outcome, Report, Setup, Snapshot, Worker},
+    cli::args::Mode,
+    client::traffic::Start,
+    client::worker::{Command, Handle, Outcome, Report, Setup, Snapshot, Worker},
+    report::format,
+    report::progress::Phase,
 };
 
 /// The main thread looks at least this often.

@@ -12,16 +12,16 @@ use std::{
 use hdrhistogram::Histogram;
 
 use crate::{
-    args::{Config, Mode},
-    audit::Published,
-    latency,
-    ledger::{Arrival, Ledger},
-    payload::{Arrived, Codec, Stamp},
+    cli::args::{Config, Mode},
+    figures::latency,
+    figures::reasons::Reasons,
+    plan::schedule::Schedule,
     plan::{ConnId, Plan, RoomId, Slot},
-    reasons::Reasons,
-    schedule::Schedule,
-    seq_set::SeqSet,
-    wire::{self, AckId, Inbound},
+    protocol::json::{self, AckId, Inbound},
+    truth::audit::Published,
+    truth::ledger::{Arrival, Ledger},
+    truth::payload::{Arrived, Codec, Stamp},
+    truth::seq_set::SeqSet,
 };
 
 /// What the main thread says when publishing is to begin.
@@ -203,9 +203,9 @@ impl Traffic {
         match self.plan.mode() {
             Mode::Echo => self.codec.write(out, stamp),
             Mode::Fanout | Mode::Churn | Mode::Idle => {
-                wire::write_send_head(out, &self.room_names[room.0 as usize], seq);
+                json::write_send_head(out, &self.room_names[room.0 as usize], seq);
                 self.codec.write(out, stamp);
-                wire::write_send_tail(out);
+                json::write_send_tail(out);
             }
         }
         self.counts.sent += 1;
@@ -220,7 +220,7 @@ impl Traffic {
 
     /// Appends the message that makes a connection a member.
     pub(crate) fn join(&self, slot: Slot, out: &mut Vec<u8>) {
-        wire::write_join(out, self.room_name(self.plan.conn_at(self.thread, slot)));
+        json::write_join(out, self.room_name(self.plan.conn_at(self.thread, slot)));
     }
 
     /// A member that comes and goes is about to join: what it hears first is where it begins.
@@ -246,7 +246,7 @@ impl Traffic {
             self.receive(slot, None, text.as_bytes(), now_ns);
             return Heard::Nothing;
         }
-        match wire::read(text, self.codec.bytes()) {
+        match json::read(text, self.codec.bytes()) {
             Ok(Inbound::Delivery { room, payload }) => self.receive(slot, Some(&room), payload, now_ns),
             Ok(Inbound::Acked(AckId::Join)) => return Heard::Joined,
             Ok(Inbound::Refused(AckId::Join, code)) => return Heard::JoinRefused(code),
@@ -254,7 +254,7 @@ impl Traffic {
             Ok(Inbound::Refused(AckId::Send(seq), code)) => self.settle(slot, seq, Some(&code)),
             Ok(Inbound::Fault(code)) => self.faults.add(&code),
             Ok(Inbound::Other) => {}
-            Err(wire::Malformed) => self.counts.corrupt += 1,
+            Err(json::Malformed) => self.counts.corrupt += 1,
         }
         Heard::Nothing
     }

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::{latency, reasons::Reasons};
+use crate::{figures::latency, figures::reasons::Reasons};
 
 /// Counts, reasons and durations of one thread.
 #[derive(Debug)]

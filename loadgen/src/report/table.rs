@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{format, latency::Percentiles, summary::Summary};
+use crate::{figures::latency::Percentiles, figures::summary::Summary, report::format};
 
 const LABEL_WIDTH: usize = 13;
 const CELL_WIDTH: usize = 11;

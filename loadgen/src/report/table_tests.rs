@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    reasons::Reasons,
-    summary::{Connections, Deliveries, Generator, Latency, Load, Publications, Throughput},
+    figures::reasons::Reasons,
+    figures::summary::{Connections, Deliveries, Generator, Latency, Load, Publications, Throughput},
 };
 
 fn percentiles(samples: u64, p50_us: f64) -> Percentiles {

@@ -10,7 +10,7 @@ use ringway::ws::{close, encode};
 
 use super::{Due, IN_FLIGHT_MAX, Phase, Report, Worker, flow::plain};
 use crate::{
-    conn::{Conn, Stage},
+    client::conn::{Conn, Stage},
     plan::{ConnId, RoomId, Slot},
 };
 

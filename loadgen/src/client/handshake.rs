@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ringway::ws::handshake::accept_key;
 
-use crate::target::Target;
+use crate::client::target::Target;
 
 /// A longer response head is refused.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;

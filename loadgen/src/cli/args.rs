@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::{payload, schedule::Arrivals};
+use crate::{plan::schedule::Arrivals, truth::payload};
 
 const MORE_HELP: &str = "\
 Modes:

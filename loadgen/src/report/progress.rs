@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::format;
+use crate::report::format;
 
 const TEMPLATE: &str = "{prefix:10} {bar:24} {wide_msg}";
 /// Of a phase that may end at any time.

@@ -1,0 +1,8 @@
+//! The connections: who leads them through the run, the event loop of each thread, and what its messages mean.
+
+pub(crate) mod conn;
+pub(crate) mod handshake;
+pub(crate) mod lead;
+pub(crate) mod target;
+pub(crate) mod traffic;
+pub(crate) mod worker;

@@ -1,0 +1,121 @@
+//! `loadgen`: opens many WebSocket connections to a Ringway gateway, publishes on a fixed schedule,
+//! checks every delivery, and reports latency from the scheduled time.
+//!
+//! `cli` (flags) → `client` (`lead` through the phases, a `worker` per thread, `traffic`: what messages mean) → `truth` (the
+//! balance) → `figures` (the result) → `report`. It shares only the WebSocket codec with the gateway.
+
+mod cli;
+mod client;
+mod figures;
+mod host;
+mod plan;
+mod protocol;
+mod report;
+mod tokens;
+mod truth;
+
+use std::{
+    error::Error,
+    fs,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::{
+    cli::args::{Args, Config, Mode},
+    client::{lead, target::Target, worker::Setup},
+    figures::summary::Summary,
+    host::{clock::Clock, open_files},
+    plan::{Plan, RoomId},
+    report::{progress::note, table},
+    tokens::Tokens,
+};
+
+/// A check failed.
+const EXIT_FAILED: u8 = 1;
+/// There was no run.
+const EXIT_NO_RUN: u8 = 3;
+
+const GATEWAY: &str = "ws://127.0.0.1:8080";
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed terminal is no reason to fail otherwise.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_NO_RUN) } else { ExitCode::SUCCESS };
+        }
+    };
+    match try_main(&args) {
+        Ok(summary) if summary.passed => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(EXIT_FAILED),
+        Err(error) => {
+            note(&format!("loadgen: {error}"));
+            ExitCode::from(EXIT_NO_RUN)
+        }
+    }
+}
+
+fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
+    let config = Config::resolve(args)?;
+    open_files::ensure(config.conns, config.threads)?;
+    let path = match config.mode {
+        Mode::Echo => "/echo",
+        Mode::Fanout | Mode::Churn | Mode::Idle => "/ws",
+    };
+    let target = Target::find(args.url.as_deref().unwrap_or(GATEWAY), path)?;
+    let (tokens, token_origin) = Tokens::find(args, &config, &target)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // The first signal ends the run with a report, the second one ends the process.
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            EXIT_NO_RUN.into(),
+            Arc::clone(&interrupted),
+        )?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+
+    let plan = Plan::new(&config);
+    let shown_target = format!("ws://{}{}", target.host, target.path.split('?').next().unwrap_or_default());
+    let setup = Setup {
+        plan,
+        target,
+        tokens,
+        clock: Clock::start(),
+        run: fastrand::u32(..),
+        room_names: (0..plan.rooms()).map(|room| Plan::room_name(RoomId(room))).collect(),
+        config: config.clone(),
+    };
+    let finished = lead::run(setup, &interrupted)?;
+    let summary = Summary::of(&config, shown_target, token_origin, &finished);
+    show(&summary, args.json.as_deref())?;
+    Ok(summary)
+}
+
+/// The table to standard output; the JSON where it is wanted, and if that is standard output, the
+/// table to standard error.
+fn show(summary: &Summary, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let table = table::render(summary);
+    let Some(path) = json else {
+        io::stdout().lock().write_all(table.as_bytes())?;
+        return Ok(());
+    };
+    let mut text = sonic_rs::to_string_pretty(summary)?;
+    text.push('\n');
+    if path == Path::new("-") {
+        io::stderr().lock().write_all(table.as_bytes())?;
+        io::stdout().lock().write_all(text.as_bytes())?;
+    } else {
+        io::stdout().lock().write_all(table.as_bytes())?;
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
