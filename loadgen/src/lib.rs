@@ -4,6 +4,8 @@
 //! `cli` (flags) → `client` (`lead` through the phases, a `worker` per thread, `traffic`: what messages mean) → `truth` (the
 //! balance) → `figures` (the result) → `report`. It shares only the WebSocket codec with the gateway.
 
+#![allow(dead_code)] // Until the seams of this branch are wired.
+
 mod cli;
 mod client;
 mod figures;
@@ -11,6 +13,7 @@ mod host;
 mod plan;
 mod protocol;
 mod report;
+mod scenario;
 mod tokens;
 mod truth;
 
