@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // Until the seams of this branch are wired.
 
+mod agents;
 mod cli;
 mod client;
 mod figures;
