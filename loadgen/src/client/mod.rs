@@ -4,5 +4,6 @@ pub(crate) mod conn;
 pub(crate) mod handshake;
 pub(crate) mod lead;
 pub(crate) mod target;
+pub(crate) mod tls;
 pub(crate) mod traffic;
 pub(crate) mod worker;

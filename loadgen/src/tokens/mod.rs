@@ -2,6 +2,7 @@
 //! gateway that runs without a secret. Nothing here prints a token or a secret.
 
 mod dev_token;
+mod signer;
 
 use std::{
     borrow::Cow,
