@@ -79,8 +79,12 @@ impl Timetable {
     pub(crate) fn real_of(&self, virtual_ns: u64) -> Option<u64> {
         let next = self.spans.partition_point(|span| span.virtual_ns <= virtual_ns);
         let reached = self.spans[..next].iter().rev().find(|span| span.rate() > 0.0)?;
+        if virtual_ns >= reached.virtual_after(reached.end_ns - reached.start_ns) {
+            return None;
+        }
         let at_ns = reached.start_ns + scale(virtual_ns - reached.virtual_ns, 1.0 / reached.rate());
-        (at_ns < reached.end_ns).then_some(at_ns)
+        // Rounding must not put it where it would be never.
+        Some(at_ns.min(reached.end_ns - 1))
     }
 }
 
@@ -192,5 +196,140 @@ impl Pacer {
         let due = self.index as f64 / self.per_s * 1e9;
         self.index += self.step;
         self.origin_ns + due.round() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn together(arrivals: Arrivals, publishers: u32, per_s: f64, threads: u32) -> Vec<Together> {
+        let part = |thread: u32| {
+            let own = (thread..publishers).step_by(threads as usize).map(Slot).collect();
+            match Schedule::new(&Pace::Together { per_s, arrivals }, own, publishers, thread, threads) {
+                Schedule::Together(together) => together,
+                Schedule::Each(_) => unreachable!("the pace is a common one"),
+            }
+        };
+        (0..threads).map(part).collect()
+    }
+
+    /// What all threads together publish before `until_ns`.
+    fn due(parts: Vec<Together>, seed: u64, until_ns: u64) -> Vec<(u64, Slot)> {
+        let mut all = Vec::new();
+        for (seed, mut part) in (seed..).zip(parts) {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let times = std::iter::from_fn(|| part.next(&mut rng));
+            all.extend(times.take_while(|(due, _)| *due < until_ns));
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn even_arrivals_are_exact_in_number_and_never_drift() {
+        // publishers, rate, seconds, messages
+        let rows = [
+            (1, 1.0, 10, 10),
+            (1_000, 500.0, 20, 10_000),
+            (7, 1_000.0, 3, 3_000),
+            (3, 0.5, 20, 10),
+            (1_000, 333.0, 1_000, 333_000),
+        ];
+        for (publishers, rate, seconds, messages) in rows {
+            for threads in [1, 3] {
+                let all =
+                    due(together(Arrivals::Even, publishers, rate, threads), 1, seconds * SECOND);
+                assert_eq!(all.len(), messages, "{publishers} publishers, {rate}/s, {threads} threads");
+                for (index, (at, Slot(publisher))) in all.iter().enumerate() {
+                    let exact = index as f64 * 1e9 / rate;
+                    assert!((*at as f64 - exact).abs() <= 1.0, "message {index} at {at}, not {exact}");
+                    assert_eq!(*publisher, index as u32 % publishers, "they take turns");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_run_stays_on_the_grid() {
+        let mut parts = together(Arrivals::Even, 1, 3.0, 1);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let last = (0..3 * 3600 * 24 * 7 + 1).map(|_| parts[0].next(&mut rng)).last();
+        assert_eq!(last, Some(Some((3600 * 24 * 7 * SECOND, Slot(0)))));
+    }
+
+    #[test]
+    fn poisson_arrivals_repeat_with_the_seed_and_have_the_rate_and_spread_of_poisson() {
+        let all = due(together(Arrivals::Poisson, 10, 1_000.0, 2), 42, 100 * SECOND);
+        assert_eq!(all, due(together(Arrivals::Poisson, 10, 1_000.0, 2), 42, 100 * SECOND));
+        assert_ne!(all, due(together(Arrivals::Poisson, 10, 1_000.0, 2), 44, 100 * SECOND));
+        // 100,000 expected, standard deviation 316; the seed makes this one number, not a chance.
+        assert!((98_500..101_500).contains(&all.len()), "{}", all.len());
+        let gaps: Vec<f64> = all.windows(2).map(|pair| (pair[1].0 - pair[0].0) as f64).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!((0.97..1.03).contains(&(variance.sqrt() / mean)), "exponential gaps: deviation equals mean");
+    }
+
+    #[test]
+    fn somebody_else_publishes_for_who_is_not_there() {
+        let [part] = &together(Arrivals::Even, 3, 1.0, 1)[..] else { unreachable!("there is one thread") };
+        assert_eq!([0, 1, 2].map(|slot| part.after(Slot(slot))), [1, 2, 0].map(Slot));
+    }
+
+    fn timetable() -> Timetable {
+        let mut timetable = Timetable::default();
+        timetable.push(0, PhaseKind::Ramp { share: 1.0, per_s: 1.0 }, None);
+        timetable.end_at(10);
+        timetable.push(1, PhaseKind::Steady, Some(100));
+        timetable.push(2, PhaseKind::Spike { rate: 3.0 }, Some(100));
+        timetable.push(3, PhaseKind::Ramp { share: 1.0, per_s: 1.0 }, None);
+        timetable
+    }
+
+    #[test]
+    fn publishing_time_stands_still_in_ramps_and_runs_in_spikes() {
+        let mut timetable = timetable();
+        // publishing time, on the run's clock
+        let rows = [
+            (0, Some(10)),
+            (99, Some(109)),
+            (100, Some(110)),
+            (103, Some(111)),
+            (397, Some(209)),
+            (399, Some(209)),
+            (400, None),
+            (u64::MAX, None),
+        ];
+        for (virtual_ns, real_ns) in rows {
+            assert_eq!(timetable.real_of(virtual_ns), real_ns, "{virtual_ns}");
+        }
+        timetable.end_at(1_000);
+        timetable.push(4, PhaseKind::Steady, Some(50));
+        assert_eq!([399, 400, 449, 450].map(|it| timetable.real_of(it)), [Some(209), Some(1_000), Some(1_049), None]);
+    }
+
+    #[test]
+    fn every_moment_has_its_phase() {
+        let mut timetable = timetable();
+        let phases = |table: &Timetable, times: &[u64]| -> Vec<usize> {
+            times.iter().filter_map(|at| table.at(*at)).map(|span| span.phase).collect()
+        };
+        assert_eq!(phases(&timetable, &[0, 9, 10, 109, 110, 209, 210, u64::MAX]), [0, 0, 1, 1, 2, 2, 3, 3]);
+        timetable.end_at(150);
+        assert_eq!(phases(&timetable, &[149, 150, 1_000]), [2, 2, 2], "cut short");
+        assert_eq!(timetable.real_of(100 + 3 * 40), None);
+        assert_eq!(Timetable::default().at(0), None);
+    }
+
+    #[test]
+    fn paces_are_shared_by_threads() {
+        let mut pacers = [0, 1].map(|thread| Pacer::new(7, thread, 2, 1e9));
+        let due: Vec<u64> = (0..4).map(|index| pacers[index % 2].next_due_ns()).collect();
+        assert_eq!(due, [7, 8, 9, 10]);
+        let mut at_once = Pacer::new(7, 1, 2, 0.0);
+        assert_eq!([at_once.next_due_ns(), at_once.next_due_ns()], [7, 7]);
     }
 }
