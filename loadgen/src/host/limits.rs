@@ -105,14 +105,14 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
     });
     // It only bounds what the limit may be raised to.
     let nr_open = machine.nr_open.map(|max| Line {
-        what: "highest such limit (fs.nr_open)",
+        what: "highest such limit (nr_open)",
         has: number(max),
         wanted: number(files),
         verdict: too_low(max < files),
         step: Some("nofile"),
     });
     let file_max = machine.files.map(|(open, max)| Line {
-        what: "open files of the system (fs.file-max)",
+        what: "open files of the system (file-max)",
         has: format!("{}, {} in use", number(max), number(open)),
         wanted: number(open + files + conns * (ends - 1)),
         verdict: too_low(max < open + files + conns * (ends - 1)),
@@ -122,7 +122,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         let count = (last + 1).saturating_sub(first);
         let per_pair = conns.div_ceil(pairs);
         Line {
-            what: "ports per source and target (net.ipv4.ip_local_port_range)",
+            what: "ports per source and target (ip_local_port_range)",
             has: format!("{} ({first} to {last})", number(count)),
             wanted: number(per_pair),
             verdict: too_low(count < per_pair),
@@ -138,21 +138,21 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
     });
     let queued = conns * ends * QUEUED_BYTES_PER_END;
     let tcp_memory = machine.tcp_memory.map(|(pressure, most)| Line {
-        what: "memory of sockets in motion (net.ipv4.tcp_mem)",
+        what: "memory of sockets in motion (tcp_mem)",
         has: format!("{}, saved from {}", bytes(most), bytes(pressure)),
         wanted: bytes(queued),
         verdict: low(pressure < queued),
         step: Some("tcp-memory"),
     });
     let somaxconn = machine.somaxconn.filter(|_| wanted.both_ends).map(|has| Line {
-        what: "waiting to be accepted (net.core.somaxconn)",
+        what: "waiting to be accepted (somaxconn)",
         has: number(has),
         wanted: number(if bursts { SOMAXCONN } else { conns }),
         verdict: low(has < SOMAXCONN.min(conns)),
         step: Some("somaxconn"),
     });
     let backlog = machine.netdev_backlog.map(|has| Line {
-        what: "packets waiting for a core (net.core.netdev_max_backlog)",
+        what: "packets waiting for a core (netdev_max_backlog)",
         has: number(has),
         wanted: number(if bursts { NETDEV_BACKLOG } else { has.min(NETDEV_BACKLOG) }),
         verdict: low(bursts && has < NETDEV_BACKLOG),
@@ -368,9 +368,9 @@ mod tests {
         let expected = "\
 Limits of this machine for 50,000 connections
 
-                                                            has                         wanted
-open files of a process                                     20,000, raised from 1,024   50,040  TOO LOW
-ports per source and target (net.ipv4.ip_local_port_range)  28,232 (32768 to 60999)     50,000  TOO LOW
+                                                   has                         wanted
+open files of a process                            20,000, raised from 1,024   50,040  TOO LOW
+ports per source and target (ip_local_port_range)  28,232 (32768 to 60999)     50,000  TOO LOW
 ";
         let text = render(&lines, &WANTED);
         assert!(text.starts_with(expected), "{text}");
