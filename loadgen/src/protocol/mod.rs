@@ -3,6 +3,7 @@
 //! One value speaks for all connections of a run; what one connection has to remember is its [`Dialogue`]. Invariant: whatever
 //! a target sends ends in [`Heard`]s or in [`Malformed`], never in a panic.
 
+pub(crate) mod echo;
 pub(crate) mod json;
 
 use std::borrow::Cow;

@@ -77,6 +77,11 @@ impl Ledger {
         self.next[cell]
     }
 
+    /// Whether nothing is missing below the highest number.
+    pub(crate) fn is_whole(&self, cell: usize) -> bool {
+        self.gaps.is_empty() || !self.gaps.contains_key(&cell)
+    }
+
     /// Empties the cell. Gives what was missing below the highest number that it had.
     pub(crate) fn reset(&mut self, cell: usize) -> SeqSet {
         self.next[cell] = 0;
