@@ -3,10 +3,19 @@
 //! One value speaks for all connections of a run; what one connection has to remember is its [`Dialogue`]. Invariant: whatever
 //! a target sends ends in [`Heard`]s or in [`Malformed`], never in a panic.
 
+//C
 pub(crate) mod echo;
 pub(crate) mod json;
+pub(crate) mod nchan;
+//P
+pub(crate) mod relay;
+pub(crate) mod socketio;
+pub(crate) mod walk;
 
-use std::borrow::Cow;
+#[cfg(test)]
+mod testing;
+
+use std::{borrow::Cow, time::Duration};
 
 use crate::plan::RoomId;
 
@@ -22,6 +31,26 @@ pub(crate) struct Traits {
     pub(crate) presence: bool,
     /// Whether payloads arrive byte for byte; otherwise they are written so that a JSON writer leaves them as they are.
     pub(crate) verbatim: bool,
+}
+
+/// What clients say so as not to be taken for dead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Keepalive {
+    /// That often at least, where nothing else was said.
+    pub(crate) every: Duration,
+    pub(crate) text: &'static str,
+}
+
+/// The statuses of [`Speak::presence`], in their turn.
+pub(crate) const STATUSES: [&str; 3] = ["away", "busy", "online"];
+
+/// What carries the messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Transport {
+    #[default]
+    WebSocket,
+    /// Engine.IO over HTTP long-polling.
+    Polling,
 }
 
 /// How a connection comes into a room.
@@ -251,6 +280,10 @@ pub(crate) struct Malformed;
 pub(crate) trait Speak: std::fmt::Debug + Send + Sync {
     fn traits(&self) -> Traits;
 
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+
     /// `path` is path and query of the URL, `/` when it has none.
     fn upgrade(&self, path: &str, who: Who<'_>) -> Upgrade;
 
@@ -266,6 +299,11 @@ pub(crate) trait Speak: std::fmt::Debug + Send + Sync {
     /// [`presence`](Traits::presence).
     fn presence(&self, dialogue: &mut Dialogue, turn: u32, out: &mut Out);
 
+    /// What a quiet connection has to say by itself; answers to the target's own pings are [`read`](Self::read)'s.
+    fn keepalive(&self) -> Option<Keepalive> {
+        None
+    }
+
     /// Takes in one message. What has to be said at once (a pong of the protocol's own) goes to `out`.
     ///
     /// # Errors
@@ -278,6 +316,11 @@ pub(crate) trait Speak: std::fmt::Debug + Send + Sync {
         out: &mut Out,
         heard: &mut dyn FnMut(Heard<'a>),
     ) -> Result<(), Malformed>;
+}
+
+/// The status of that turn.
+pub(crate) fn status(turn: u32) -> &'static str {
+    STATUSES[turn as usize % STATUSES.len()]
 }
 
 /// One publication.
