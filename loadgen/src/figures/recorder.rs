@@ -6,7 +6,8 @@
 use crate::figures::{
     hdr::Hdr,
     record::{
-        Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord, Timing,
+        Counts, Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord,
+        Timing, Timings,
     },
 };
 
@@ -54,6 +55,14 @@ impl Recorder {
         phase.timings.delivery.record(latency_ns);
         self.now.delivered += 1;
         self.latencies.record(latency_ns);
+    }
+
+    /// A delivery whose latency says nothing about the target: its member took its time.
+    #[inline]
+    pub(crate) fn delivery_untimed(&mut self, phase: usize, second: u32) {
+        self.reach(second);
+        self.phases[phase].counts.delivered += 1;
+        self.now.delivered += 1;
     }
 
     /// Any other duration. Deliveries count by [`Recorder::delivery`].
@@ -106,9 +115,26 @@ impl Recorder {
         &mut self.record.reasons
     }
 
-    /// The latest second that is over, for the live view.
-    pub(crate) fn last_second(&self) -> Option<&SecondRecord> {
-        self.record.seconds.last()
+    /// The latest second that is over, if it is not among the first `known`, which then are more.
+    pub(crate) fn second_since(&self, known: &mut usize) -> Option<SecondRecord> {
+        let seconds = &self.record.seconds;
+        (seconds.len() > std::mem::replace(known, seconds.len())).then(|| seconds.last().cloned())?
+    }
+
+    /// The sum over all phases.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.phases.iter().for_each(|phase| sum.merge(&phase.counts));
+        sum
+    }
+
+    /// Everything that was an error.
+    pub(crate) fn errors(&self) -> u64 {
+        self.record.seconds.iter().map(|second| second.errors).sum::<u64>() + self.now.errors
+    }
+
+    pub(crate) fn timings(&self, phase: usize) -> &Timings {
+        &self.phases[phase].timings
     }
 
     /// Ends it in this second.
@@ -174,7 +200,8 @@ mod tests {
         recorder.load(1, 5, 10, 300, 4);
         recorder.load(1, 5, 10, 200, 7);
         recorder.reasons().drops.add("gone");
-        assert_eq!(recorder.last_second().map(|second| second.sent), Some(1));
+        assert_eq!(recorder.second_since(&mut 0).map(|second| second.sent), Some(1));
+        assert_eq!(recorder.second_since(&mut 1), None);
         let record = recorder.close(4);
 
         assert_eq!(record.phases[0].counts, Counts { delivered: 1, ..Counts::default() });

@@ -80,6 +80,8 @@ pub(crate) enum PlanError {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
     threads: u32,
+    /// Connections by role.
+    members: Vec<u32>,
     /// By connection.
     roles: Vec<RoleId>,
     /// By connection, and the end: where its rooms are in `rooms`.
@@ -114,8 +116,15 @@ impl Plan {
             rooms_start.push(rooms.len() as u32);
         }
         let room_count = if echo { private_rooms } else { scenario.rooms.count };
-        let mut plan =
-            Self { threads, roles, rooms_start, rooms, streams_start: Vec::new(), publishers: Vec::new() };
+        let mut plan = Self {
+            threads,
+            members,
+            roles,
+            rooms_start,
+            rooms,
+            streams_start: Vec::new(),
+            publishers: Vec::new(),
+        };
         plan.number_streams(room_count, |role| scenario.roles[role.index()].publish.is_some());
         let cells = plan.rooms.iter().map(|room| plan.streams_of(*room).len() as u64).sum();
         if cells > CELLS_MAX { Err(PlanError::TooManyCells { cells }) } else { Ok(plan) }
@@ -166,6 +175,15 @@ impl Plan {
 
     pub(crate) fn role_of(&self, conn: ConnId) -> RoleId {
         self.roles[conn.0 as usize]
+    }
+
+    /// How many connections have that role, and which of them is the first of `thread`: it has that one and every
+    /// [`threads`](Self::threads)-th after it, in the order of its slots.
+    pub(crate) fn turns(&self, role: RoleId, thread: u32) -> (u32, u32) {
+        let dealt_before: u64 = self.members[..role.index()].iter().map(|count| u64::from(*count)).sum();
+        let threads = u64::from(self.threads);
+        let first = (u64::from(thread) + threads - dealt_before % threads) % threads;
+        (self.members[role.index()], first as u32)
     }
 
     /// The rooms that `conn` joins, by ordinal.

@@ -187,3 +187,26 @@ fn what_cannot_be_carried_out_is_said() {
     let spread = scenario(1 << 20, 300, Pick::Even, vec![role("a", 1.0, 300, false)]);
     assert_eq!(plan(spread, MESSAGES), PlanError::TooManyMemberships { memberships: 300 << 20 });
 }
+
+#[test]
+fn members_of_a_role_take_turns_over_the_threads() {
+    let roles = vec![role("a", 0.13, 1, true), role("b", 0.5, 1, true), role("c", 0.37, 1, true)];
+    let plan = Plan::new(&scenario(103, 103, Pick::Even, roles), MESSAGES, 4).unwrap();
+    // Even picks name the card: connection `i` of all, role after role, has room `i`.
+    let mut dealt = 0;
+    for role in (0..3).map(RoleId) {
+        let members = plan.turns(role, 0).0;
+        for thread in 0..4 {
+            let slots = (0..plan.share(thread)).map(|slot| plan.conn_at(thread, Slot(slot)));
+            let got: Vec<u32> = slots
+                .filter(|conn| plan.role_of(*conn) == role)
+                .map(|conn| plan.rooms_of(conn)[0].0 - dealt)
+                .collect();
+            let (_, first) = plan.turns(role, thread);
+            let expected: Vec<u32> = (first..members).step_by(4).collect();
+            assert_eq!(got, expected, "{role:?}, thread {thread}");
+        }
+        dealt += members;
+    }
+    assert_eq!(dealt, 103);
+}

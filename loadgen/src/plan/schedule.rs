@@ -23,6 +23,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Whether anybody publishes in it.
+    pub(crate) fn publishes(&self) -> bool {
+        self.rate() > 0.0
+    }
+
     /// How fast publishing time goes.
     fn rate(&self) -> f64 {
         match self.kind {
@@ -78,7 +83,7 @@ impl Timetable {
     /// When publishing time reaches `virtual_ns`, if that is known to happen before the end.
     pub(crate) fn real_of(&self, virtual_ns: u64) -> Option<u64> {
         let next = self.spans.partition_point(|span| span.virtual_ns <= virtual_ns);
-        let reached = self.spans[..next].iter().rev().find(|span| span.rate() > 0.0)?;
+        let reached = self.spans[..next].iter().rev().find(|span| span.publishes())?;
         if virtual_ns >= reached.virtual_after(reached.end_ns - reached.start_ns) {
             return None;
         }

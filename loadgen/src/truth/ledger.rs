@@ -84,8 +84,12 @@ impl Ledger {
 
     /// Empties the cell. Gives what was missing below the highest number that it had.
     pub(crate) fn reset(&mut self, cell: usize) -> SeqSet {
+        if self.next[cell] == 0 {
+            // Not written to, so that the machine need not provide it.
+            return SeqSet::default();
+        }
         self.next[cell] = 0;
-        self.gaps.remove(&cell).unwrap_or_default()
+        if self.gaps.is_empty() { SeqSet::default() } else { self.gaps.remove(&cell).unwrap_or_default() }
     }
 
     /// Gives what is missing of `0..sent`, and lets the cell go on as if all of it had arrived.

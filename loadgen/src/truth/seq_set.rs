@@ -60,7 +60,12 @@ impl SeqSet {
 
     /// Adds all of `other`.
     pub(crate) fn extend(&mut self, other: &Self) {
-        other.ranges.iter().flat_map(Range::clone).for_each(|seq| self.insert(seq));
+        other.iter().for_each(|seq| self.insert(seq));
+    }
+
+    /// In their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.ranges.iter().flat_map(Range::clone)
     }
 
     /// The numbers in both sets, counted.
