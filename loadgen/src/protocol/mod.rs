@@ -3,11 +3,11 @@
 //! One value speaks for all connections of a run; what one connection has to remember is its [`Dialogue`]. Invariant: whatever
 //! a target sends ends in [`Heard`]s or in [`Malformed`], never in a panic.
 
-//C
+pub(crate) mod centrifugo;
 pub(crate) mod echo;
 pub(crate) mod json;
 pub(crate) mod nchan;
-//P
+pub(crate) mod pusher;
 pub(crate) mod relay;
 pub(crate) mod socketio;
 pub(crate) mod walk;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::{
-    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak, Traits,
-    Upgrade, Who, status,
+    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak,
+    Traits, Upgrade, Who, status,
 };
 
 const SUBPROTOCOL: &str = "ringway.relay.v1";
@@ -162,8 +162,7 @@ mod tests {
     #[test]
     fn what_is_said_is_golden() {
         let mut client = client();
-        let upgrade =
-            Upgrade { path: "/ws".to_owned(), subprotocol: Some("ringway.relay.v1"), bearer: true };
+        let upgrade = Upgrade { path: "/ws".to_owned(), subprotocol: Some("ringway.relay.v1"), bearer: true };
         assert_eq!(client.upgrade("/"), upgrade);
         assert_eq!(client.upgrade("/ws?tenant=a").path, "/ws?tenant=a");
         assert_eq!(client.join(0), [r#"{"type":"room:join","id":3,"room":"r0","presence":false}"#]);

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::{
-    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak, Traits,
-    Transport, Upgrade, Who, status,
-    walk::{Walk, once, raw_within},
+    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak,
+    Traits, Transport, Upgrade, Who, status,
+    walk::{Walk, bytes, once, raw_within},
 };
 
 /// What stands before the object of a delivery.
@@ -44,7 +44,11 @@ impl Speak for SocketIo {
             Transport::Polling => "polling",
         };
         let joint = if path.contains('?') { '&' } else { '?' };
-        Upgrade { path: format!("{path}{joint}EIO=4&transport={transport}"), subprotocol: None, bearer: false }
+        Upgrade {
+            path: format!("{path}{joint}EIO=4&transport={transport}"),
+            subprotocol: None,
+            bearer: false,
+        }
     }
 
     /// Nothing: the target opens the connection first.
@@ -157,7 +161,11 @@ fn walk<'a>(text: &'a str, rooms: RoomNames<'_>) -> Option<Heard<'a>> {
 }
 
 /// The careful way, for a Socket.IO packet without Engine.IO's `4`.
-fn packet<'a>(dialogue: &mut Dialogue, rooms: RoomNames<'_>, packet: &'a str) -> Result<Heard<'a>, Malformed> {
+fn packet<'a>(
+    dialogue: &mut Dialogue,
+    rooms: RoomNames<'_>,
+    packet: &'a str,
+) -> Result<Heard<'a>, Malformed> {
     let rest = packet.get(1..).ok_or(Malformed)?;
     match packet.as_bytes()[0] {
         b'0' => {
@@ -206,10 +214,12 @@ fn told(arguments: &str) -> Result<Heard<'_>, Malformed> {
     let [name, values @ ..] = values.as_slice() else { return Err(Malformed) };
     match name.as_str().ok_or(Malformed)? {
         "room:message" => {
-            let argument = values.first().and_then(|it| raw_within(arguments, it)).ok_or(Malformed)?;
+            let argument = values.first().map(|it| raw_within(arguments, it));
+            // Only strings are not borrowed.
+            let Some(Cow::Borrowed(argument)) = argument else { return Err(Malformed) };
             let Delivery { room, payload } = parse(argument)?;
-            let payload = raw_within(argument, &payload).ok_or(Malformed)?;
-            Ok(Heard::Delivery { room: RoomRef::Name(room), payload: Cow::Borrowed(payload.as_bytes()) })
+            let payload = bytes(raw_within(argument, &payload));
+            Ok(Heard::Delivery { room: RoomRef::Name(room), payload })
         }
         "system:error" => {
             let code = values.first().and_then(|error| error.get("code")?.as_str().map(str::to_owned));

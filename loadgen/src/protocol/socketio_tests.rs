@@ -79,14 +79,32 @@ fn other_layouts_are_understood() {
     // text, what it means, whether the quick way knows it
     let rows = [
         (r#"42["room:message",{"payload":{"a": [1]},"room":"r1"}]"#, delivery("r1", r#"{"a": [1]}"#), true),
-        (r#"42["room:message",{"room":"r1","payload":"text","x":{"room":1}}]"#, delivery("r1", "\"text\""), true),
+        (
+            r#"42["room:message",{"room":"r1","payload":"\"\u00e9\""}]"#,
+            delivery("r1", r#""\"\u00e9\"""#),
+            true,
+        ),
+        (
+            r#"42["room:message",{"room":"r1", "payload":"\"\u00e9\""}]"#,
+            delivery("r1", r#""\"\u00e9\"""#),
+            false,
+        ),
+        (
+            r#"42["room:message",{"room":"r1","payload":"text","x":{"room":1}}]"#,
+            delivery("r1", "\"text\""),
+            true,
+        ),
         (r#"42[ "room:message", {"room" : "r1","payload": 7.5 } , 1]"#, delivery("r1", "7.5"), false),
         (r#"42["room:message",{"room":"\u0072","payload":{}}]"#, delivery("r", "{}"), false),
         (r#"4217["room:message",{"room":"r1","payload":{}}]"#, delivery("r1", "{}"), false),
         (r#"432[{"success":false}]"#, Heard::Refused(Call::Presence, "no code".to_owned()), false),
         (r#"42["system:error",{"code":"bad_request"}]"#, Heard::Fault("bad_request".to_owned()), false),
         (r#"42["system:error"]"#, Heard::Fault("no code".to_owned()), false),
-        (r#"44{"message":"Invalid namespace"}"#, Heard::Refused(Call::Open, "Invalid namespace".to_owned()), false),
+        (
+            r#"44{"message":"Invalid namespace"}"#,
+            Heard::Refused(Call::Open, "Invalid namespace".to_owned()),
+            false,
+        ),
         (r#"451-["room:message",{"binary":{"_placeholder":true,"num":0}}]"#, Heard::Other, false),
         ("41", Heard::Fault("the namespace was left".to_owned()), false),
         ("1", Heard::Fault("the session was closed".to_owned()), false),
@@ -107,7 +125,17 @@ fn other_layouts_are_understood() {
 #[test]
 fn what_is_no_message_is_malformed() {
     let rows = [
-        "5", "7", "é", "11", "66", "48", "42", "42[]", "42[7]", "42{}", r#"42/admin,["a"]"#,
+        "5",
+        "7",
+        "é",
+        "11",
+        "66",
+        "48",
+        "42",
+        "42[]",
+        "42[7]",
+        "42{}",
+        r#"42/admin,["a"]"#,
         r#"42["room:message"]"#,
         r#"42["room:message",{"room":"r1"}]"#,
         r#"42["room:message",{"payload":{}}]"#,

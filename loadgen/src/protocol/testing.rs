@@ -103,12 +103,13 @@ pub(crate) fn mutants(rows: &'static [&'static str]) -> impl Strategy<Value = St
         chars[from.min(to)..from.max(to)].iter().collect::<String>()
     });
     let noise = r#"[\[\]{}:,"\\ 0-9a-z\n\x1e]{0,3}"#;
-    let edited = (prop::sample::select(rows), any::<Index>(), 0..4usize, noise).prop_map(|(row, at, gone, new)| {
-        let chars: Vec<char> = row.chars().collect();
-        let at = at.index(chars.len() + 1);
-        let rest = chars.get(at + gone..).unwrap_or_default();
-        chars[..at].iter().copied().chain(new.chars()).chain(rest.iter().copied()).collect::<String>()
-    });
+    let edited =
+        (prop::sample::select(rows), any::<Index>(), 0..4usize, noise).prop_map(|(row, at, gone, new)| {
+            let chars: Vec<char> = row.chars().collect();
+            let at = at.index(chars.len() + 1);
+            let rest = chars.get(at + gone..).unwrap_or_default();
+            chars[..at].iter().copied().chain(new.chars()).chain(rest.iter().copied()).collect::<String>()
+        });
     prop_oneof![
         3 => edited,
         1 => prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat()),

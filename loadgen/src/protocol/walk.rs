@@ -3,6 +3,8 @@
 //! Everything here answers `None` to what it does not know at sight, and a real parser decides then. Invariant: a text that is
 //! walked to its end without `None` is valid JSON, so that the walk never accepts what the parser would refuse.
 
+use std::borrow::Cow;
+
 use sonic_rs::LazyValue;
 
 /// Deeper values are the parser's.
@@ -127,7 +129,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn skip_items(&mut self, depth: u32, close: u8, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    fn skip_items(
+        &mut self,
+        depth: u32,
+        close: u8,
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
         if depth == 0 {
             return None;
         }
@@ -165,7 +172,8 @@ impl<'a> Walk<'a> {
                     b'u' => {
                         let digits = self.rest().get(..4)?;
                         // Halves of surrogate pairs are the parser's.
-                        let half = matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
+                        let half =
+                            matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
                         if half || !digits.iter().all(u8::is_ascii_hexdigit) {
                             return None;
                         }
@@ -202,11 +210,23 @@ pub(crate) fn unescape(string: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The value's own bytes in `text`: a `LazyValue` only lends them for as long as it lives itself.
-pub(crate) fn raw_within<'a>(text: &'a str, value: &LazyValue<'_>) -> Option<&'a str> {
+/// A value of `text` as it stands there: a `LazyValue` only lends it for as long as it lives itself, and of a string with
+/// escapes it has a copy.
+pub(crate) fn raw_within<'a>(text: &'a str, value: &LazyValue<'_>) -> Cow<'a, str> {
     let raw = value.as_raw_str();
-    let start = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    text.get(start..start + raw.len())
+    let start = (raw.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    match start.checked_add(raw.len()).and_then(|end| text.get(start..end)) {
+        Some(own) => Cow::Borrowed(own),
+        None => Cow::Owned(raw.to_owned()),
+    }
+}
+
+/// The same, as bytes.
+pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
 }
 
 /// Where the first quote, backslash or control character is: eight bytes at a time.
@@ -259,8 +279,29 @@ mod tests {
             }
         }
         let unknown = [
-            "", " 1", "1 ", "01", "1.5", "1e3", "-", "+1", "tru", "{\"a\"}", "{a:1}", "{\"a\":1,}", "[1,]", "[1 2]", "]", "é",
-            "{\"a\":1é", "\"\\x\"", "\"\\ud800\"", "\"\\u12g4\"", "\"a\nb\"", "\"\\é\"", "1234567890123456789",
+            "",
+            " 1",
+            "1 ",
+            "01",
+            "1.5",
+            "1e3",
+            "-",
+            "+1",
+            "tru",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "[1,]",
+            "[1 2]",
+            "]",
+            "é",
+            "{\"a\":1é",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\u12g4\"",
+            "\"a\nb\"",
+            "\"\\é\"",
+            "1234567890123456789",
             "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
         ];
         for text in unknown {
@@ -281,9 +322,19 @@ mod tests {
         }
         assert_eq!(fields("{}"), Some(vec![]));
         assert_eq!(fields(r#"{"a":1,"b":{"c": 2}}"#), Some(vec![("a", "1"), ("b", "{\"c\": 2}")]));
-        for text in [r#"{"a":1} "#, r#"{"a": 1}"#, r#"{"\u0061":1}"#, r#"{"a":1"#, r#"{"a":1;"b":2}"#, "{,}"] {
+        for text in [r#"{"a":1} "#, r#"{"a": 1}"#, r#"{"\u0061":1}"#, r#"{"a":1"#, r#"{"a":1;"b":2}"#, "{,}"]
+        {
             assert_eq!(fields(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn lazy_values_are_given_back_as_they_stand() {
+        let text = r#"[{"a": "\n"},"plain","with \"escapes\" \u00e9 of more than a few letters", "\/",7]"#;
+        let values: Vec<LazyValue<'_>> = sonic_rs::from_str(text).unwrap();
+        let raws: Vec<Cow<'_, str>> = values.iter().map(|value| raw_within(text, value)).collect();
+        assert_eq!(raws.join(","), text.trim_matches(['[', ']']).replace(", ", ","));
+        assert!(matches!(raws[0], Cow::Borrowed(_)), "objects are not copied");
     }
 
     #[test]
