@@ -28,7 +28,13 @@ pub(crate) fn key(number: u64) -> String {
 }
 
 /// Appends the upgrade request. The token goes into a header, where proxies do not log it.
-pub(crate) fn write_request(out: &mut Vec<u8>, host: &str, upgrade: &Upgrade, key: &str, token: Option<&str>) {
+pub(crate) fn write_request(
+    out: &mut Vec<u8>,
+    host: &str,
+    upgrade: &Upgrade,
+    key: &str,
+    token: Option<&str>,
+) {
     let mut line = |parts: &[&str]| {
         parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
         out.extend_from_slice(b"\r\n");

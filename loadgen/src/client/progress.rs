@@ -73,7 +73,10 @@ impl<'r> Progress<'r> {
                 Some(tried as f64 / (f64::from(scenario.connections) * share).max(1.0))
             }
             Some(
-                PhaseKind::Steady | PhaseKind::Storm { .. } | PhaseKind::Spike { .. } | PhaseKind::Drain { .. },
+                PhaseKind::Steady
+                | PhaseKind::Storm { .. }
+                | PhaseKind::Spike { .. }
+                | PhaseKind::Drain { .. },
             ) => length.map(|length| elapsed.as_secs_f64() / length.as_secs_f64().max(1e-9)),
             None => None,
         };

@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    client::{
-        conn::Route,
-        target::Target,
-    },
+    client::{conn::Route, target::Target},
     host::clock::Clock,
     plan::{ConnId, Plan, RoleId},
     protocol::{RoomNames, RoomsBy, Speak, Traits, Who},

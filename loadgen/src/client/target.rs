@@ -54,6 +54,11 @@ impl Target {
         Err(TargetError::NobodyThere { host, source: failure })
     }
 
+    /// The URL without its query, which may hold secrets.
+    pub(crate) fn shown(&self) -> String {
+        format!("ws://{}{}", self.host, self.path.split('?').next().unwrap_or_default())
+    }
+
     /// The address to bind before connecting, for the `number`-th connection to this target: one of `sources` in turn; where
     /// there are none, only towards 127.0.0.0/8: that whole network is ours.
     pub(crate) fn source_of(&self, number: u32, sources: &[IpAddr]) -> Option<SocketAddr> {
@@ -134,11 +139,8 @@ mod tests {
 
     #[test]
     fn given_sources_take_turns() {
-        let target = Target {
-            addr: "10.0.0.1:80".parse().unwrap(),
-            host: String::new(),
-            path: String::new(),
-        };
+        let target =
+            Target { addr: "10.0.0.1:80".parse().unwrap(), host: String::new(), path: String::new() };
         let sources: Vec<IpAddr> = ["10.0.0.2", "10.0.0.3"].map(|it| it.parse().unwrap()).into();
         let got = [0, 1, 2].map(|number| target.source_of(number, &sources).unwrap().to_string());
         assert_eq!(got, ["10.0.0.2:0", "10.0.0.3:0", "10.0.0.2:0"]);

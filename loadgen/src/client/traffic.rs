@@ -22,7 +22,7 @@ use crate::{
     truth::{
         audit::{self, Balance, Held, Published},
         ledger::{Arrival, Begin, Ledger},
-        payload::{Arrived, Codec, Stamp, Style},
+        payload::{Arrived, Codec, Stamp},
         seq_set::SeqSet,
     },
 };
@@ -221,7 +221,9 @@ impl Traffic {
         out: &mut Out,
     ) {
         let Seat { role, count, own, .. } = self.seats[slot.index()];
-        let Some(sizes) = self.sizes[role.index()].as_ref().filter(|_| own != NONE && count > 0) else { return };
+        let Some(sizes) = self.sizes[role.index()].as_ref().filter(|_| own != NONE && count > 0) else {
+            return;
+        };
         let ordinal = if count == 1 { 0 } else { self.chance.u32(0..count) };
         let stream = own + ordinal;
         let seq = self.own.sent[stream as usize];
@@ -332,7 +334,9 @@ impl Traffic {
                 last
             };
             if !missing.is_empty() {
-                missing.iter().for_each(|seq| drop(self.own.pending.remove(&(stream, seq))));
+                for seq in missing.iter() {
+                    self.own.pending.remove(&(stream, seq));
+                }
                 self.own.uncertain.entry(stream).or_default().extend(&missing);
             }
         }
@@ -349,7 +353,8 @@ impl Traffic {
         };
         let Seat { role, first, count, .. } = self.seats[slot.index()];
         let memberships = &self.memberships[first as usize..(first + count) as usize];
-        let place = memberships.iter().position(|it| stamp.stream.wrapping_sub(it.streams_start) < it.streams);
+        let place =
+            memberships.iter().position(|it| stamp.stream.wrapping_sub(it.streams_start) < it.streams);
         let Some(ordinal) = place.filter(|ordinal| {
             let id = memberships[*ordinal].room;
             match room {

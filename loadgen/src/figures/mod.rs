@@ -9,4 +9,3 @@ pub(crate) mod recorder;
 pub(crate) mod server;
 pub(crate) mod sum_up;
 pub(crate) mod summary;
-pub(crate) mod summary_one;

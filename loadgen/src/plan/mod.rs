@@ -260,8 +260,9 @@ fn role_members(scenario: &Scenario) -> Vec<u32> {
     // A share that came from a division may fall short of the whole number that it was.
     let mut members: Vec<u32> = exact.iter().map(|it| ((it + 1e-6).floor() as u32).min(total)).collect();
     let mut by_remainder: Vec<usize> = (0..members.len()).collect();
-    by_remainder
-        .sort_by(|a, b| (exact[*b] - f64::from(members[*b])).total_cmp(&(exact[*a] - f64::from(members[*a]))));
+    by_remainder.sort_by(|a, b| {
+        (exact[*b] - f64::from(members[*b])).total_cmp(&(exact[*a] - f64::from(members[*a])))
+    });
     let mut missing = i64::from(total) - members.iter().map(|it| i64::from(*it)).sum::<i64>();
     for role in by_remainder.into_iter().cycle() {
         if missing <= 0 {

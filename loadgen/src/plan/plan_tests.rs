@@ -5,9 +5,12 @@ use std::{collections::HashSet, time::Duration};
 use super::*;
 use crate::scenario::{Arrivals, Pace, Phase, PhaseKind, Protocol, Publish, Reading, Rooms, Size};
 
-const MESSAGES: Traits = Traits { acks: true, echoes: false, rooms: RoomsBy::Message, presence: true, verbatim: true };
-const ECHO: Traits = Traits { acks: false, echoes: true, rooms: RoomsBy::Echo, presence: false, verbatim: true };
-const URL: Traits = Traits { acks: false, echoes: true, rooms: RoomsBy::Url, presence: false, verbatim: true };
+const MESSAGES: Traits =
+    Traits { acks: true, echoes: false, rooms: RoomsBy::Message, presence: true, verbatim: true };
+const ECHO: Traits =
+    Traits { acks: false, echoes: true, rooms: RoomsBy::Echo, presence: false, verbatim: true };
+const URL: Traits =
+    Traits { acks: false, echoes: true, rooms: RoomsBy::Url, presence: false, verbatim: true };
 
 fn role(name: &str, share: f64, rooms: u32, publishes: bool) -> Role {
     let pace = Pace::Together { per_s: 10.0, arrivals: Arrivals::Even };
@@ -81,11 +84,17 @@ fn threads_have_equal_shares_of_each_role_and_so_has_the_first_part_of_each() {
         for part in [1, 2, 10] {
             let slots = plan.share(thread) / part;
             let count = |role| {
-                (0..slots).filter(|slot| plan.role_of(plan.conn_at(thread, Slot(*slot))) == RoleId(role)).count()
+                (0..slots)
+                    .filter(|slot| plan.role_of(plan.conn_at(thread, Slot(*slot))) == RoleId(role))
+                    .count()
             };
             for (role, share) in [(0, 0.1), (1, 0.5), (2, 0.4)] {
                 let exact = f64::from(slots) * share;
-                assert!((count(role) as f64 - exact).abs() <= 2.0, "{thread}, {part}, {role}: {}", count(role));
+                assert!(
+                    (count(role) as f64 - exact).abs() <= 2.0,
+                    "{thread}, {part}, {role}: {}",
+                    count(role)
+                );
             }
         }
     }
@@ -135,7 +144,10 @@ fn rooms_of_a_connection_are_different_and_as_many_as_its_role_says() {
             let rooms: HashSet<RoomId> = plan.rooms_of(conn).iter().copied().collect();
             assert_eq!(rooms.len(), plan.rooms_of(conn).len());
             assert_eq!(rooms.len(), if plan.role_of(conn) == RoleId(0) { 3 } else { 20 });
-            assert_eq!(plan.stream_of(conn, RoomId(0)).is_some(), plan.role_of(conn) == RoleId(0) && rooms.contains(&RoomId(0)));
+            assert_eq!(
+                plan.stream_of(conn, RoomId(0)).is_some(),
+                plan.role_of(conn) == RoleId(0) && rooms.contains(&RoomId(0))
+            );
         }
     }
 }

@@ -152,9 +152,8 @@ impl Together {
             Arrivals::Even => {
                 let (round, place) = (self.count / own, self.count % own);
                 self.count += 1;
-                let index = round * u64::from(self.publishers)
-                    + u64::from(self.first)
-                    + place * u64::from(self.step);
+                let index =
+                    round * u64::from(self.publishers) + u64::from(self.first) + place * u64::from(self.step);
                 let due_ns = (index as f64 / self.per_s * 1e9).round() as u64;
                 Some((due_ns, self.own[place as usize]))
             }
@@ -245,8 +244,7 @@ mod tests {
         ];
         for (publishers, rate, seconds, messages) in rows {
             for threads in [1, 3] {
-                let all =
-                    due(together(Arrivals::Even, publishers, rate, threads), 1, seconds * SECOND);
+                let all = due(together(Arrivals::Even, publishers, rate, threads), 1, seconds * SECOND);
                 assert_eq!(all.len(), messages, "{publishers} publishers, {rate}/s, {threads} threads");
                 for (index, (at, Slot(publisher))) in all.iter().enumerate() {
                     let exact = index as f64 * 1e9 / rate;
@@ -313,7 +311,10 @@ mod tests {
         }
         timetable.end_at(1_000);
         timetable.push(4, PhaseKind::Steady, Some(50));
-        assert_eq!([399, 400, 449, 450].map(|it| timetable.real_of(it)), [Some(209), Some(1_000), Some(1_049), None]);
+        assert_eq!(
+            [399, 400, 449, 450].map(|it| timetable.real_of(it)),
+            [Some(209), Some(1_000), Some(1_049), None]
+        );
     }
 
     #[test]

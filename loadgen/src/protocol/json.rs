@@ -11,8 +11,8 @@ use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use crate::protocol::{
-    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomRef, RoomsBy, Speak, Traits, Upgrade,
-    Who,
+    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomRef, RoomsBy, Speak, Traits,
+    Upgrade, Who,
 };
 
 /// What presence can be changed to.
@@ -319,10 +319,7 @@ mod tests {
         let sent = Call::Publish { ordinal: 0, seq: 1 };
         let rows = [
             (r#"{"type":"ack","id":7,"success":true,"messageId":"x"}"#, Heard::Acked(sent)),
-            (
-                r#"{"success":true,"id":4,"type":"ack","room":"r1","roomId":"1"}"#,
-                Heard::Acked(Call::Join(1)),
-            ),
+            (r#"{"success":true,"id":4,"type":"ack","room":"r1","roomId":"1"}"#, Heard::Acked(Call::Join(1))),
             (r#"{"type":"ack","id":2,"success":true}"#, Heard::Acked(Call::Presence)),
             (r#"{"type": "ack", "id": 7, "success": true}"#, Heard::Acked(sent)),
             (

@@ -4,4 +4,3 @@ pub(crate) mod format;
 pub(crate) mod glimpse;
 pub(crate) mod live;
 pub(crate) mod progress;
-pub(crate) mod table_one;

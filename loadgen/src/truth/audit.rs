@@ -88,7 +88,8 @@ impl Balance {
         for (cell, stream) in held.cells.clone().zip(held.streams_start..) {
             let sent = published.sent[stream as usize];
             let refused = published.refused.get(&stream);
-            if held.own == Some(stream) || ledger.next(cell) == sent && ledger.is_whole(cell) && refused.is_none()
+            if held.own == Some(stream)
+                || ledger.next(cell) == sent && ledger.is_whole(cell) && refused.is_none()
             {
                 continue;
             }
@@ -138,8 +139,7 @@ pub(crate) fn awaited(held: &Held, ledger: &Ledger, published: &Published) -> u6
     let sent = &published.sent[streams.start as usize..streams.end as usize];
     let mut count = ledger.missing_count(held.cells.clone(), sent, held.begin);
     let cell_of = |stream: u32| held.cells.start + (stream - streams.start) as usize;
-    let missing =
-        |stream: u32| ledger.missing(cell_of(stream), published.sent[stream as usize], held.begin);
+    let missing = |stream: u32| ledger.missing(cell_of(stream), published.sent[stream as usize], held.begin);
     if let Some(own) = held.own {
         count -= missing(own).len();
     }
@@ -232,7 +232,9 @@ mod tests {
         ];
         for row in rows {
             let mut ledger = Ledger::new(3);
-            row.heard.iter().for_each(|seq| drop(ledger.record(1, *seq, row.begin)));
+            for seq in row.heard {
+                ledger.record(1, *seq, row.begin);
+            }
             let published = Published {
                 sent: vec![7, 5, 0],
                 refused: sets(row.refused),

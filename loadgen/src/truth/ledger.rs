@@ -142,8 +142,7 @@ mod tests {
         ];
         for (name, arriving, how, sent, missing) in rows {
             let mut ledger = Ledger::new(3);
-            let got: Vec<Arrival> =
-                arriving.iter().map(|seq| ledger.record(1, *seq, Begin::First)).collect();
+            let got: Vec<Arrival> = arriving.iter().map(|seq| ledger.record(1, *seq, Begin::First)).collect();
             assert_eq!(got, how, "{name}");
             let mut expected = SeqSet::default();
             missing.iter().for_each(|seq| expected.insert(*seq));

@@ -94,7 +94,8 @@ impl Worker {
 
     /// Dials, or waits for one of the dials under way to end.
     fn dial(&mut self, slot: Slot) {
-        let in_storm = self.timetable.at(self.now_ns).is_some_and(|it| matches!(it.kind, PhaseKind::Storm { .. }));
+        let in_storm =
+            self.timetable.at(self.now_ns).is_some_and(|it| matches!(it.kind, PhaseKind::Storm { .. }));
         let in_flight_max = if in_storm { IN_FLIGHT_STORM_MAX } else { IN_FLIGHT_MAX };
         if self.in_flight >= in_flight_max.div_ceil(self.setup.plan.threads()) {
             self.dials_waiting.push_back(slot);

@@ -89,7 +89,8 @@ impl Worker {
     /// Reads until the socket has no more.
     fn read(&mut self, slot: Slot) {
         let budget = self.budget(slot);
-        if budget.is_some() && self.sated_until_ns.get(&slot).is_some_and(|until_ns| self.now_ns < *until_ns) {
+        if budget.is_some() && self.sated_until_ns.get(&slot).is_some_and(|until_ns| self.now_ns < *until_ns)
+        {
             return;
         }
         let read_bytes = budget.map_or(self.buffer.len(), |bytes| bytes.min(self.buffer.len()));
@@ -147,13 +148,14 @@ impl Worker {
     /// It has read that much, and reads no more before its time.
     fn pause(&mut self, slot: Slot, count: usize) {
         let id = self.conn_id(slot);
-        let Reading::Slow { bytes_per_s } = self.setup.role(self.setup.plan.role_of(id)).reading else { return };
+        let Reading::Slow { bytes_per_s } = self.setup.role(self.setup.plan.role_of(id)).reading else {
+            return;
+        };
         let Some(conn) = &mut self.conns[slot.index()] else { return };
         let pause_ns = count as u64 * 1_000_000_000 / u64::from(bytes_per_s.max(1));
         let dial = conn.dial;
         // Not to be woken for what is not to be read yet.
-        let paused =
-            self.poll.registry().reregister(conn.source(), Token(slot.index()), Interest::WRITABLE);
+        let paused = self.poll.registry().reregister(conn.source(), Token(slot.index()), Interest::WRITABLE);
         self.sated_until_ns.insert(slot, self.now_ns + pause_ns);
         match paused {
             Ok(()) => self.plan_ahead(pause_ns, Due::Resume(slot, dial)),

@@ -25,7 +25,11 @@ use crate::{
     client::{conn::Conn, setup::Setup, traffic::Traffic},
     figures::record::{Record, SecondRecord},
     host::clock::Alarm,
-    plan::{ConnId, Slot, schedule::{Span, Timetable}, seeded},
+    plan::{
+        ConnId, Slot,
+        schedule::{Span, Timetable},
+        seeded,
+    },
     protocol::Out,
     scenario::Reading,
     truth::audit::Published,

@@ -82,8 +82,7 @@ impl Publications {
 
     pub(super) fn on_timetable(&mut self, timetable: &Timetable) {
         let head = self.queue.peek().filter(|_| !self.stopped);
-        self.next_due_ns =
-            head.and_then(|Reverse((due, ..))| timetable.real_of(*due)).unwrap_or(u64::MAX);
+        self.next_due_ns = head.and_then(|Reverse((due, ..))| timetable.real_of(*due)).unwrap_or(u64::MAX);
     }
 
     /// Takes out what is due by now: when it was due, and whose turn it is.

@@ -3,11 +3,7 @@
 
 use super::{Due, Report, Snapshot, Worker};
 use crate::{
-    client::conn::Stage,
-    figures::record::Timing,
-    host::clock::thread_cpu,
-    plan::Slot,
-    scenario::Reading,
+    client::conn::Stage, figures::record::Timing, host::clock::thread_cpu, plan::Slot, scenario::Reading,
 };
 
 const EVERY_NS: u64 = 50_000_000;
