@@ -14,17 +14,20 @@ mod host;
 mod plan;
 mod protocol;
 mod report;
+mod run;
 mod scenario;
 mod tokens;
 mod truth;
 
 use std::{
+    cell::Cell,
     error::Error,
     fs,
     io::{self, Write},
     path::Path,
     process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
 };
 
 use clap::Parser;
@@ -32,11 +35,16 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
     cli::args::{Args, Config, Mode},
-    client::{lead, target::Target, worker::Setup},
+    client::target::Target,
     figures::summary::Summary,
-    host::{clock::Clock, open_files},
-    plan::{Plan, RoomId},
-    report::{progress::note, table},
+    host::open_files,
+    protocol::{echo::Echo, json::Json},
+    report::progress::note,
+    run::Order,
+    scenario::{
+        Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms, Scenario,
+        Size, ThinkTime,
+    },
     tokens::Tokens,
 };
 
@@ -87,27 +95,103 @@ fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
 
-    let plan = Plan::new(&config);
-    let shown_target = format!("ws://{}{}", target.host, target.path.split('?').next().unwrap_or_default());
-    let setup = Setup {
-        plan,
-        target,
+    let shown = Cell::new((usize::MAX, Instant::now()));
+    let order = Order {
+        scenario: scenario_of(&config),
+        speak: match config.mode {
+            Mode::Echo => Box::new(Echo),
+            Mode::Fanout | Mode::Churn | Mode::Idle => Box::new(Json::new(false)),
+        },
+        targets: vec![target],
+        sources: Vec::new(),
         tokens,
-        clock: Clock::start(),
-        run: fastrand::u32(..),
-        room_names: (0..plan.rooms()).map(|room| Plan::room_name(RoomId(room))).collect(),
-        config: config.clone(),
+        token_origin,
+        threads: config.threads,
     };
-    let finished = lead::run(setup, &interrupted)?;
-    let summary = Summary::of(&config, shown_target, token_origin, &finished);
+    let summary = run::carry_out(order, &interrupted, &mut |progress| {
+        let (index, at) = shown.get();
+        if index != progress.index || at.elapsed() > Duration::from_secs(5) {
+            shown.set((progress.index, Instant::now()));
+            let name = progress.phase.map_or("draining", |phase| &phase.name);
+            note(&format!(
+                "{name:10} {} open, {} sent, {} delivered",
+                progress.ready, progress.sent, progress.delivered
+            ));
+        }
+    })?;
     show(&summary, args.json.as_deref())?;
     Ok(summary)
+}
+
+/// What the flags of today mean. To be replaced by `cli`'s own.
+fn scenario_of(config: &Config) -> Scenario {
+    let conns = f64::from(config.conns);
+    let publishers = f64::from(config.publishers);
+    let role = |name: &str, count: f64| Role {
+        name: name.to_owned(),
+        share: count / conns,
+        rooms: 1,
+        publish: None,
+        presence: None,
+        reconnect: None,
+        reading: Reading::Quick,
+    };
+    let publish = Publish {
+        pace: Pace::Together { per_s: config.rate, arrivals: config.arrivals },
+        size: Size::Fixed(config.payload_bytes),
+    };
+    let churners = if config.mode == Mode::Churn { ((conns - publishers) / 2.0).floor() } else { 0.0 };
+    let listeners = conns - publishers - churners;
+    let mut roles = Vec::new();
+    if config.publishers > 0 {
+        roles.push(Role { publish: Some(publish), ..role("publishers", publishers) });
+    }
+    if listeners > 0.0 {
+        roles.push(role("listeners", listeners));
+    }
+    if churners > 0.0 {
+        let every = ThinkTime::Constant(Duration::from_secs_f64(churners / config.churn_rate));
+        let away = ThinkTime::Constant(Duration::ZERO);
+        let reconnect = Some(Reconnect { every, away, how: Leave::Close });
+        roles.push(Role { reconnect, ..role("churners", churners) });
+    }
+    let phase =
+        |name: &str, kind, duration, measured| Phase { name: name.to_owned(), kind, duration, measured };
+    let mut phases = vec![phase(
+        "connect",
+        PhaseKind::Ramp { share: 1.0, per_s: config.connect_rate },
+        Duration::from_secs(30),
+        false,
+    )];
+    if !config.warmup.is_zero() {
+        phases.push(phase("warm-up", PhaseKind::Steady, config.warmup, false));
+    }
+    phases.push(phase("steady", PhaseKind::Steady, config.duration, true));
+    Scenario {
+        name: "flags".to_owned(),
+        about: config.mode.name().to_owned(),
+        protocol: if config.mode == Mode::Echo { Protocol::Echo } else { Protocol::Json },
+        seed: config.seed,
+        connections: config.conns,
+        rooms: Rooms { count: config.rooms, pick: Pick::Even },
+        roles,
+        phases,
+        drain_timeout: config.drain_timeout,
+        comes_back: None,
+        closed: false,
+    }
 }
 
 /// The table to standard output; the JSON where it is wanted, and if that is standard output, the
 /// table to standard error.
 fn show(summary: &Summary, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    let table = table::render(summary);
+    let mut table = String::new();
+    for problem in &summary.problems {
+        table.push_str(&format!("FAILED: {problem}\n"));
+    }
+    if summary.passed {
+        table.push_str("PASSED\n");
+    }
     let Some(path) = json else {
         io::stdout().lock().write_all(table.as_bytes())?;
         return Ok(());

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::{plan::schedule::Arrivals, truth::payload};
+use crate::{scenario::Arrivals, truth::payload};
 
 const MORE_HELP: &str = "\
 Modes:
@@ -197,8 +197,6 @@ pub(crate) enum ConfigError {
 
 /// More connections than any one process can have sockets for.
 const CONNS_MAX: u32 = 4_000_000;
-/// Publisher ids travel as six hexadecimal digits.
-const _: () = assert!(CONNS_MAX <= payload::PUBLISHERS_MAX);
 
 impl Config {
     /// Resolves defaults and checks how the values relate.

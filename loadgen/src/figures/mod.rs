@@ -1,5 +1,11 @@
-//! Figures: histograms, counts by reason, and the result that is made of them.
+//! Figures: what threads record while a run lasts, and the result that is made of it.
 
+pub(crate) mod hdr;
 pub(crate) mod latency;
+pub(crate) mod load;
 pub(crate) mod reasons;
+pub(crate) mod record;
+pub(crate) mod recorder;
+pub(crate) mod server;
+pub(crate) mod sum_up;
 pub(crate) mod summary;

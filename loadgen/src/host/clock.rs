@@ -4,6 +4,10 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,19 +20,34 @@ use nix::{
     time::ClockId as TimeClockId,
 };
 
-/// Nanoseconds since a moment that all threads of the run share.
-#[derive(Clone, Copy, Debug)]
+/// Nanoseconds since a moment that all threads of the run share, those of other machines too: an agent's clock is set by what
+/// its coordinator finds out about it, again and again, by some µs each time.
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
+    offset_ns: Arc<AtomicI64>,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: Instant::now(), offset_ns: Arc::default() }
     }
 
-    pub(crate) fn now_ns(self) -> u64 {
+    /// The run's time.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.own_ns().saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
+    }
+
+    /// What it would be, had nobody set it.
+    #[inline]
+    pub(crate) fn own_ns(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Sets this clock, and all that were cloned from it.
+    pub(crate) fn set_offset(&self, offset_ns: i64) {
+        self.offset_ns.store(offset_ns, Ordering::Relaxed);
     }
 }
 
