@@ -4,7 +4,7 @@
 use std::{
     fs,
     net::IpAddr,
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -13,6 +13,7 @@ use clap::ValueEnum;
 
 use crate::{
     client::{
+        crew::Crew,
         lead::{self, Finished, RunError},
         progress::Progress,
         setup::Setup,
@@ -80,7 +81,7 @@ pub(crate) fn carry_out(
         tokens: token_origin,
     };
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let setup = Setup {
+    let setup = Arc::new(Setup {
         room_names: Setup::name_rooms(&plan, traits),
         plan: plan.clone(),
         scenario: scenario.clone(),
@@ -92,8 +93,9 @@ pub(crate) fn carry_out(
         run: fastrand::u32(..payload::RUNS),
         first_thread: 0,
         threads,
-    };
-    let finished = lead::run(setup, interrupted, observe)?;
+    });
+    let crew = Crew::of_threads(&setup).map_err(RunError::from)?;
+    let finished = lead::run(setup, crew, interrupted, observe)?;
     let Finished { record, spans, published, memory_bytes, interrupted } = finished;
     let end_s = record.seconds.len() as f64;
     let stream = |stream: u32| {

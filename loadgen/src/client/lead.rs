@@ -4,7 +4,7 @@
 //! threads know beforehand; a ramp lasts until every connection that it is about was tried.
 
 use std::{
-    fs, io,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +21,7 @@ use crate::{
         worker::{Command, Report, Snapshot},
     },
     figures::record::{Record, SecondRecord},
+    host::memory,
     plan::schedule::{Span, Timetable},
     scenario::{Phase, PhaseKind},
     truth::audit::Published,
@@ -68,7 +69,7 @@ pub(crate) fn run(
     let mut lead = Lead::new(setup, crew, interrupted, observe);
     lead.carry_out()?;
     let published = if lead.began { lead.drain()? } else { Arc::default() };
-    let memory_bytes = resident_bytes();
+    let memory_bytes = memory::resident_bytes();
     lead.finish(published, memory_bytes)
 }
 
@@ -260,7 +261,10 @@ impl<'r> Lead<'r> {
                 return Err(RunError::ThreadLost);
             }
         }
-        for thread in self.crew.joins {
+        // Who hands commands on ends when there is nobody left to give any.
+        let Crew { members, joins, .. } = self.crew;
+        drop(members);
+        for thread in joins {
             thread.join().map_err(|_| RunError::ThreadLost)?;
         }
         self.records.sort_by_key(|record| record.threads.first().map(|it| it.thread));
@@ -279,7 +283,8 @@ impl<'r> Lead<'r> {
     fn look(&mut self, phase: usize) -> Result<(), RunError> {
         let until = Instant::now() + LOOK_EVERY;
         loop {
-            let report = match self.crew.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let report = match self.crew.reports.recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(report) => report,
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) if self.records.len() == self.crew.threads => break,
@@ -324,11 +329,4 @@ impl<'r> Lead<'r> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// From `/proc/self/status`; 0 where there is none.
-fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod limits;
+pub(crate) mod memory;
 pub(crate) mod open_files;
 pub(crate) mod scrape;
 pub(crate) mod server;
