@@ -201,7 +201,7 @@ mod tests {
         recorder.load(1, 5, 10, 200, 7);
         recorder.reasons().drops.add("gone");
         assert_eq!(recorder.second_since(&mut 0).map(|second| second.sent), Some(1));
-        assert_eq!(recorder.second_since(&mut 1), None);
+        assert_eq!(recorder.second_since(&mut 3), None);
         let record = recorder.close(4);
 
         assert_eq!(record.phases[0].counts, Counts { delivered: 1, ..Counts::default() });
