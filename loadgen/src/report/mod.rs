@@ -2,4 +2,5 @@
 
 pub(crate) mod format;
 pub(crate) mod progress;
+pub(crate) mod table;
 pub(crate) mod table_one;
