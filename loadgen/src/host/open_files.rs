@@ -28,9 +28,14 @@ pub(crate) fn ensure(conns: u32, threads: u32) -> Result<(), OpenFilesError> {
     Ok(())
 }
 
+/// Open files of so many threads that are not connections.
+pub(crate) fn beside(threads: u32) -> u64 {
+    FILES_BESIDE + FILES_PER_THREAD * u64::from(threads)
+}
+
 /// The soft limit to set, if any.
 fn soft_limit_for(conns: u32, threads: u32, soft: u64, hard: u64) -> Result<Option<u64>, OpenFilesError> {
-    let beside = FILES_BESIDE + FILES_PER_THREAD * u64::from(threads);
+    let beside = beside(threads);
     let needed = u64::from(conns) + beside;
     if needed > hard {
         return Err(OpenFilesError::TooFew { conns, needed, hard, fitting: hard.saturating_sub(beside) });
