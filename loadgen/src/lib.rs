@@ -32,10 +32,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::{
     cli::args::{Args, Config, Mode},
     client::{lead, target::Target, worker::Setup},
-    figures::summary::Summary,
+    figures::summary_one::Summary,
     host::{clock::Clock, open_files},
     plan::{Plan, RoomId},
-    report::{progress::note, table},
+    report::{progress::note, table_one as table},
     tokens::Tokens,
 };
 

@@ -1,7 +1,7 @@
 //! Histograms of durations and the percentiles that are shown of them.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longer durations count as this long.
 const NS_MAX: u64 = 60_000_000_000;
@@ -13,7 +13,7 @@ pub(crate) fn histogram() -> Histogram<u64> {
 }
 
 /// What is shown of a histogram. In µs; 0 where there are no samples.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     pub(crate) samples: u64,
     pub(crate) p50_us: f64,

@@ -1,5 +1,9 @@
-//! Figures: histograms, counts by reason, and the result that is made of them.
+//! Figures: what threads record while a run lasts, and the result that is made of it.
 
+pub(crate) mod hdr;
 pub(crate) mod latency;
 pub(crate) mod reasons;
+pub(crate) mod record;
+pub(crate) mod recorder;
 pub(crate) mod summary;
+pub(crate) mod summary_one;

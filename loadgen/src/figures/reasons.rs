@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Reasons past this number count as [`OTHER`].
 const REASONS_MAX: usize = 32;
@@ -11,7 +11,7 @@ const REASON_CHARS_MAX: usize = 120;
 const OTHER: &str = "other reasons";
 
 /// Counts by reason.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Reasons(BTreeMap<String, u64>);
 

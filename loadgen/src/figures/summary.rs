@@ -1,95 +1,168 @@
-//! The result of a run: figures, what is wrong with the target, and what to doubt in the figures.
-//! This is what `--json` writes and the table shows.
+//! The result of a run, format 2: what `--json` writes, and what table, report and comparison read. Plain data with units in the
+//! names; histograms are in it whole (HDR V2 deflated, base64), so that nothing else is needed.
+//!
+//! Invariant: what follows from other figures (percentiles, rates, problems) was filled in by `sum_up`; a figure that was not
+//! measured is absent or `null`, never 0.
 
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
-use hdrhistogram::Histogram;
-use serde::Serialize;
-
-use crate::{
-    cli::args::Config,
-    client::lead::Finished,
-    client::traffic::Counts,
-    client::worker::{Outcome, Tally},
-    figures::latency::{self, Percentiles},
-    figures::reasons::Reasons,
-    plan::{ConnId, Plan, Slot},
-    report::format,
-    truth::audit::{Balance, Published},
+use crate::figures::{
+    hdr::Hdr,
+    reasons::Reasons,
+    record::{Counts, ThreadPhase, Trouble},
 };
 
-/// A thread that used more of a core had no time to spare.
-const CPU_RATIO_MAX: f64 = 0.85;
-/// Publications later than this are the generator's delay, not the target's.
-const LAG_P99_US_MAX: f64 = 1_000.0;
-
 /// Changes when a field changes its meaning or goes away.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// Streams that are listed.
+pub(crate) const WORST_MAX: usize = 10;
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) format: u32,
-    pub(crate) target: String,
-    /// Where the tokens came from.
-    pub(crate) tokens: String,
+    /// `loadgen 0.1.0`.
+    pub(crate) program: String,
+    /// Unix time in seconds.
+    pub(crate) started_unix_s: u64,
+    pub(crate) machine: Machine,
+    pub(crate) target: Target,
     pub(crate) load: Load,
+    /// In the order in which they came; those that were not reached are absent.
+    pub(crate) phases: Vec<Phase>,
     pub(crate) connections: Connections,
     pub(crate) publications: Publications,
     pub(crate) deliveries: Deliveries,
     pub(crate) latency: Latency,
     pub(crate) throughput: Throughput,
+    /// By second of the run, from the first dial on.
+    pub(crate) seconds: Vec<Second>,
+    /// The streams with the most troubles, at most [`WORST_MAX`].
+    pub(crate) worst_streams: Vec<Stream>,
     pub(crate) generator: Generator,
-    /// Nothing is wrong with the target.
+    /// When it was measured.
+    pub(crate) server: Option<Server>,
+    pub(crate) slos: Vec<SloVerdict>,
+    /// No problems, and every SLO held.
     pub(crate) passed: bool,
+    /// What is wrong with the target.
     pub(crate) problems: Vec<String>,
+    /// What to doubt in the figures.
     pub(crate) warnings: Vec<String>,
+    pub(crate) interrupted: bool,
+}
+
+/// Where the generator ran (the coordinator, with agents).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) host: String,
+    pub(crate) cores: u32,
+    /// Kernel and its version.
+    pub(crate) system: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Target {
+    /// Without queries, which may hold secrets.
+    pub(crate) urls: Vec<String>,
+    /// As `--protocol` names it.
+    pub(crate) protocol: String,
+    /// Where the tokens came from.
+    pub(crate) tokens: String,
 }
 
 /// What was asked for.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Load {
-    pub(crate) mode: &'static str,
-    pub(crate) conns: u32,
+    pub(crate) scenario: String,
+    pub(crate) about: String,
+    pub(crate) connections: u32,
     pub(crate) rooms: u32,
-    pub(crate) publishers: u32,
-    pub(crate) rate_per_s: f64,
-    pub(crate) payload_bytes: usize,
-    pub(crate) arrivals: &'static str,
-    pub(crate) warmup_s: f64,
-    pub(crate) duration_s: f64,
-    pub(crate) connect_rate_per_s: f64,
-    pub(crate) churn_rate_per_s: f64,
-    pub(crate) threads: u32,
+    pub(crate) roles: Vec<Role>,
+    /// Each publisher waited for the answer, and latency counts from sending.
+    pub(crate) closed: bool,
     pub(crate) seed: u64,
+    /// All agents together.
+    pub(crate) threads: u32,
+    pub(crate) agents: u32,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+/// A kind of client, as far as a report names it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Role {
+    pub(crate) name: String,
+    /// Of all connections.
+    pub(crate) share: f64,
+    /// What its clients do, for people: `publishes 500/s together, 128 B`.
+    pub(crate) does: String,
+}
+
+/// One phase. Publications and deliveries count for the phase in which they were due; connects and joins for the one in which
+/// they were dialed; what the target does of itself for the one in which it was seen.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    pub(crate) kind: PhaseName,
+    /// Whether it is in the totals.
+    pub(crate) measured: bool,
+    /// On the run's clock, as is the end.
+    pub(crate) start_s: f64,
+    pub(crate) end_s: f64,
+    pub(crate) counts: Counts,
+    pub(crate) latency: Latency,
+    pub(crate) throughput: Throughput,
+    /// Of the server, when it was measured: CPU time in this phase, and that per delivery.
+    pub(crate) server_cpu_s: Option<f64>,
+    pub(crate) server_cpu_per_delivery_us: Option<f64>,
+    /// The most memory that the server was seen with in this phase.
+    pub(crate) server_memory_bytes: Option<u64>,
+    /// Signs that the generator limited or delayed it; none if it did not.
+    pub(crate) limited: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PhaseName {
+    Ramp,
+    Steady,
+    Storm,
+    Spike,
+    Drain,
+}
+
+/// Of the whole run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Connections {
     pub(crate) opened: u64,
     pub(crate) failed: u64,
     /// Ended by the target or the network.
     pub(crate) dropped: u64,
-    /// Ended by this program in churn mode, and opened again.
+    /// Ended by this program as planned, and opened again.
     pub(crate) left: u64,
     pub(crate) returned: u64,
+    /// The most at the end of any second.
+    pub(crate) open_max: u64,
     pub(crate) failures: Reasons,
     pub(crate) drops: Reasons,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+/// Of the whole run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Publications {
     pub(crate) sent: u64,
     pub(crate) acked: u64,
     pub(crate) refused: u64,
+    /// 0 where the protocol does not answer.
     pub(crate) unacked: u64,
     /// Due, but not sent: the target took no more bytes of that connection.
     pub(crate) withheld: u64,
+    pub(crate) presence_changed: u64,
     pub(crate) refusals: Reasons,
-    /// `system:error` by code.
+    /// Errors that answer nothing, by code.
     pub(crate) faults: Reasons,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+/// Of the whole run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Deliveries {
     pub(crate) expected: u64,
     pub(crate) delivered: u64,
@@ -105,232 +178,172 @@ pub(crate) struct Deliveries {
     pub(crate) foreign: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+/// Times by kind. In the totals: delivery, ack and lag of the measured phases, connect and join of all phases.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
-    /// From the scheduled time of publication to receipt, for publications due in the measured phase.
-    pub(crate) delivery: Percentiles,
+    /// From when a publication was due to its receipt (closed: from when it was sent).
+    pub(crate) delivery: Times,
     /// From dialing to the accepted upgrade.
-    pub(crate) connect: Percentiles,
-    pub(crate) join: Percentiles,
+    pub(crate) connect: Times,
+    /// From asking to be let into a room to the answer.
+    pub(crate) join: Times,
+    /// From when a publication was due to its answer.
+    pub(crate) ack: Times,
+    /// From when a publication was due to when it was handed to the socket: the generator's own delay.
+    pub(crate) lag: Times,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+/// A histogram, and what is usually asked of it, in µs; `null` without samples.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Times {
+    pub(crate) samples: u64,
+    pub(crate) p50_us: Option<f64>,
+    pub(crate) p90_us: Option<f64>,
+    pub(crate) p99_us: Option<f64>,
+    pub(crate) p99_9_us: Option<f64>,
+    pub(crate) p99_99_us: Option<f64>,
+    pub(crate) max_us: Option<f64>,
+    pub(crate) mean_us: Option<f64>,
+    /// Of nanoseconds.
+    pub(crate) hdr: Hdr,
+}
+
+impl Times {
+    pub(crate) fn of(hdr: Hdr) -> Self {
+        let us = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e3);
+        Self {
+            samples: hdr.samples(),
+            p50_us: us(hdr.at(0.5)),
+            p90_us: us(hdr.at(0.9)),
+            p99_us: us(hdr.at(0.99)),
+            p99_9_us: us(hdr.at(0.999)),
+            p99_99_us: us(hdr.at(0.9999)),
+            max_us: us(hdr.max()),
+            mean_us: hdr.mean().map(|ns| ns / 1e3),
+            hdr,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::of(Hdr::fine())
+    }
+}
+
+/// Of the measured phases, or of one phase.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Throughput {
     pub(crate) measured_s: f64,
-    pub(crate) published_per_s: f64,
+    pub(crate) sent_per_s: f64,
     pub(crate) delivered_per_s: f64,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize)]
+/// One second of the run's clock.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Second {
+    pub(crate) second: u32,
+    pub(crate) sent: u64,
+    /// By when they arrived.
+    pub(crate) delivered: u64,
+    pub(crate) errors: u64,
+    /// Connections open at its end.
+    pub(crate) open: u64,
+    /// Of the deliveries that arrived, as are the following; to two digits.
+    pub(crate) p50_us: Option<f64>,
+    pub(crate) p99_us: Option<f64>,
+    pub(crate) max_us: Option<f64>,
+    pub(crate) hdr: Hdr,
+}
+
+/// What one publisher sent to one room.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Stream {
+    pub(crate) stream: u32,
+    /// Number of the connection.
+    pub(crate) publisher: u32,
+    pub(crate) role: String,
+    pub(crate) room: String,
+    pub(crate) sent: u64,
+    /// All memberships together.
+    pub(crate) trouble: Trouble,
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Generator {
-    /// Share of one core, by thread.
-    pub(crate) cpu_ratios: Vec<f64>,
-    /// From the scheduled time of publication to sending.
-    pub(crate) scheduling_lag: Percentiles,
+    pub(crate) threads: Vec<Thread>,
+    pub(crate) agents: Vec<Agent>,
+    /// Signs that the generator limited or delayed a measured phase; none if it did not.
+    pub(crate) limited: Vec<String>,
+}
+
+/// One thread, in measured phases.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Thread {
+    pub(crate) agent: u32,
+    pub(crate) thread: u32,
+    /// Share of one core.
+    pub(crate) cpu_ratio: Option<f64>,
+    /// Of the worst measured phase, as is the rest.
+    pub(crate) lag_p99_us: f64,
+    pub(crate) unsent_bytes_max: u64,
+    pub(crate) unread_bytes_max: u64,
+    /// By phase of the scenario.
+    pub(crate) phases: Vec<ThreadPhase>,
+}
+
+/// One process of the generator.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Agent {
+    /// Its address; `here` for the only one.
+    pub(crate) name: String,
+    /// Resident, when publishing ended.
     pub(crate) memory_bytes: u64,
+    pub(crate) cores: u32,
+}
+
+/// The process (or several, summed up) that was measured.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Server {
+    /// `pid 4711`, or the URL that was scraped.
+    pub(crate) source: String,
+    /// In order of time.
+    pub(crate) samples: Vec<ServerSample>,
+    /// From the first sample to the last.
+    pub(crate) cpu_s: f64,
+    /// In measured phases.
+    pub(crate) cpu_per_delivery_us: Option<f64>,
+    pub(crate) memory_start_bytes: u64,
+    pub(crate) memory_peak_bytes: u64,
+    pub(crate) memory_end_bytes: u64,
+    /// From the start to the peak, by connection of the second with the most.
+    pub(crate) memory_per_conn_bytes: Option<f64>,
+    /// What happened to the measuring: a process ended, a scrape failed.
+    pub(crate) notes: Vec<String>,
+}
+
+/// One look at the server.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ServerSample {
+    /// On the run's clock; may be below 0.
+    pub(crate) at_s: f64,
+    /// Since the process began.
+    pub(crate) cpu_s: f64,
+    pub(crate) memory_bytes: u64,
+}
+
+/// What became of one SLO.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct SloVerdict {
+    /// As it was given: `p99<5ms`.
+    pub(crate) slo: String,
+    pub(crate) held: bool,
+    /// As people read it; `not measured` for none.
+    pub(crate) shown: String,
+    /// In the metric's base unit (ns, bytes, count, share, per second).
+    pub(crate) value: Option<f64>,
+    /// The limit in the same unit.
+    pub(crate) limit: f64,
+    /// Whether the generator was limited in what it is about.
     pub(crate) limited: bool,
-}
-
-impl Summary {
-    pub(crate) fn of(config: &Config, target: String, tokens: String, finished: &Finished) -> Self {
-        let plan = Plan::new(config);
-        let sums = Sums::of(&plan, &finished.outcomes);
-        let Sums { counts, balance, tally, latency, unacked, refusals, faults } = sums;
-        let measured_s = finished.measured.as_secs_f64();
-        let per_s = |count: u64| if measured_s > 0.0 { count as f64 / measured_s } else { 0.0 };
-        let mut summary = Self {
-            format: FORMAT,
-            target,
-            tokens,
-            load: Load::of(config),
-            connections: Connections {
-                opened: tally.opened,
-                failed: tally.failed,
-                dropped: tally.dropped,
-                left: tally.left,
-                returned: tally.returned,
-                failures: tally.failures,
-                drops: tally.drops,
-            },
-            publications: Publications {
-                sent: counts.sent,
-                acked: counts.acked,
-                refused: counts.refused,
-                unacked,
-                withheld: counts.withheld,
-                refusals,
-                faults,
-            },
-            deliveries: Deliveries {
-                expected: balance.expected,
-                delivered: balance.delivered,
-                lost: balance.lost,
-                duplicated: counts.duplicated,
-                reordered: counts.reordered,
-                corrupt: counts.corrupt,
-                misrouted: counts.misrouted,
-                unexpected: counts.unexpected + balance.unexpected,
-                foreign: counts.foreign,
-            },
-            latency: Latency {
-                delivery: Percentiles::of(&latency),
-                connect: Percentiles::of(&tally.connect),
-                join: Percentiles::of(&tally.join),
-            },
-            throughput: Throughput {
-                measured_s,
-                published_per_s: per_s(counts.sent_measured),
-                delivered_per_s: per_s(counts.delivered_measured),
-            },
-            generator: Generator {
-                cpu_ratios: finished.outcomes.iter().map(|outcome| outcome.cpu_ratio).collect(),
-                scheduling_lag: Percentiles::of(&tally.lag),
-                memory_bytes: finished.memory_bytes,
-                limited: false,
-            },
-            passed: false,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        };
-        summary.judge(finished.interrupted);
-        summary
-    }
-
-    /// Fills in what follows from the figures.
-    pub(crate) fn judge(&mut self, interrupted: bool) {
-        self.problems = self.find_problems();
-        self.passed = self.problems.is_empty();
-        let limits = self.find_limits();
-        self.generator.limited = !limits.is_empty();
-        self.warnings = limits;
-        if interrupted {
-            self.warnings.push("interrupted: the run is shorter than planned".to_owned());
-        }
-        if self.deliveries.foreign > 0 {
-            let count = format::count(self.deliveries.foreign);
-            self.warnings.push(format!("deliveries of another run in the same rooms, not counted: {count}"));
-        }
-        for (code, count) in self.publications.faults.ranked() {
-            self.warnings.push(format!("system:error {code}: {}", format::count(count)));
-        }
-    }
-
-    fn find_problems(&self) -> Vec<String> {
-        let Self { connections, publications, deliveries, .. } = self;
-        let wrong = [
-            (deliveries.lost, "deliveries lost"),
-            (deliveries.duplicated, "deliveries duplicated"),
-            (deliveries.reordered, "deliveries out of order"),
-            (deliveries.corrupt, "messages corrupt"),
-            (deliveries.misrouted, "messages misrouted"),
-            (deliveries.unexpected, "messages echoed, acked twice, or delivered although refused"),
-            (publications.refused, "publications refused"),
-            (publications.unacked, "publications not acked"),
-            (
-                publications.withheld,
-                "publications withheld (the target took no more bytes of the connection)",
-            ),
-            (connections.failed, "connections failed"),
-            (connections.dropped, "connections dropped"),
-        ];
-        let mut problems: Vec<String> = Vec::new();
-        for (count, what) in wrong.iter().filter(|(count, _)| *count > 0) {
-            problems.push(format!("{what}: {}", format::count(*count)));
-        }
-        if problems.is_empty() && self.throughput.measured_s == 0.0 {
-            problems.push("nothing was measured".to_owned());
-        }
-        problems
-    }
-
-    /// Signs that the generator was what limited or delayed.
-    fn find_limits(&self) -> Vec<String> {
-        let Generator { cpu_ratios, scheduling_lag, .. } = &self.generator;
-        let mut limits = Vec::new();
-        for (thread, ratio) in cpu_ratios.iter().enumerate().filter(|(_, ratio)| **ratio >= CPU_RATIO_MAX) {
-            limits.push(format!(
-                "the generator was the limit: thread {thread} used {:.0} % of a core (try more --threads, or a lower --rate)",
-                ratio * 100.0
-            ));
-        }
-        if scheduling_lag.p99_us > LAG_P99_US_MAX {
-            limits.push(format!(
-                "the generator was late: 1 % of publications left {} or more after their time, which the latencies include",
-                format::micros(scheduling_lag.p99_us)
-            ));
-        }
-        limits
-    }
-}
-
-impl Load {
-    fn of(config: &Config) -> Self {
-        Self {
-            mode: config.mode.name(),
-            conns: config.conns,
-            rooms: config.rooms,
-            publishers: config.publishers,
-            rate_per_s: config.rate,
-            payload_bytes: config.payload_bytes,
-            arrivals: config.arrivals.name(),
-            warmup_s: config.warmup.as_secs_f64(),
-            duration_s: config.duration.as_secs_f64(),
-            connect_rate_per_s: config.connect_rate,
-            churn_rate_per_s: config.churn_rate,
-            threads: config.threads,
-            seed: config.seed,
-        }
-    }
-}
-
-/// All threads together.
-struct Sums {
-    counts: Counts,
-    balance: Balance,
-    tally: Tally,
-    latency: Histogram<u64>,
-    unacked: u64,
-    refusals: Reasons,
-    faults: Reasons,
-}
-
-impl Sums {
-    fn of(plan: &Plan, outcomes: &[Outcome]) -> Self {
-        let mut published = vec![Published::default(); plan.publishers() as usize];
-        for outcome in outcomes {
-            for (slot, publisher) in (0..).map(Slot).zip(&outcome.books.published) {
-                let ConnId(index) = plan.conn_at(outcome.thread, slot);
-                published[index as usize] = publisher.clone();
-            }
-        }
-        let mut sums = Self {
-            counts: Counts::default(),
-            balance: Balance::default(),
-            tally: Tally::default(),
-            latency: latency::histogram(),
-            unacked: published.iter().map(|publisher| publisher.unacked.len()).sum(),
-            refusals: Reasons::default(),
-            faults: Reasons::default(),
-        };
-        for Outcome { thread, books, members, tally, .. } in outcomes {
-            sums.counts += books.counts;
-            sums.tally.merge(tally);
-            sums.latency += &books.latency;
-            sums.refusals.merge(&books.refusals);
-            sums.faults.merge(&books.faults);
-            sums.balance.add_members(plan, *thread, &books.ledger, &published, |slot| members[slot.index()]);
-            sums.balance.add_delivered(books.counts.delivered_midway);
-            for (ConnId(publisher), missing) in &books.midway {
-                sums.balance.add_gaps(&published[*publisher as usize], missing);
-            }
-        }
-        sums
-    }
-}
-
-/// The length that JSON and table give.
-impl Throughput {
-    pub(crate) fn measured(&self) -> Duration {
-        Duration::from_secs_f64(self.measured_s)
-    }
 }

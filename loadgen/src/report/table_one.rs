@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{figures::latency::Percentiles, figures::summary::Summary, report::format};
+use crate::{figures::latency::Percentiles, figures::summary_one::Summary, report::format};
 
 const LABEL_WIDTH: usize = 13;
 const CELL_WIDTH: usize = 11;
@@ -180,5 +180,5 @@ fn plural<'t>(count: u32, one: &'t str, many: &'t str) -> &'t str {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
+#[path = "table_one_tests.rs"]
 mod tests;

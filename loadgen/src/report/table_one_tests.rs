@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     figures::reasons::Reasons,
-    figures::summary::{Connections, Deliveries, Generator, Latency, Load, Publications, Throughput},
+    figures::summary_one::{Connections, Deliveries, Generator, Latency, Load, Publications, Throughput},
 };
 
 fn percentiles(samples: u64, p50_us: f64) -> Percentiles {
