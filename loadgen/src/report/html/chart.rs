@@ -15,7 +15,9 @@ const LETTER_WIDTH: f64 = 7.0;
 const LABEL_GAP: f64 = 10.0;
 /// How much wider bold letters are.
 const BOLD: f64 = 1.15;
-const TOP: f64 = 20.0;
+/// Above is the unit, and below that the names of bands, if there are any.
+const TOP: f64 = 26.0;
+const TOP_WITH_BANDS: f64 = 34.0;
 const BOTTOM: f64 = 24.0;
 const RIGHT: f64 = 16.0;
 const LINE_HEIGHT: f64 = 12.0;
@@ -130,7 +132,7 @@ impl Chart {
                 Size::Narrow => (widest + LABEL_GAP).max(48.0),
             },
             right: f64::from(width) - RIGHT,
-            top: TOP + if self.bands.is_empty() { 0.0 } else { LINE_HEIGHT + 2.0 },
+            top: if self.bands.is_empty() { TOP } else { TOP_WITH_BANDS },
             bottom: f64::from(height) - BOTTOM,
         };
         let id = format!("{}-{name}", self.id);
@@ -165,7 +167,7 @@ impl Chart {
                 area.top
             );
             let _ = write!(out, "<path d=\"M{from:.1} {:.1}V{:.1}\"/>", area.top - LINE_HEIGHT, area.bottom);
-            let name = shortened(&band.name, width - 6.0);
+            let name = shortened(&band.name, width - LABEL_GAP);
             if !name.is_empty() {
                 let _ = write!(
                     out,

@@ -25,11 +25,11 @@ fn a_small_chart() {
     let expected = "\
 <svg id=\"c-wide\" class=\"chart wide\" viewBox=\"0 0 1080 200\" role=\"img\" aria-labelledby=\"c-wide-t c-wide-d\">
 <title id=\"c-wide-t\">A &amp; B</title><desc id=\"c-wide-d\">About.</desc>
-<text class=\"unit\" x=\"2\" y=\"11\">per second</text><g class=\"axis y\"><path d=\"M72.0 176.0H1064.0M72.0 137.0H1064.0M72.0 98.0H1064.0M72.0 59.0H1064.0M72.0 20.0H1064.0\"/><text x=\"65.0\" y=\"180.0\">0</text><text x=\"65.0\" y=\"141.0\">1</text><text x=\"65.0\" y=\"102.0\">2</text><text x=\"65.0\" y=\"63.0\">3</text><text x=\"65.0\" y=\"24.0\">4</text></g>
+<text class=\"unit\" x=\"2\" y=\"11\">per second</text><g class=\"axis y\"><path d=\"M72.0 176.0H1064.0M72.0 138.5H1064.0M72.0 101.0H1064.0M72.0 63.5H1064.0M72.0 26.0H1064.0\"/><text x=\"65.0\" y=\"180.0\">0</text><text x=\"65.0\" y=\"142.5\">1</text><text x=\"65.0\" y=\"105.0\">2</text><text x=\"65.0\" y=\"67.5\">3</text><text x=\"65.0\" y=\"30.0\">4</text></g>
 <g class=\"axis x\"><path d=\"M72.0 176.0H1064.0M72.0 176.0v4M171.2 176.0v4M270.4 176.0v4M369.6 176.0v4M468.8 176.0v4M568.0 176.0v4M667.2 176.0v4M766.4 176.0v4M865.6 176.0v4M964.8 176.0v4M1064.0 176.0v4\"/><text x=\"72.0\" y=\"193.0\">0 s</text><text x=\"171.2\" y=\"193.0\">1 s</text><text x=\"270.4\" y=\"193.0\">2 s</text><text x=\"369.6\" y=\"193.0\">3 s</text><text x=\"468.8\" y=\"193.0\">4 s</text><text x=\"568.0\" y=\"193.0\">5 s</text><text x=\"667.2\" y=\"193.0\">6 s</text><text x=\"766.4\" y=\"193.0\">7 s</text><text x=\"865.6\" y=\"193.0\">8 s</text><text x=\"964.8\" y=\"193.0\">9 s</text><text x=\"1064.0\" y=\"193.0\">10 s</text></g>
-<circle class=\"s1\" cx=\"1064.0\" cy=\"20.0\" r=\"2.5\"/>
-<path class=\"fill s1\" d=\"M72.0 176.0L568.0 98.0V176.0H72.0Z\"/>
-<path class=\"line s1\" d=\"M72.0 176.0L568.0 98.0M1064.0 20.0\"/>
+<circle class=\"s1\" cx=\"1064.0\" cy=\"26.0\" r=\"2.5\"/>
+<path class=\"fill s1\" d=\"M72.0 176.0L568.0 101.0V176.0H72.0Z\"/>
+<path class=\"line s1\" d=\"M72.0 176.0L568.0 101.0M1064.0 26.0\"/>
 </svg>
 ";
     assert_eq!(chart.svg(Size::Wide), expected);
@@ -40,7 +40,7 @@ fn bars_of_nothing_are_not_drawn_and_small_ones_are_seen() {
     let bars =
         chart(vec![(0.5, Some(0.0)), (1.5, Some(1.0)), (2.5, Some(100_000.0)), (3.5, None)], Form::Bars(1.0));
     let svg = bars.svg(Size::Wide);
-    assert!(svg.contains("d=\"M172.2 176.0V175.0H269.4V176.0ZM271.4 176.0V20.0H368.6V176.0Z\""), "{svg}");
+    assert!(svg.contains("d=\"M172.2 176.0V175.0H269.4V176.0ZM271.4 176.0V26.0H368.6V176.0Z\""), "{svg}");
 }
 
 #[test]

@@ -59,7 +59,10 @@ pub(crate) fn connects(summary: &Summary) -> Option<Chart> {
 
 /// Phases that have such times.
 fn by_phase(summary: &Summary, of: impl Fn(&Latency) -> &Times) -> Vec<(String, &Times)> {
-    let phases = summary.phases.iter().map(|phase| (phase.name.clone(), of(&phase.latency)));
+    let phases = summary.phases.iter().map(|phase| {
+        let what = if phase.measured { "" } else { " (not measured)" };
+        (format!("{}{what}", phase.name), of(&phase.latency))
+    });
     phases.filter(|(_, times)| times.samples > 0).collect()
 }
 

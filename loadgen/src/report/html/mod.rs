@@ -49,18 +49,11 @@ pub(crate) fn render(summary: &Summary) -> String {
     section(&mut out, "Timeline", &charts(&timeline::charts(summary)));
     let ramps = timeline::ramp(summary);
     let connecting = [curve::others(summary), curve::connects(summary)];
-    section(&mut out, "Connections", &(charts(&ramps) + &both(&connecting, &[])));
+    section(&mut out, "Connecting", &(charts(&ramps) + &both(&connecting, &[])));
     tables_section(&mut out, "Phases", &[tables::phases(summary)]);
-    tables_section(
-        &mut out,
-        "Account",
-        &[
-            tables::deliveries(summary),
-            tables::counts(summary),
-            tables::worst(summary),
-            tables::reasons(summary),
-        ],
-    );
+    let pair = [tables::deliveries(summary), tables::counts(summary)].map(|it| it.html()).concat();
+    let lists = [tables::worst(summary), tables::reasons(summary)].map(|it| it.html()).concat();
+    section(&mut out, "Account", &format!("<div class=\"pair\">\n{pair}</div>\n{lists}"));
     let notes = summary.server.as_ref().map_or(&[][..], |it| &it.notes);
     let server = charts(&timeline::server(summary)) + &tables::server(summary).html();
     section(&mut out, "Server", &(server + &list("", "While it was measured", notes)));

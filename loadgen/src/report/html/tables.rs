@@ -33,22 +33,23 @@ pub(crate) fn slos(summary: &Summary) -> Table {
 
 /// Percentiles by kind, of the whole run.
 pub(crate) fn latency(summary: &Summary) -> Table {
-    let titles = ["from … to", "#p50", "#p90", "#p99", "#p99.9", "#p99.99", "#max", "#mean", "#samples"];
+    let titles =
+        ["what", "#p50", "#p90", "#p99", "#p99.9", "#p99.99", "#max", "#mean", "#samples", "from … to"];
     let mut table = Table::new("Percentiles of the whole run", &titles);
     let latency = &summary.latency;
     let from = if summary.load.closed { "sent" } else { "due" };
     let rows = [
-        (format!("delivery: {from} to received"), &latency.delivery),
-        ("connect: dialed to upgraded".to_owned(), &latency.connect),
-        ("join: asked to answered".to_owned(), &latency.join),
-        (format!("ack: {from} to answered"), &latency.ack),
-        ("send lag: due to handed to the socket".to_owned(), &latency.lag),
+        ("delivery", &latency.delivery, format!("{from} … received")),
+        ("connect", &latency.connect, "dialed … upgraded".to_owned()),
+        ("join", &latency.join, "asked … answered".to_owned()),
+        ("ack", &latency.ack, format!("{from} … answered")),
+        ("send lag", &latency.lag, "due … handed to the socket".to_owned()),
     ];
-    for (name, times) in rows.into_iter().filter(|it| it.1.samples > 0) {
+    for (name, times, span) in rows.into_iter().filter(|it| it.1.samples > 0) {
         let Times { p50_us, p90_us, p99_us, p99_9_us, p99_99_us, max_us, mean_us, samples, hdr: _ } = times;
         let figures = [p50_us, p90_us, p99_us, p99_9_us, p99_99_us, max_us, mean_us];
         let cells = figures.into_iter().map(|it| micros(*it));
-        table.row([name.into()].into_iter().chain(cells).chain([count(*samples)]).collect());
+        table.row([name.into()].into_iter().chain(cells).chain([count(*samples), span.into()]).collect());
     }
     table
 }
