@@ -2,8 +2,11 @@
 
 pub(crate) mod hdr;
 pub(crate) mod latency;
+pub(crate) mod load;
 pub(crate) mod reasons;
 pub(crate) mod record;
 pub(crate) mod recorder;
+pub(crate) mod server;
+pub(crate) mod sum_up;
 pub(crate) mod summary;
 pub(crate) mod summary_one;

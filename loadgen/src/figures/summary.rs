@@ -78,6 +78,8 @@ pub(crate) struct Load {
     pub(crate) connections: u32,
     pub(crate) rooms: u32,
     pub(crate) roles: Vec<Role>,
+    /// Connections that the target ends come back: their end is counted, but is no problem.
+    pub(crate) comes_back: bool,
     /// Each publisher waited for the answer, and latency counts from sending.
     pub(crate) closed: bool,
     pub(crate) seed: u64,
@@ -94,6 +96,59 @@ pub(crate) struct Role {
     pub(crate) share: f64,
     /// What its clients do, for people: `publishes 500/s together, 128 B`.
     pub(crate) does: String,
+}
+
+/// What is to be 0 for everything to be well, as SLOs name it too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Count {
+    Lost,
+    Duplicated,
+    Reordered,
+    Corrupt,
+    Misrouted,
+    Unexpected,
+    Refused,
+    Unacked,
+    Withheld,
+    Failed,
+    Dropped,
+}
+
+impl Count {
+    /// In the order in which problems are told.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Lost,
+        Self::Duplicated,
+        Self::Reordered,
+        Self::Corrupt,
+        Self::Misrouted,
+        Self::Unexpected,
+        Self::Refused,
+        Self::Unacked,
+        Self::Withheld,
+        Self::Failed,
+        Self::Dropped,
+    ];
+}
+
+impl Summary {
+    /// Of the whole run.
+    pub(crate) fn count(&self, count: Count) -> u64 {
+        let Self { connections, publications, deliveries, .. } = self;
+        match count {
+            Count::Lost => deliveries.lost,
+            Count::Duplicated => deliveries.duplicated,
+            Count::Reordered => deliveries.reordered,
+            Count::Corrupt => deliveries.corrupt,
+            Count::Misrouted => deliveries.misrouted,
+            Count::Unexpected => deliveries.unexpected,
+            Count::Refused => publications.refused,
+            Count::Unacked => publications.unacked,
+            Count::Withheld => publications.withheld,
+            Count::Failed => connections.failed,
+            Count::Dropped => connections.dropped,
+        }
+    }
 }
 
 /// One phase. Publications and deliveries count for the phase in which they were due; connects and joins for the one in which

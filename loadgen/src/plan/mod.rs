@@ -6,6 +6,9 @@
 //! and threads. In churn mode every second listener comes and goes.
 
 pub(crate) mod schedule;
+pub(crate) mod size;
+pub(crate) mod think;
+pub(crate) mod zipf;
 
 use crate::cli::args::{Config, Mode};
 

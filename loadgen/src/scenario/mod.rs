@@ -6,13 +6,17 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// One run.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Scenario {
     /// As `--scenario` names it; `flags` when there was none.
     pub(crate) name: String,
     /// One line for people.
     pub(crate) about: String,
+    /// What the target speaks.
+    pub(crate) protocol: Protocol,
     pub(crate) seed: u64,
     /// Of all roles together.
     pub(crate) connections: u32,
@@ -22,20 +26,50 @@ pub(crate) struct Scenario {
     pub(crate) phases: Vec<Phase>,
     /// How long to wait at the end for what is still on its way.
     pub(crate) drain_timeout: Duration,
+    /// After what time a connection comes back that the target ended, or that broke: then its end is counted, but is no
+    /// failure. `None`: it stays away, and that is one.
+    pub(crate) comes_back: Option<ThinkTime>,
     /// Each publisher waits for the answer before the next message, and latency counts from sending: what a load that is
     /// not open-loop would have shown.
     pub(crate) closed: bool,
 }
 
+/// What a target speaks, as `--protocol` names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[value(rename_all = "kebab-case")]
+pub(crate) enum Protocol {
+    /// Ringway's JSON v1
+    Json,
+    /// Ringway's relay v1: binary, what the server cannot read
+    Relay,
+    /// Socket.IO 5 on Engine.IO 4, by WebSocket
+    #[value(name = "socketio")]
+    #[serde(rename = "socketio")]
+    SocketIo,
+    /// the same by HTTP long-polling
+    #[value(name = "socketio-polling")]
+    #[serde(rename = "socketio-polling")]
+    SocketIoPolling,
+    /// any path that sends every message back
+    Echo,
+    /// nchan's publisher-subscriber locations: a URL per room
+    Nchan,
+    /// Pusher's protocol 7, as Soketi and Sockudo speak it
+    Pusher,
+    /// Centrifugo's JSON protocol
+    Centrifugo,
+}
+
 /// The rooms, and how connections come to theirs.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Rooms {
     pub(crate) count: u32,
     pub(crate) pick: Pick,
 }
 
 /// Which rooms a connection joins.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Pick {
     /// One after the other, so that rooms of a role are equally large.
     Even,
@@ -46,7 +80,7 @@ pub(crate) enum Pick {
 }
 
 /// A kind of client.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Role {
     pub(crate) name: String,
     /// Of all connections, above 0 and at most 1.
@@ -61,14 +95,14 @@ pub(crate) struct Role {
 }
 
 /// Messages of a role.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Publish {
     pub(crate) pace: Pace,
     pub(crate) size: Size,
 }
 
 /// When the members of a role publish.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Pace {
     /// All together this many messages per second.
     Together { per_s: f64, arrivals: Arrivals },
@@ -77,7 +111,7 @@ pub(crate) enum Pace {
 }
 
 /// How publications at a common rate are spread over time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Arrivals {
     /// At equal distances.
     Even,
@@ -86,7 +120,7 @@ pub(crate) enum Arrivals {
 }
 
 /// The time between two things that one client does.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum ThinkTime {
     /// Always the same; the first one is drawn evenly, so that clients do not act in step.
     Constant(Duration),
@@ -95,7 +129,7 @@ pub(crate) enum ThinkTime {
 }
 
 /// Payload bytes.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Size {
     Fixed(usize),
     /// From the first to the second, each equally likely.
@@ -105,7 +139,7 @@ pub(crate) enum Size {
 }
 
 /// A client that goes and comes back, as a phone does.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Reconnect {
     /// How long it stays.
     pub(crate) every: ThinkTime,
@@ -115,7 +149,7 @@ pub(crate) struct Reconnect {
 }
 
 /// How a connection ends that this side ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Leave {
     /// Close frame, and its answer.
     Close,
@@ -124,7 +158,7 @@ pub(crate) enum Leave {
 }
 
 /// How quickly a client takes what is there for it.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum Reading {
     Quick,
     /// At most this many bytes a second, so that the server's queue for it grows.
@@ -134,7 +168,7 @@ pub(crate) enum Reading {
 }
 
 /// A part of the run.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
     pub(crate) name: String,
     pub(crate) kind: PhaseKind,
@@ -145,7 +179,7 @@ pub(crate) struct Phase {
 }
 
 /// What happens in a phase. Everybody who is there publishes in all but ramps, at the rate of the role times `rate`.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) enum PhaseKind {
     /// Connections are opened at this pace, until this share of all was tried.
     Ramp {
