@@ -154,10 +154,7 @@ fn put(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
-    use crate::report::glimpse::Tail;
 
     #[test]
     fn silence_and_lines_are_chosen_by_flags() {
@@ -181,40 +178,5 @@ mod tests {
             (live.trail.len(), live.trail.front(), live.trail.back()),
             (TRAIL_MAX, Some(&200.0), Some(&299.0))
         );
-    }
-
-    /// Draws a run of some seconds, to be looked at.
-    #[test]
-    #[ignore = "for looking at it in a terminal: cargo test -p loadgen a_run_to_look_at -- --ignored --nocapture"]
-    fn a_run_to_look_at() {
-        let mut live = Live::new(Kind::find(false, false));
-        for step in 0..60 {
-            let elapsed = Duration::from_millis(step * 100);
-            let glimpse = Glimpse {
-                phase: if step < 20 { "ramp" } else { "steady" }.to_owned(),
-                phase_number: 1 + usize::from(step >= 20),
-                phases: 2,
-                elapsed,
-                length: (step >= 20).then_some(Duration::from_secs(6)),
-                done: (step < 20).then_some(step as f64 / 20.0),
-                left: Some(Duration::from_secs(6).saturating_sub(elapsed)),
-                open: (step * 500).min(10_000),
-                wanted: 10_000,
-                delivered_per_s: if step < 20 { 0.0 } else { 49_000.0 + step as f64 * 10.0 },
-                sent_per_s: if step < 20 { 0.0 } else { 500.0 },
-                latency: (step >= 20).then_some(Tail { p50: 120_000, p99: 870_000, max: 4_100_000 }),
-                errors: u64::from(step > 40) * 3,
-                worst_error: Some("connection dropped: closed by the target".to_owned()),
-                cpu: 0.3 + step as f64 / 90.0,
-                limited: (step > 50).then(|| "thread 0 used 91 % of a core".to_owned()),
-                ..Glimpse::default()
-            };
-            live.update(&glimpse);
-            if step == 20 {
-                live.note("ramp       10,000 of 10,000 connections in 2.00 s");
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        live.end();
     }
 }

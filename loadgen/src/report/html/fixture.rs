@@ -146,6 +146,7 @@ fn load() -> Load {
             role("listeners", 0.8, "listens in 1 room"),
             role("phones", 0.1, "leaves every 20 s (exponential), returns after 2 s"),
         ],
+        comes_back: false,
         closed: false,
         seed: 4_242,
         threads: 2,

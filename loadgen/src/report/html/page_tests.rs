@@ -23,8 +23,13 @@ fn assert_sound(page: &str) {
 
 #[test]
 fn pages_are_sound_and_need_nothing_else() {
-    for summary in [fixture::storm(), fixture::calm(), fixture::nothing()] {
+    let pages = [("storm", fixture::storm()), ("calm", fixture::calm()), ("nothing", fixture::nothing())];
+    for (name, summary) in pages {
         let page = render(&summary);
+        // To be looked at.
+        if let Ok(folder) = std::env::var("LOADGEN_PAGES") {
+            std::fs::write(format!("{folder}/{name}.html"), &page).unwrap();
+        }
         assert_sound(&page);
         for foreign in ["<script", "src=", "href=", "url(", "@import", "NaN", "inf"] {
             let found = page.find(foreign).map(|at| &page[at.saturating_sub(80)..at + foreign.len()]);
@@ -81,15 +86,4 @@ fn a_page_is_small() {
 fn dates_are_utc() {
     assert_eq!(date(0), "1970-01-01 00:00 UTC");
     assert_eq!(date(u64::MAX), "");
-}
-
-/// Writes the pages of the fixtures to a folder, to be looked at.
-#[test]
-#[ignore = "for looking at them: LOADGEN_PAGES=folder cargo test -p loadgen pages_to_look_at -- --ignored"]
-fn pages_to_look_at() {
-    let folder = std::env::var("LOADGEN_PAGES").unwrap();
-    let pages = [("storm", fixture::storm()), ("calm", fixture::calm()), ("nothing", fixture::nothing())];
-    for (name, summary) in pages {
-        std::fs::write(format!("{folder}/{name}.html"), render(&summary)).unwrap();
-    }
 }

@@ -145,7 +145,8 @@ pub(crate) fn counts(summary: &Summary) -> Table {
     add("connections opened", conns.opened, false);
     add("at once", conns.open_max, false);
     add("failed", conns.failed, true);
-    add("dropped by the target", conns.dropped, true);
+    // Where they come back by themselves, that is what the scenario is about.
+    add("dropped by the target", conns.dropped, !summary.load.comes_back);
     if conns.left + conns.returned > 0 {
         add("left as planned", conns.left, false);
         add("returned", conns.returned, false);
