@@ -88,7 +88,8 @@ impl Scrape {
 
     /// The URLs.
     pub(crate) fn source(&self) -> String {
-        let urls: Vec<&str> = self.nodes.iter().map(|it| it.url.split('?').next().unwrap_or_default()).collect();
+        let urls: Vec<&str> =
+            self.nodes.iter().map(|it| it.url.split('?').next().unwrap_or_default()).collect();
         urls.join(", ")
     }
 
@@ -249,7 +250,7 @@ cpu
     #[test]
     fn what_is_missing_is_said_before_the_run() {
         let (url, server) = serve(&["process_cpu_seconds_total 9\n"]);
-        let error = Scrape::of(&[url.clone()]).unwrap_err();
+        let error = Scrape::of(std::slice::from_ref(&url)).unwrap_err();
         assert_eq!(error.to_string(), format!("--metrics {url} has no process_resident_memory_bytes"));
         server.join().unwrap();
         let error = Scrape::of(&[url]).unwrap_err();

@@ -121,7 +121,7 @@ pub(super) fn calm() -> Summary {
             ..storm.load
         },
         deliveries: Deliveries { delivered: 2_475_000, lost: 0, duplicated: 0, ..storm.deliveries },
-        connections: Connections { failed: 0, dropped: 0, ..Connections::default() },
+        connections: Connections { opened: 10_000, open_max: 10_000, ..Connections::default() },
         generator: Generator { limited: Vec::new(), ..storm.generator },
         seconds: storm.seconds.into_iter().map(|it| Second { errors: 0, ..it }).collect(),
         worst_streams: Vec::new(),
