@@ -14,6 +14,7 @@ mod plan;
 mod protocol;
 mod report;
 mod scenario;
+mod slo;
 mod tokens;
 mod truth;
 

@@ -5,4 +5,5 @@ pub(crate) mod glimpse;
 pub(crate) mod html;
 pub(crate) mod live;
 pub(crate) mod progress;
+pub(crate) mod table;
 pub(crate) mod table_one;
