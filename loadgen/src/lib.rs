@@ -16,6 +16,7 @@ mod protocol;
 mod report;
 mod run;
 mod scenario;
+mod slo;
 mod tokens;
 mod truth;
 
@@ -39,7 +40,7 @@ use crate::{
     figures::summary::Summary,
     host::open_files,
     protocol::{echo::Echo, json::Json},
-    report::progress::note,
+    report::{progress::note, table},
     run::Order,
     scenario::{
         Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms, Scenario,
@@ -185,13 +186,7 @@ fn scenario_of(config: &Config) -> Scenario {
 /// The table to standard output; the JSON where it is wanted, and if that is standard output, the
 /// table to standard error.
 fn show(summary: &Summary, json: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    let mut table = String::new();
-    for problem in &summary.problems {
-        table.push_str(&format!("FAILED: {problem}\n"));
-    }
-    if summary.passed {
-        table.push_str("PASSED\n");
-    }
+    let table = table::render(summary);
     let Some(path) = json else {
         io::stdout().lock().write_all(table.as_bytes())?;
         return Ok(());

@@ -445,6 +445,11 @@ impl Traffic {
         self.everybody = Some(everybody);
     }
 
+    /// What came for the first time.
+    pub(crate) fn first_deliveries(&self) -> u64 {
+        self.first_deliveries
+    }
+
     /// Deliveries that are still to come, once that is known.
     pub(crate) fn awaited(&self) -> Option<u64> {
         self.awaited

@@ -254,14 +254,14 @@ fn a_stream_of_another_room_is_misrouted_and_one_of_a_room_that_both_are_in_is_n
             let room = bench.plan.room_of(crate::plan::StreamId(stream));
             let mut payload = Vec::new();
             bench.codec.write(&mut payload, Stamp { stream, seq: 0, at_ns: 0 }, 64);
-            let before = bench.traffic.recorder().counts();
+            let (heard, before) = (bench.traffic.first_deliveries(), bench.traffic.recorder().counts());
             let payload = std::str::from_utf8(&payload).unwrap().to_owned();
             bench.deliver_in(Slot(conn.0), &Plan::room_name(room), &payload);
             let after = bench.traffic.recorder().counts();
             let is_own = bench.plan.publisher_of(crate::plan::StreamId(stream)) == conn;
             let is_member = bench.plan.rooms_of(conn).contains(&room);
             let got = (
-                after.delivered - before.delivered,
+                bench.traffic.first_deliveries() - heard,
                 after.misrouted - before.misrouted,
                 after.unexpected - before.unexpected,
             );

@@ -1,5 +1,5 @@
-//! How one thread records while it runs. [`Recorder::delivery`] is called for every delivery, so it only counts: two histograms
-//! that are there already, nothing allocated, nothing looked up. Whoever calls says which phase and second it is.
+//! How one thread records while it runs. [`Recorder::delivery`] is called for every delivery, so it is one increment in a table
+//! by phase; what is to be known of it is worked out when the second is over. Whoever calls says which phase and second it is.
 //!
 //! Invariant: seconds do not go back. What arrives for an earlier second than the latest counts for the latest.
 
@@ -9,6 +9,7 @@ use crate::figures::{
         Counts, Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord,
         Timing, Timings,
     },
+    tally::Tally,
 };
 
 /// When something happens: a phase of the scenario, by number, and a second of the run.
@@ -22,8 +23,12 @@ pub(crate) struct When {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     phases: Vec<PhaseRecord>,
-    /// The second that is going on; its latencies are in `latencies` until it is over.
-    second: u32,
+    /// The latest second that anything was recorded for.
+    latest: u32,
+    /// By phase: deliveries of the second that is going on, which neither `phases` nor `now` has yet.
+    tallies: Vec<Tally>,
+    /// The second that is going on. Its number is the length of `record.seconds`; the latencies of earlier hand-overs are in
+    /// `latencies`.
     now: SecondRecord,
     latencies: Hdr,
     /// Seconds that are over, and all but `seconds`, `phases` and `threads` of the outcome.
@@ -37,7 +42,8 @@ impl Recorder {
     pub(crate) fn new(thread: u32, phases: usize) -> Self {
         Self {
             phases: vec![PhaseRecord::default(); phases],
-            second: 0,
+            latest: 0,
+            tallies: vec![Tally::default(); phases],
             now: SecondRecord::default(),
             latencies: Hdr::coarse(),
             record: Record::default(),
@@ -50,11 +56,7 @@ impl Recorder {
     #[inline]
     pub(crate) fn delivery(&mut self, phase: usize, second: u32, latency_ns: u64) {
         self.reach(second);
-        let phase = &mut self.phases[phase];
-        phase.counts.delivered += 1;
-        phase.timings.delivery.record(latency_ns);
-        self.now.delivered += 1;
-        self.latencies.record(latency_ns);
+        self.tallies[phase].count(latency_ns);
     }
 
     /// A delivery whose latency says nothing about the target: its member took its time.
@@ -140,6 +142,7 @@ impl Recorder {
     /// Ends it in this second.
     pub(crate) fn close(mut self, second: u32) -> Record {
         self.reach(second);
+        self.hand_over();
         self.end_second();
         for (own, phase) in self.own.iter_mut().zip(&self.phases) {
             own.lag_p99_ns = phase.timings.lag.at(0.99).unwrap_or(0);
@@ -151,7 +154,7 @@ impl Recorder {
 
     #[inline]
     fn reach(&mut self, second: u32) {
-        if second > self.second {
+        if second > self.latest {
             self.turn(second);
         }
     }
@@ -159,10 +162,18 @@ impl Recorder {
     /// Ends the current second and those up to `second`, in which nothing happened.
     #[cold]
     fn turn(&mut self, second: u32) {
-        let second = second.min(SECONDS_MAX - 1);
-        while self.second < second {
+        self.latest = second;
+        self.hand_over();
+        while self.record.seconds.len() < second.min(SECONDS_MAX - 1) as usize {
             self.end_second();
-            self.second += 1;
+        }
+    }
+
+    fn hand_over(&mut self) {
+        for (tally, phase) in self.tallies.iter_mut().zip(&mut self.phases) {
+            let delivered = tally.hand_over(&mut phase.timings.delivery, &mut self.latencies);
+            phase.counts.delivered += delivered;
+            self.now.delivered += delivered;
         }
     }
 
@@ -201,7 +212,7 @@ mod tests {
         recorder.load(1, 5, 10, 200, 7);
         recorder.reasons().drops.add("gone");
         assert_eq!(recorder.second_since(&mut 0).map(|second| second.sent), Some(1));
-        assert_eq!(recorder.second_since(&mut 1), None);
+        assert_eq!(recorder.second_since(&mut 3), None);
         let record = recorder.close(4);
 
         assert_eq!(record.phases[0].counts, Counts { delivered: 1, ..Counts::default() });

@@ -225,7 +225,7 @@ mod tests {
             assert_eq!(payload.len(), bytes);
             assert_eq!(std::str::from_utf8(&payload).unwrap(), expected.replace("SUM", &sum));
         }
-        assert_eq!(checksum(0xc0ffee, STAMP, 57), 0x7530_57dc);
+        assert_eq!(checksum(0xc0ffee, STAMP, 57), 0x045a_961a);
     }
 
     #[test]

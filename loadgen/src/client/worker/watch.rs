@@ -55,7 +55,7 @@ impl Worker {
             ready: self.ready,
             failed: counts.failed,
             sent: counts.sent,
-            delivered: counts.delivered,
+            delivered: self.traffic.first_deliveries(),
             errors,
             unanswered: self.traffic.unanswered(),
             awaited: self.traffic.awaited(),
