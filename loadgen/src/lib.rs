@@ -83,7 +83,7 @@ fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
         Mode::Echo => "/echo",
         Mode::Fanout | Mode::Churn | Mode::Idle => "/ws",
     };
-    let target = Target::find(args.url.as_deref().unwrap_or(GATEWAY), path)?;
+    let target = Target::find(args.url.as_deref().unwrap_or(GATEWAY), path, &client::tls::Trust::System)?;
     let (tokens, token_origin) = Tokens::find(args, &config, &target)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

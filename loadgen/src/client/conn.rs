@@ -14,7 +14,10 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use ringway::ws::{Decoder, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::protocol::Dialogue;
+use crate::{
+    client::tls::{Tls, TlsTarget},
+    protocol::Dialogue,
+};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Conn {
     stream: TcpStream,
+    tls: Option<Box<Tls>>,
     pub(crate) stage: Stage,
     /// In which phase it was dialed.
     pub(crate) phase: u16,
@@ -58,12 +62,14 @@ struct Unsent {
     written: usize,
 }
 
-const _: () = assert!(mem::size_of::<Option<Conn>>() <= 88, "there is one per connection");
+const _: () = assert!(mem::size_of::<Option<Conn>>() <= 96, "there is one per connection");
 
 /// Where to, where from, and how.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
+pub(crate) struct Route<'s> {
     pub(crate) target: SocketAddr,
+    /// For `wss://`.
+    pub(crate) tls: Option<&'s TlsTarget>,
     /// The address to bind before connecting.
     pub(crate) source: Option<SocketAddr>,
     /// Size of the kernel's buffer for what comes, where it is not left to the kernel.
@@ -72,7 +78,7 @@ pub(crate) struct Route {
 
 impl Conn {
     /// Begins to connect, without waiting.
-    pub(crate) fn dial(route: Route, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+    pub(crate) fn dial(route: Route<'_>, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
         let socket =
             Socket::new(Domain::for_address(route.target), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
@@ -89,8 +95,10 @@ impl Conn {
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
             Err(error) => return Err(error),
         }
+        let tls = route.tls.map(TlsTarget::connect).transpose().map_err(io::Error::other)?;
         Ok(Self {
             stream: TcpStream::from_std(socket.into()),
+            tls: tls.map(Box::new),
             stage: Stage::Connecting,
             phase,
             dial,
@@ -121,7 +129,10 @@ impl Conn {
 
     /// Reads what is there, up to the size of `buffer`.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+        match &mut self.tls {
+            None => self.stream.read(buffer),
+            Some(tls) => tls.read(&mut self.stream, buffer),
+        }
     }
 
     /// How much waits in the socket to be read; 0 where the system does not say.
@@ -135,7 +146,7 @@ impl Conn {
             unsent.bytes.extend_from_slice(bytes);
             return Ok(());
         }
-        let written = write_some(&mut self.stream, bytes)?;
+        let written = self.write_some(bytes)?;
         if written < bytes.len() {
             self.unsent = Some(Box::new(Unsent { bytes: bytes[written..].to_vec(), written: 0 }));
         }
@@ -144,10 +155,13 @@ impl Conn {
 
     /// Goes on writing what was kept.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(unsent) = &mut self.unsent else { return Ok(()) };
-        unsent.written += write_some(&mut self.stream, &unsent.bytes[unsent.written..])?;
-        if unsent.written == unsent.bytes.len() {
-            self.unsent = None;
+        if let Some(tls) = &mut self.tls {
+            tls.flush(&mut self.stream)?;
+        }
+        let Some(mut unsent) = self.unsent.take() else { return Ok(()) };
+        unsent.written += self.write_some(&unsent.bytes[unsent.written..])?;
+        if unsent.written < unsent.bytes.len() {
+            self.unsent = Some(unsent);
         }
         Ok(())
     }
@@ -156,19 +170,23 @@ impl Conn {
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written)
     }
-}
 
-/// Writes until the socket takes no more.
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    /// Writes until the socket takes no more; gives how much it took.
+    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let outcome = match &mut self.tls {
+                None => self.stream.write(&bytes[written..]),
+                Some(tls) => tls.write(&mut self.stream, &bytes[written..]),
+            };
+            match outcome {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(written)
     }
-    Ok(written)
 }

@@ -45,7 +45,7 @@ impl Setup {
         &self.targets[conn.0 as usize % self.targets.len()]
     }
 
-    pub(crate) fn route_of(&self, conn: ConnId) -> Route {
+    pub(crate) fn route_of(&self, conn: ConnId) -> Route<'_> {
         let target = self.target_of(conn);
         let receive_bytes = match self.role(self.plan.role_of(conn)).reading {
             Reading::Quick => None,
@@ -54,7 +54,7 @@ impl Setup {
             }
         };
         let source = target.source_of(conn.0 / self.targets.len() as u32, &self.sources);
-        Route { target: target.addr, source, receive_bytes }
+        Route { target: target.addr, tls: target.tls.as_ref(), source, receive_bytes }
     }
 
     pub(crate) fn who<'a>(&'a self, conn: ConnId, token: &'a dyn Fn() -> Option<String>) -> Who<'a> {

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use crate::client::tls::{TlsError, TlsTarget, Trust};
+
 /// How long the first connection, the one that only looks whether anybody listens, may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that share a source address: few enough that neither ports nor a sane limit per
@@ -13,9 +15,11 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNS_PER_SOURCE: u32 = 32;
 
 /// A server that answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
+    /// For `wss://`.
+    pub(crate) tls: Option<TlsTarget>,
     /// Value of the `Host` header.
     pub(crate) host: String,
     /// Path and query of the upgrade request.
@@ -25,10 +29,12 @@ pub(crate) struct Target {
 /// Why there is no target.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
-    #[error("{0:?} is no URL of the form ws://host:port/path")]
+    #[error("{0:?} is no URL of the form ws://host:port/path or wss://host:port/path")]
     NotAUrl(String),
-    #[error("{0:?}: only ws:// is supported")]
+    #[error("{0:?}: only ws:// and wss:// are supported")]
     Scheme(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{host}: {source}")]
     Unresolved { host: String, source: io::Error },
     #[error(
@@ -40,14 +46,16 @@ pub(crate) enum TargetError {
 
 impl Target {
     /// Resolves `url` and connects once, to whichever address of a name answers. `path` is used when
-    /// the URL has none.
-    pub(crate) fn find(url: &str, path: &str) -> Result<Self, TargetError> {
-        let (host, path) = split(url, path)?;
+    /// the URL has none. `trust` is for `wss://`.
+    pub(crate) fn find(url: &str, path: &str, trust: &Trust) -> Result<Self, TargetError> {
+        let Parts { secure, host, path } = split(url, path)?;
+        let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+        let tls = secure.then(|| TlsTarget::new(name, trust)).transpose()?;
         let unresolved = |source| TargetError::Unresolved { host: host.clone(), source };
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for addr in host.to_socket_addrs().map_err(unresolved)? {
             match TcpStream::connect_timeout(&addr, PROBE_TIMEOUT) {
-                Ok(_) => return Ok(Self { addr, host, path }),
+                Ok(_) => return Ok(Self { addr, tls, host, path }),
                 Err(error) => failure = error,
             }
         }
@@ -56,7 +64,8 @@ impl Target {
 
     /// The URL without its query, which may hold secrets.
     pub(crate) fn shown(&self) -> String {
-        format!("ws://{}{}", self.host, self.path.split('?').next().unwrap_or_default())
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.host, self.path.split('?').next().unwrap_or_default())
     }
 
     /// The address to bind before connecting, for the `number`-th connection to this target: one of `sources` in turn; where
@@ -76,13 +85,24 @@ impl Target {
     }
 }
 
-/// `host:port` and path of a `ws://` URL.
-fn split(url: &str, default_path: &str) -> Result<(String, String), TargetError> {
+/// A URL, taken apart.
+#[derive(PartialEq, Eq, Debug)]
+struct Parts {
+    secure: bool,
+    /// With the port.
+    host: String,
+    /// With the query.
+    path: String,
+}
+
+fn split(url: &str, default_path: &str) -> Result<Parts, TargetError> {
     let not_a_url = || TargetError::NotAUrl(url.to_owned());
     let (scheme, rest) = url.split_once("://").ok_or_else(not_a_url)?;
-    if !scheme.eq_ignore_ascii_case("ws") {
-        return Err(TargetError::Scheme(url.to_owned()));
-    }
+    let secure = match scheme.to_ascii_lowercase().as_str() {
+        "ws" => false,
+        "wss" => true,
+        _ => return Err(TargetError::Scheme(url.to_owned())),
+    };
     let rest = rest.split('#').next().unwrap_or_default();
     let (host, path) = match rest.find(['/', '?']) {
         Some(at) if rest.as_bytes()[at] == b'?' => (&rest[..at], format!("/{}", &rest[at..])),
@@ -94,7 +114,8 @@ fn split(url: &str, default_path: &str) -> Result<(String, String), TargetError>
         return Err(not_a_url());
     }
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    Ok((if has_port { host.to_owned() } else { format!("{host}:80") }, path))
+    let port = if secure { 443 } else { 80 };
+    Ok(Parts { secure, host: if has_port { host.to_owned() } else { format!("{host}:{port}") }, path })
 }
 
 #[cfg(test)]
@@ -110,7 +131,7 @@ mod tests {
             ("ws://[::1]:9/x?y=1#z", Some(("[::1]:9", "/x?y=1"))),
             ("ws://[::1]/", Some(("[::1]:80", "/"))),
             ("ws://h:1?token=a", Some(("h:1", "/?token=a"))),
-            ("wss://h", None),
+            ("http://h", None),
             ("http://h", None),
             ("127.0.0.1:8080", None),
             ("ws://", None),
@@ -119,15 +140,22 @@ mod tests {
             ("ws://h:1/\r\nX: y", None),
         ];
         for (url, expected) in rows {
-            let expected = expected.map(|(host, path)| (host.to_owned(), path.to_owned()));
-            assert_eq!(split(url, "/default").ok(), expected, "{url}");
+            let got = split(url, "/default").ok();
+            let got = got.as_ref().map(|parts| (parts.host.as_str(), parts.path.as_str()));
+            assert_eq!(got, expected, "{url}");
         }
+        let secure = Parts { secure: true, host: "h:443".to_owned(), path: "/".to_owned() };
+        assert_eq!(split("WSS://h/", "/default").ok(), Some(secure));
     }
 
     #[test]
     fn sources_are_spread_over_the_loopback_network_only() {
-        let target =
-            |addr: &str| Target { addr: addr.parse().unwrap(), host: String::new(), path: String::new() };
+        let target = |addr: &str| Target {
+            addr: addr.parse().unwrap(),
+            tls: None,
+            host: String::new(),
+            path: String::new(),
+        };
         let loopback = target("127.0.0.1:8080");
         let rows = [(0, "127.1.0.0:0"), (31, "127.1.0.0:0"), (32, "127.1.0.1:0"), (10_000, "127.1.1.56:0")];
         for (number, source) in rows {

@@ -17,8 +17,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-/// Plain text that waits for the socket.
-const UNSENT_BYTES_MAX: usize = 4 << 20;
+/// What may wait inside TLS for the socket. Whoever has more keeps it, and knows how much that is.
+const UNSENT_BYTES_MAX: usize = 16 << 10;
 
 /// Whom to believe that it is the target.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -168,11 +168,6 @@ impl Tls {
             }
         }
         Ok(())
-    }
-
-    /// Whether bytes wait for the socket.
-    pub(crate) fn wants_write(&self) -> bool {
-        self.tls.wants_write()
     }
 }
 
