@@ -244,7 +244,7 @@ fn connections_that_fail_are_counted_by_reason() {
     let good = SignIn::Token("good".to_owned());
     let rows = [
         (Fault::None, "bad", "HTTP 401 Unauthorized"),
-        (Fault::RefuseJoins, "good", "room:join refused: forbidden"),
+        (Fault::RefuseJoins, "good", "join refused: forbidden"),
         (Fault::WrongAccept, "good", "101 with a wrong Sec-WebSocket-Accept"),
     ];
     for (fault, token, reason) in rows {

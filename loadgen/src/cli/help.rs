@@ -1,5 +1,7 @@
 //! What the help says beyond the flags, in 100 columns.
 
+use crate::slo::grammar::GRAMMAR;
+
 /// Flags that the help of the program itself shows.
 pub(super) const MOST_USED: [&str; 17] = [
     "scenario",
@@ -37,7 +39,13 @@ the sender shows in full.
 
 All flags, tokens and exit codes: loadgen run --help";
 
-pub(super) const RUN: &str = "\
+/// Of `run`: what its flags can say at length.
+pub(super) fn run() -> String {
+    let slos: String = GRAMMAR.lines().map(|line| format!("  {line}\n")).collect();
+    format!("{RUN}SLOs:\n{slos}\n{RUN_END}")
+}
+
+const RUN: &str = "\
 Modes:
   fanout  join a room each; some publish; every delivery is checked
   churn   as fanout, while half of the listeners come and go; those that stay must lose nothing
@@ -50,6 +58,9 @@ Protocols:
   socketio          Socket.IO 5, by WebSocket     centrifugo  Centrifugo's JSON protocol
   socketio-polling  the same by long-polling      echo        any path that sends everything back
 
+";
+
+const RUN_END: &str = "\
 Examples:
   loadgen run --scenario chat --conns 2000 --duration 5m --html chat.html
   loadgen run --mode idle --conns 50000 --threads 2 --source 10.0.0.2-10.0.0.4

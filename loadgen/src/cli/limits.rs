@@ -1,23 +1,37 @@
 //! `loadgen limits`: what the flags want of this machine.
 
 use super::{LimitsArgs, flags::Sources};
-use crate::host::limits::Wanted;
-
-/// Towards loopback, without `--source`, so many connections come from one address.
-const LOOPBACK_CONNS_PER_SOURCE: u32 = 32;
+use crate::{
+    client::target::{CONNS_PER_SOURCE, Target},
+    host::limits::Wanted,
+};
 
 impl LimitsArgs {
     /// What a run with these flags would need.
     pub(crate) fn wanted(&self) -> Wanted {
         let both_ends = self.url.iter().all(|url| is_loopback(url));
         let named: usize = self.source.iter().map(Sources::count).sum();
-        let sources = match (named, both_ends) {
-            (0, true) => self.conns.div_ceil(LOOPBACK_CONNS_PER_SOURCE),
-            (0, false) => 1,
-            (named, _) => u32::try_from(named).unwrap_or(u32::MAX),
-        };
+        let sources = addresses(named, self.conns, both_ends);
         let targets = u32::try_from(self.url.len().max(1)).unwrap_or(u32::MAX);
         Wanted { conns: self.conns, threads: self.threads, targets, sources, both_ends }
+    }
+}
+
+/// Addresses that a run connects from, where `named` were named.
+pub(super) fn sources(named: usize, conns: u32, targets: &[Target]) -> u32 {
+    addresses(
+        named,
+        conns,
+        targets.iter().all(|target| target.addr.is_ipv4() && target.addr.ip().is_loopback()),
+    )
+}
+
+/// Towards loopback there are as many as are wanted.
+fn addresses(named: usize, conns: u32, to_loopback: bool) -> u32 {
+    match (named, to_loopback) {
+        (0, true) => conns.div_ceil(CONNS_PER_SOURCE),
+        (0, false) => 1,
+        (named, _) => u32::try_from(named).unwrap_or(u32::MAX),
     }
 }
 

@@ -2,19 +2,27 @@
 //!
 //! `run` is what happens when no subcommand is named; the help of the program itself shows only its most used flags.
 
-pub(crate) mod args;
 pub(crate) mod flags;
 mod help;
 pub(crate) mod limits;
 pub(crate) mod modes;
 pub(crate) mod resolve;
+mod results;
 pub(crate) mod scenarios;
+mod start;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use flags::{RunFlags, host_and_port};
+
+use crate::host::limits::{Verdict, check, render, worst};
 
 /// Puts a realistic load on WebSocket servers, accounts for every message, and tells what holds
 #[derive(Parser, Debug)]
@@ -46,7 +54,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run a load: what `loadgen` alone does
-    #[command(after_help = help::RUN, args_override_self = true)]
+    #[command(after_help = help::run(), args_override_self = true)]
     Run(Box<RunFlags>),
     /// List the ready-made scenarios, show one, check a file
     Scenarios(ScenariosArgs),
@@ -160,6 +168,26 @@ impl CompareArgs {
     }
 }
 
+impl Command {
+    /// Does it; gives the exit code.
+    pub(crate) fn carry_out(&self) -> Result<u8, Box<dyn Error>> {
+        let (text, code) = match self {
+            Self::Run(flags) => return start::run(flags),
+            Self::Scenarios(args) => (scenarios::answer(args.command.as_ref())?, 0),
+            Self::Limits(args) => {
+                let wanted = args.wanted();
+                let lines = check(&wanted);
+                (render(&lines, &wanted), u8::from(worst(&lines) == Verdict::TooLow))
+            }
+            Self::Report(args) => return results::report(args).map(|()| 0),
+            Self::Compare(args) => (results::compare(args)?, 0),
+            Self::Agent(_) => return Err("loadgen agent is not there yet".into()),
+        };
+        io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(code)
+    }
+}
+
 /// Reads a command line, the program's name first.
 ///
 /// # Errors
@@ -184,10 +212,10 @@ fn command() -> clap::Command {
 /// The flags of a run.
 #[cfg(test)]
 pub(crate) fn parsed(flags: &str) -> RunFlags {
-    match parse(format!("loadgen {flags}").split_whitespace()).unwrap() {
-        Command::Run(flags) => *flags,
-        other => panic!("{other:?}"),
-    }
+    let Command::Run(flags) = parse(format!("loadgen {flags}").split_whitespace()).unwrap() else {
+        panic!("{flags} is no run");
+    };
+    *flags
 }
 
 #[cfg(test)]

@@ -4,16 +4,17 @@
 //! connection with unsent bytes owns memory.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Read, Write},
     mem,
+    net::SocketAddr,
 };
 
-use mio::net::TcpStream;
+use mio::{event::Source, net::TcpStream};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use ringway::ws::{Decoder, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{client::target::Target, plan::ConnId};
+use crate::protocol::Dialogue;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,23 +23,30 @@ pub(crate) enum Stage {
     Connecting,
     /// The upgrade request is on its way.
     Upgrading,
-    /// `room:join` is on its way.
+    /// The target has not said yet that rooms may be joined.
+    Opening,
+    /// Joins are on their way.
     Joining,
     Ready,
-    /// Our close frame is on its way; whatever comes but its answer is dropped.
+    /// Our close frame is on its way; of what comes before its answer, deliveries are dropped.
     Closing,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    pub(crate) stream: TcpStream,
+    stream: TcpStream,
     pub(crate) stage: Stage,
+    /// In which phase it was dialed.
+    pub(crate) phase: u16,
     /// Number of the dial: tells deadlines of an earlier connection in the same slot apart.
     pub(crate) dial: u32,
+    /// Rooms that it has not been let into yet.
+    pub(crate) joins_left: u32,
     /// When the step that is being measured began.
     pub(crate) since_ns: u64,
     pub(crate) decoder: Decoder,
+    pub(crate) dialogue: Dialogue,
     unsent: Option<Box<Unsent>>,
 }
 
@@ -50,20 +58,33 @@ struct Unsent {
     written: usize,
 }
 
-const _: () = assert!(mem::size_of::<Option<Conn>>() <= 64, "there is one per connection");
+const _: () = assert!(mem::size_of::<Option<Conn>>() <= 88, "there is one per connection");
+
+/// Where to, where from, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) target: SocketAddr,
+    /// The address to bind before connecting.
+    pub(crate) source: Option<SocketAddr>,
+    /// Size of the kernel's buffer for what comes, where it is not left to the kernel.
+    pub(crate) receive_bytes: Option<usize>,
+}
 
 impl Conn {
-    /// Begins to connect `conn` to `target`, without waiting.
-    pub(crate) fn dial(target: &Target, conn: ConnId, dial: u32, now_ns: u64) -> io::Result<Self> {
+    /// Begins to connect, without waiting.
+    pub(crate) fn dial(route: Route, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
         let socket =
-            Socket::new(Domain::for_address(target.addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+            Socket::new(Domain::for_address(route.target), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        if let Some(source) = target.source_of(conn) {
+        if let Some(bytes) = route.receive_bytes {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(source) = route.source {
             // The port is chosen at connect, where only the whole four-tuple must be free.
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
             socket.bind(&source.into())?;
         }
-        match socket.connect(&target.addr.into()) {
+        match socket.connect(&route.target.into()) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
             Err(error) => return Err(error),
@@ -71,11 +92,19 @@ impl Conn {
         Ok(Self {
             stream: TcpStream::from_std(socket.into()),
             stage: Stage::Connecting,
+            phase,
             dial,
+            joins_left: 0,
             since_ns: now_ns,
             decoder: Decoder::new(Role::Client, None),
+            dialogue: Dialogue::default(),
             unsent: None,
         })
+    }
+
+    /// What an event loop registers.
+    pub(crate) fn source(&mut self) -> &mut impl Source {
+        &mut self.stream
     }
 
     /// Whether TCP stands by now.
@@ -88,6 +117,16 @@ impl Conn {
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads what is there, up to the size of `buffer`.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    /// How much waits in the socket to be read; 0 where the system does not say.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.stream).unwrap_or(0)
     }
 
     /// Writes what the socket takes and keeps the rest.

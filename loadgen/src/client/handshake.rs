@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ringway::ws::handshake::accept_key;
 
-use crate::client::target::Target;
+use crate::protocol::Upgrade;
 
 /// A longer response head is refused.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -28,26 +28,35 @@ pub(crate) fn key(number: u64) -> String {
 }
 
 /// Appends the upgrade request. The token goes into a header, where proxies do not log it.
-pub(crate) fn write_request(out: &mut Vec<u8>, target: &Target, key: &str, token: Option<&str>) {
+pub(crate) fn write_request(
+    out: &mut Vec<u8>,
+    host: &str,
+    upgrade: &Upgrade,
+    key: &str,
+    token: Option<&str>,
+) {
     let mut line = |parts: &[&str]| {
         parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
         out.extend_from_slice(b"\r\n");
     };
-    line(&["GET ", &target.path, " HTTP/1.1"]);
-    line(&["Host: ", &target.host]);
+    line(&["GET ", &upgrade.path, " HTTP/1.1"]);
+    line(&["Host: ", host]);
     line(&["Upgrade: websocket"]);
     line(&["Connection: Upgrade"]);
     line(&["Sec-WebSocket-Version: 13"]);
     line(&["Sec-WebSocket-Key: ", key]);
     line(&["User-Agent: ringway-loadgen/", env!("CARGO_PKG_VERSION")]);
+    if let Some(subprotocol) = upgrade.subprotocol {
+        line(&["Sec-WebSocket-Protocol: ", subprotocol]);
+    }
     if let Some(token) = token {
         line(&["Authorization: Bearer ", token]);
     }
     line(&[]);
 }
 
-/// Reads the response to the request that carried `key`.
-pub(crate) fn read_response(bytes: &[u8], key: &str) -> Response {
+/// Reads the response to the request that carried `key` and offered `subprotocol`.
+pub(crate) fn read_response(bytes: &[u8], key: &str, subprotocol: Option<&str>) -> Response {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head_bytes = match response.parse(bytes) {
@@ -77,7 +86,9 @@ pub(crate) fn read_response(bytes: &[u8], key: &str) -> Response {
     if value("Sec-WebSocket-Accept") != Some(accept_key(key).as_str()) {
         return Response::Refused("101 with a wrong Sec-WebSocket-Accept".to_owned());
     }
-    if value("Sec-WebSocket-Extensions").is_some() || value("Sec-WebSocket-Protocol").is_some() {
+    // A server that takes none of those offered says nothing; whether that will do, its messages show.
+    let chosen = value("Sec-WebSocket-Protocol");
+    if value("Sec-WebSocket-Extensions").is_some() || chosen.is_some() && chosen != subprotocol {
         return Response::Refused("101 with an extension or subprotocol that was not offered".to_owned());
     }
     Response::Accepted { head_bytes }
@@ -94,19 +105,16 @@ mod tests {
 
     #[test]
     fn the_request_is_golden() {
-        let target = Target {
-            addr: ([127, 0, 0, 1], 8080).into(),
-            host: "h:8080".to_owned(),
-            path: "/ws?x=1".to_owned(),
-        };
+        let upgrade =
+            Upgrade { path: "/ws?x=1".to_owned(), subprotocol: Some("ringway.relay.v1"), bearer: true };
         let mut out = Vec::new();
-        write_request(&mut out, &target, KEY, Some("a.b.c"));
+        write_request(&mut out, "h:8080", &upgrade, KEY, Some("a.b.c"));
         let expected = concat!(
             "GET /ws?x=1 HTTP/1.1\r\nHost: h:8080\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
             "User-Agent: ringway-loadgen/",
             env!("CARGO_PKG_VERSION"),
-            "\r\nAuthorization: Bearer a.b.c\r\n\r\n"
+            "\r\nSec-WebSocket-Protocol: ringway.relay.v1\r\nAuthorization: Bearer a.b.c\r\n\r\n"
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -122,9 +130,13 @@ mod tests {
     fn the_answer_may_come_in_any_pieces() {
         let with_frame = [ACCEPTED.as_bytes(), &[0x81, 0x00]].concat();
         for cut in 0..ACCEPTED.len() {
-            assert_eq!(read_response(&with_frame[..cut], KEY), Response::Partial, "{cut}");
+            assert_eq!(read_response(&with_frame[..cut], KEY, None), Response::Partial, "{cut}");
         }
-        assert_eq!(read_response(&with_frame, KEY), Response::Accepted { head_bytes: ACCEPTED.len() });
+        assert_eq!(read_response(&with_frame, KEY, None), Response::Accepted { head_bytes: ACCEPTED.len() });
+        assert_eq!(
+            read_response(&with_frame, KEY, Some("a")),
+            Response::Accepted { head_bytes: ACCEPTED.len() }
+        );
     }
 
     #[test]
@@ -140,13 +152,17 @@ mod tests {
                 "101 with an extension or subprotocol that was not offered",
             ),
             (
+                ACCEPTED.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a\r\n\r\n"),
+                "101 with an extension or subprotocol that was not offered",
+            ),
+            (
                 format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX)),
                 "the response head is too long",
             ),
         ];
         for (response, why) in rows {
             assert_eq!(
-                read_response(response.as_bytes(), KEY),
+                read_response(response.as_bytes(), KEY, Some("b")),
                 Response::Refused(why.to_owned()),
                 "{response}"
             );

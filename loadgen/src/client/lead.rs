@@ -1,7 +1,7 @@
-//! Leads a run through its phases: connect, publish (warm-up and measured), drain, close.
+//! Leads a run through its phases, then settles the accounts: what was published, what is still to come, what is lost.
 //!
-//! The threads do the work; this one looks at their reports, says when the next phase begins, and
-//! shows how far it has come.
+//! The threads do the work; this one keeps the timetable. Phases after a ramp follow each other without gaps, at times that all
+//! threads know beforehand; a ramp lasts until every connection that it is about was tried.
 
 use std::{
     fs, io,
@@ -15,31 +15,35 @@ use std::{
 };
 
 use crate::{
-    cli::args::Mode,
-    client::traffic::Start,
-    client::worker::{Command, Handle, Outcome, Report, Setup, Snapshot, Worker},
-    report::format,
-    report::progress::Phase,
+    client::{
+        progress::{Progress, Stand},
+        setup::Setup,
+        worker::{Command, Handle, Report, Snapshot, Worker},
+    },
+    figures::record::{Record, SecondRecord},
+    plan::schedule::{Span, Timetable},
+    scenario::{Phase, PhaseKind},
+    truth::audit::Published,
 };
 
 /// The main thread looks at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// From the order to publish to the first message, so that all threads are there in time.
+/// A ramp's end is announced so much ahead, so that all threads are there in time.
 const START_AHEAD: Duration = Duration::from_millis(100);
 /// When everything has arrived, duplicates may still come: this long they are waited for.
 const AFTERMATH: Duration = Duration::from_millis(500);
-/// Threads have this long to close all connections.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
+/// Threads have this long to say what they published, and to close all connections.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// When so many connections have failed and none succeeded, the rest need not be tried.
 const HOPELESS_FAILURES: u64 = 200;
 
 /// What a run leaves behind.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// By thread.
-    pub(crate) outcomes: Vec<Outcome>,
-    /// Length of the measured phase: shorter than planned when it was interrupted.
-    pub(crate) measured: Duration,
+    pub(crate) record: Record,
+    /// The phases that there were; the last one is shorter than planned when it was interrupted.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) published: Arc<Published>,
     /// Resident memory of this process when publishing ended.
     pub(crate) memory_bytes: u64,
     pub(crate) interrupted: bool,
@@ -54,182 +58,216 @@ pub(crate) enum RunError {
     ThreadLost,
 }
 
-/// Runs it. Setting `interrupted` ends it early, with a report of what there is.
-pub(crate) fn run(setup: Setup, interrupted: &AtomicBool) -> Result<Finished, RunError> {
-    let mut lead = Lead::spawn(setup, interrupted)?;
-    let mut measured = Duration::ZERO;
-    if lead.connect()? {
-        measured = lead.publish()?;
-        lead.drain()?;
-    }
+/// Runs it; `observe` is told some times a second how it stands. Setting `interrupted` ends it early, with what there is.
+pub(crate) fn run(
+    setup: Setup,
+    interrupted: &AtomicBool,
+    observe: &mut dyn FnMut(&Progress<'_>),
+) -> Result<Finished, RunError> {
+    let mut lead = Lead::spawn(setup, interrupted, observe)?;
+    lead.carry_out()?;
+    let published = if lead.began { lead.drain()? } else { Arc::default() };
     let memory_bytes = resident_bytes();
-    Ok(Finished {
-        outcomes: lead.finish()?,
-        measured,
-        memory_bytes,
-        interrupted: interrupted.load(Ordering::Relaxed),
-    })
+    lead.finish(published, memory_bytes)
 }
 
 /// The main thread's view of the run.
-struct Lead<'i> {
+struct Lead<'r> {
     setup: Arc<Setup>,
-    interrupted: &'i AtomicBool,
+    interrupted: &'r AtomicBool,
+    observe: &'r mut dyn FnMut(&Progress<'_>),
     handles: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
     reports: Receiver<Report>,
-    /// The latest of each thread.
+    timetable: Timetable,
+    /// Publishing has begun.
+    began: bool,
+    /// The latest of each thread, as are the seconds.
     snapshots: Vec<Snapshot>,
+    seconds: Vec<SecondRecord>,
+    /// Threads that have settled the ramp that goes on.
     settled: usize,
-    /// By room.
-    members: Vec<u32>,
-    outcomes: Vec<Outcome>,
+    published: Vec<Published>,
+    records: Vec<Record>,
 }
 
-impl<'i> Lead<'i> {
-    fn spawn(setup: Setup, interrupted: &'i AtomicBool) -> io::Result<Self> {
+impl<'r> Lead<'r> {
+    fn spawn(
+        setup: Setup,
+        interrupted: &'r AtomicBool,
+        observe: &'r mut dyn FnMut(&Progress<'_>),
+    ) -> io::Result<Self> {
         let setup = Arc::new(setup);
-        let count = setup.plan.threads();
         let (sender, reports) = mpsc::channel();
         let mut handles = Vec::new();
         let mut threads = Vec::new();
-        for thread in 0..count {
-            let (worker, handle) = Worker::new(Arc::clone(&setup), thread, sender.clone())?;
-            let name = format!("loadgen-{thread}");
+        for number in 0..setup.threads {
+            let (worker, handle) = Worker::new(Arc::clone(&setup), number, sender.clone())?;
+            let name = format!("loadgen-{number}");
             threads.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
             handles.push(handle);
         }
         Ok(Self {
             interrupted,
+            observe,
+            snapshots: vec![Snapshot::default(); handles.len()],
+            seconds: vec![SecondRecord::default(); handles.len()],
             handles,
             threads,
             reports,
-            snapshots: vec![Snapshot::default(); count as usize],
+            timetable: Timetable::default(),
+            began: false,
             settled: 0,
-            members: vec![0; setup.plan.rooms() as usize],
-            outcomes: Vec::new(),
+            published: Vec::new(),
+            records: Vec::new(),
             setup,
         })
     }
 
-    /// Until every connection was tried; whether there is anything to go on with.
-    fn connect(&mut self) -> Result<bool, RunError> {
-        let total = u64::from(self.setup.config.conns);
-        let mut phase = Phase::begin("connecting", Some(total));
-        let settled = loop {
-            self.look()?;
-            let (ready, failed) = (self.sum(|s| s.ready.into()), self.sum(|s| s.failed.into()));
-            phase.connecting(ready, failed, total);
-            if self.settled == self.handles.len() {
-                break true;
+    /// All phases, or as many as there is anything to do in.
+    fn carry_out(&mut self) -> Result<(), RunError> {
+        let setup = Arc::clone(&self.setup);
+        let phases = &setup.scenario.phases;
+        self.append_phases(phases, 0)?;
+        for (index, phase) in phases.iter().enumerate() {
+            let goes_on = match phase.kind {
+                PhaseKind::Ramp { share, per_s } => self.ramp(index, phase, share, per_s)?,
+                PhaseKind::Steady
+                | PhaseKind::Storm { .. }
+                | PhaseKind::Spike { .. }
+                | PhaseKind::Drain { .. } => self.hold(index)?,
+            };
+            if !goes_on {
+                self.timetable.end_at(self.setup.clock.now_ns());
+                return self.announce();
             }
-            if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
-                break false;
+            if matches!(phase.kind, PhaseKind::Ramp { .. }) {
+                self.timetable.end_at(self.setup.clock.now_ns() + nanos(START_AHEAD));
+                self.append_phases(phases, index + 1)?;
             }
-        };
-        let ready = self.sum(|s| s.ready.into());
-        let gave_up = if settled || self.is_interrupted() { "" } else { " (all failed so far: gave up)" };
-        phase.end(&format!("{} of {} connections{gave_up}", format::count(ready), format::count(total)));
-        Ok(settled && ready > 0)
+        }
+        Ok(())
     }
 
-    /// Warm-up and measured phase; gives how long the latter was.
-    fn publish(&mut self) -> Result<Duration, RunError> {
-        let config = &self.setup.config;
-        let (mode, warmup, publishing) = (config.mode, config.warmup, config.publishing());
-        let begin = Instant::now() + START_AHEAD;
-        let at_ns = self.setup.clock.now_ns() + nanos(START_AHEAD);
-        let measured_ns = at_ns + nanos(warmup)..at_ns + nanos(publishing);
-        let members: Arc<[u32]> = std::mem::take(&mut self.members).into();
-        for handle in &self.handles {
-            handle.send(Command::Start(Start {
-                at_ns,
-                measured_ns: measured_ns.clone(),
-                members: Arc::clone(&members),
-            }))?;
-        }
-        let mut phase = Phase::begin(
-            if warmup.is_zero() { "running" } else { "warm-up" },
-            Some(nanos(publishing) / 1_000_000),
-        );
-        let mut warming = !warmup.is_zero();
-        loop {
-            self.look()?;
-            let elapsed = begin.elapsed();
-            if warming && elapsed >= warmup {
-                warming = false;
-                phase.rename("running");
-            }
-            match mode {
-                Mode::Idle => phase.holding(elapsed, self.sum(|s| s.ready.into())),
-                Mode::Fanout | Mode::Churn | Mode::Echo => {
-                    phase.publishing(elapsed, self.sum(|s| s.sent), self.sum(|s| s.delivered));
-                }
-            }
-            let all_gone = self.sum(|s| s.ready.into()) == 0;
-            let over = elapsed >= publishing && self.snapshots.iter().all(|s| s.published);
-            if over || all_gone || self.is_interrupted() {
+    /// Puts the phases from `index` on into the timetable, up to the next ramp, whose end nobody knows yet.
+    fn append_phases(&mut self, phases: &[Phase], index: usize) -> Result<(), RunError> {
+        for (index, phase) in phases.iter().enumerate().skip(index) {
+            let is_ramp = matches!(phase.kind, PhaseKind::Ramp { .. });
+            self.timetable.push(index, phase.kind, (!is_ramp).then(|| nanos(phase.duration)));
+            if is_ramp {
                 break;
             }
         }
-        for handle in &self.handles {
-            handle.send(Command::StopPublishing)?;
-        }
-        let elapsed = begin.elapsed().min(publishing);
-        phase.end(&match mode {
-            Mode::Idle => "held the connections".to_owned(),
-            Mode::Fanout | Mode::Churn | Mode::Echo => {
-                let (sent, delivered) = (self.sum(|s| s.sent), self.sum(|s| s.delivered));
-                format!("{} messages, {} deliveries", format::count(sent), format::count(delivered))
-            }
-        });
-        Ok(elapsed.saturating_sub(warmup))
+        self.began |= self.timetable.spans().iter().any(Span::publishes);
+        self.settled = 0;
+        self.announce()
     }
 
-    /// Until nothing is missing, or for as long as may be waited.
-    fn drain(&mut self) -> Result<(), RunError> {
-        if self.setup.config.mode == Mode::Idle {
+    fn announce(&self) -> Result<(), RunError> {
+        let timetable = Arc::new(self.timetable.clone());
+        self.tell(|| Command::Timetable(Arc::clone(&timetable)))
+    }
+
+    /// Until every connection of the ramp was tried, or it takes too long; whether there is anything to go on with.
+    fn ramp(&mut self, index: usize, phase: &Phase, share: f64, per_s: f64) -> Result<bool, RunError> {
+        let start_ns = self.timetable.spans().get(index).map_or(0, |span| span.start_ns);
+        let total = u64::from(self.setup.scenario.connections);
+        let planned_s = if per_s > 0.0 { total as f64 * share / per_s } else { 0.0 };
+        let planned = Duration::try_from_secs_f64(planned_s).unwrap_or(Duration::MAX);
+        let limit_ns = start_ns.saturating_add(nanos(planned.saturating_add(phase.duration)));
+        loop {
+            self.look(index)?;
+            let (ready, failed) = (self.sum(|it| it.ready.into()), self.sum(|it| it.failed));
+            if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
+                return Ok(false);
+            }
+            if self.settled == self.handles.len() || self.setup.clock.now_ns() >= limit_ns {
+                return Ok(ready > 0 || failed < total);
+            }
+        }
+    }
+
+    /// Until the phase is over; whether there is anything to go on with.
+    fn hold(&mut self, index: usize) -> Result<bool, RunError> {
+        let end_ns = self.timetable.spans().get(index).map_or(0, |span| span.end_ns);
+        while self.setup.clock.now_ns() < end_ns {
+            self.look(index)?;
+            let all_gone = self.sum(|it| it.ready.into()) == 0 && !self.anybody_returns();
+            if all_gone || self.is_interrupted() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether connections that are not there may come back.
+    fn anybody_returns(&self) -> bool {
+        let scenario = &self.setup.scenario;
+        let later = |phase: &Phase| matches!(phase.kind, PhaseKind::Storm { .. } | PhaseKind::Ramp { .. });
+        scenario.comes_back.is_some()
+            || scenario.roles.iter().any(|role| role.reconnect.is_some())
+            || scenario.phases.iter().skip(1).any(later)
+    }
+
+    /// Until nothing is missing, or for as long as may be waited. Gives what everybody published.
+    fn drain(&mut self) -> Result<Arc<Published>, RunError> {
+        let last = self.setup.scenario.phases.len();
+        let deadline = Instant::now() + self.setup.scenario.drain_timeout;
+        let is_late = || Instant::now() >= deadline;
+        while !self.snapshots.iter().all(|it| it.published) && !is_late() {
+            self.look(last)?;
+        }
+        self.tell(|| Command::StopPublishing)?;
+        // The first look may still show what was before the last publication.
+        self.look(last)?;
+        while self.sum(|it| it.unanswered) > 0 && !is_late() {
+            self.look(last)?;
+        }
+        self.tell(|| Command::Settle)?;
+        let give_up = Instant::now() + ANSWER_TIMEOUT;
+        while self.published.len() < self.handles.len() {
+            self.look(last)?;
+            if Instant::now() >= give_up {
+                return Err(RunError::ThreadLost);
+            }
+        }
+        let mut published = Published::new(self.setup.plan.stream_count());
+        self.published.drain(..).for_each(|part| published.merge(part));
+        let everybody = Arc::new(published);
+        self.tell(|| Command::Expect(Arc::clone(&everybody)))?;
+        self.wait_for_arrivals(last, deadline)?;
+        Ok(everybody)
+    }
+
+    /// Until everything that is expected has arrived, and then a little, or until the deadline.
+    fn wait_for_arrivals(&mut self, last: usize, deadline: Instant) -> Result<(), RunError> {
+        if self.setup.plan.stream_count() == 0 {
             return Ok(());
         }
-        let mut phase = Phase::begin("draining", None);
-        let deadline = Instant::now() + self.setup.config.drain_timeout;
-        let mut complete = None;
+        let mut complete_since: Option<Instant> = None;
         loop {
-            // The first look may still show what was before the last publication.
-            self.look()?;
-            let missing = self.sum(|s| s.owed).saturating_sub(self.sum(|s| s.paid));
-            let unanswered = self.sum(|s| s.unanswered);
-            phase.draining(missing, unanswered);
-            let published = self.snapshots.iter().all(|s| s.published);
-            if published && missing == 0 && unanswered == 0 {
-                let since: &mut Instant = complete.get_or_insert_with(Instant::now);
+            self.look(last)?;
+            if self.snapshots.iter().all(|it| it.awaited == Some(0)) {
+                let since = complete_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= AFTERMATH {
-                    phase.end("everything arrived");
                     return Ok(());
                 }
             } else {
-                complete = None;
-            }
-            let all_gone = self.sum(|s| s.ready.into()) == 0;
-            if complete.is_none() && (all_gone || Instant::now() >= deadline) {
-                phase.end(&format!(
-                    "{} deliveries and {} acks did not come",
-                    format::count(missing),
-                    format::count(unanswered)
-                ));
-                return Ok(());
+                complete_since = None;
+                if Instant::now() >= deadline {
+                    return Ok(());
+                }
             }
         }
     }
 
-    /// Closes everything and collects the outcomes.
-    fn finish(mut self) -> Result<Vec<Outcome>, RunError> {
-        for handle in &self.handles {
-            handle.send(Command::Finish)?;
-        }
-        let deadline = Instant::now() + FINISH_TIMEOUT;
-        while self.outcomes.len() < self.handles.len() {
-            self.look()?;
+    /// Closes everything and collects the records.
+    fn finish(mut self, published: Arc<Published>, memory_bytes: u64) -> Result<Finished, RunError> {
+        self.tell(|| Command::Finish)?;
+        let last = self.setup.scenario.phases.len();
+        let deadline = Instant::now() + ANSWER_TIMEOUT;
+        while self.records.len() < self.handles.len() {
+            self.look(last)?;
             if Instant::now() >= deadline {
                 return Err(RunError::ThreadLost);
             }
@@ -237,32 +275,54 @@ impl<'i> Lead<'i> {
         for thread in self.threads {
             thread.join().map_err(|_| RunError::ThreadLost)?;
         }
-        self.outcomes.sort_by_key(|outcome| outcome.thread);
-        Ok(self.outcomes)
+        self.records.sort_by_key(|record| record.threads.first().map(|it| it.thread));
+        let mut sum = Record::default();
+        self.records.iter().for_each(|record| sum.merge(record));
+        Ok(Finished {
+            record: sum,
+            spans: self.timetable.spans().to_vec(),
+            published,
+            memory_bytes,
+            interrupted: self.interrupted.load(Ordering::Relaxed),
+        })
     }
 
-    /// Takes in reports, for [`LOOK_EVERY`].
-    fn look(&mut self) -> Result<(), RunError> {
+    /// Takes in reports, for [`LOOK_EVERY`], and shows how it stands in that phase (in none, when all are over).
+    fn look(&mut self, phase: usize) -> Result<(), RunError> {
         let until = Instant::now() + LOOK_EVERY;
         loop {
             let report = match self.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(report) => report,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) if self.outcomes.len() == self.handles.len() => {
-                    return Ok(());
-                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) if self.records.len() == self.handles.len() => break,
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::ThreadLost),
             };
             match report {
-                Report::Snapshot { thread, snapshot } => self.snapshots[thread as usize] = snapshot,
-                Report::Settled { members } => {
-                    self.settled += 1;
-                    self.members.iter_mut().zip(members).for_each(|(sum, more)| *sum += more);
+                Report::Snapshot { thread, snapshot, second } => {
+                    self.snapshots[thread as usize] = snapshot;
+                    if let Some(second) = second {
+                        self.seconds[thread as usize] = second;
+                    }
                 }
-                Report::Finished(outcome) => self.outcomes.push(*outcome),
+                Report::Settled { phase: settled } => self.settled += usize::from(settled == phase),
+                Report::Published(published) => self.published.push(*published),
+                Report::Finished(record) => self.records.push(*record),
                 Report::Broken(error) => return Err(error.into()),
             }
         }
+        let stand = Stand {
+            span: self.timetable.spans().get(phase),
+            phase: self.setup.scenario.phases.get(phase),
+            index: phase,
+            now_ns: self.setup.clock.now_ns(),
+        };
+        (self.observe)(&Progress::of(&self.setup.scenario, &stand, &self.snapshots, &self.seconds));
+        Ok(())
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) -> Result<(), RunError> {
+        self.handles.iter().try_for_each(|handle| handle.send(command()))?;
+        Ok(())
     }
 
     fn sum(&self, of: impl Fn(&Snapshot) -> u64) -> u64 {

@@ -3,6 +3,8 @@
 pub(crate) mod conn;
 pub(crate) mod handshake;
 pub(crate) mod lead;
+pub(crate) mod progress;
+pub(crate) mod setup;
 pub(crate) mod target;
 pub(crate) mod traffic;
 pub(crate) mod worker;

@@ -6,13 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::plan::ConnId;
-
 /// How long the first connection, the one that only looks whether anybody listens, may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that share a source address: few enough that neither ports nor a sane limit per
 /// address run out.
-const CONNS_PER_SOURCE: u32 = 32;
+pub(crate) const CONNS_PER_SOURCE: u32 = 32;
 
 /// A server that answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,12 +54,21 @@ impl Target {
         Err(TargetError::NobodyThere { host, source: failure })
     }
 
-    /// The address to bind before connecting. Only towards 127.0.0.0/8: that whole network is ours.
-    pub(crate) fn source_of(&self, conn: ConnId) -> Option<SocketAddr> {
+    /// The URL without its query, which may hold secrets.
+    pub(crate) fn shown(&self) -> String {
+        format!("ws://{}{}", self.host, self.path.split('?').next().unwrap_or_default())
+    }
+
+    /// The address to bind before connecting, for the `number`-th connection to this target: one of `sources` in turn; where
+    /// there are none, only towards 127.0.0.0/8: that whole network is ours.
+    pub(crate) fn source_of(&self, number: u32, sources: &[IpAddr]) -> Option<SocketAddr> {
+        if !sources.is_empty() {
+            return Some(SocketAddr::from((sources[number as usize % sources.len()], 0)));
+        }
         match self.addr.ip() {
             IpAddr::V4(ip) if ip.is_loopback() => {
                 // 127.1.0.0 and up: room for two million connections before the octet could overflow.
-                let [_, b, c, d] = (conn.0 / CONNS_PER_SOURCE % 0x00fe_0000 + 0x0001_0000).to_be_bytes();
+                let [_, b, c, d] = (number / CONNS_PER_SOURCE % 0x00fe_0000 + 0x0001_0000).to_be_bytes();
                 Some(SocketAddr::from((Ipv4Addr::new(127, b, c, d), 0)))
             }
             IpAddr::V4(_) | IpAddr::V6(_) => None,
@@ -123,10 +130,19 @@ mod tests {
             |addr: &str| Target { addr: addr.parse().unwrap(), host: String::new(), path: String::new() };
         let loopback = target("127.0.0.1:8080");
         let rows = [(0, "127.1.0.0:0"), (31, "127.1.0.0:0"), (32, "127.1.0.1:0"), (10_000, "127.1.1.56:0")];
-        for (conn, source) in rows {
-            assert_eq!(loopback.source_of(ConnId(conn)), Some(source.parse().unwrap()), "{conn}");
+        for (number, source) in rows {
+            assert_eq!(loopback.source_of(number, &[]), Some(source.parse().unwrap()), "{number}");
         }
-        assert_eq!(target("10.0.0.1:80").source_of(ConnId(0)), None);
-        assert_eq!(target("[::1]:80").source_of(ConnId(0)), None);
+        assert_eq!(target("10.0.0.1:80").source_of(0, &[]), None);
+        assert_eq!(target("[::1]:80").source_of(0, &[]), None);
+    }
+
+    #[test]
+    fn given_sources_take_turns() {
+        let target =
+            Target { addr: "10.0.0.1:80".parse().unwrap(), host: String::new(), path: String::new() };
+        let sources: Vec<IpAddr> = ["10.0.0.2", "10.0.0.3"].map(|it| it.parse().unwrap()).into();
+        let got = [0, 1, 2].map(|number| target.source_of(number, &sources).unwrap().to_string());
+        assert_eq!(got, ["10.0.0.2:0", "10.0.0.3:0", "10.0.0.2:0"]);
     }
 }

@@ -1,385 +1,513 @@
-//! What the messages of one thread mean: publishes with stamps, checks deliveries and acks against
-//! the plan, and keeps the books. Has no socket and no clock.
+//! What the messages of one thread mean: publishes with stamps, checks deliveries and answers against the plan, and keeps the
+//! books. Has no socket and no clock: who calls says what time it is.
 //!
-//! Invariant: every publication that was written has the next number of its publisher, so that the
-//! ledger can tell what is missing from numbers alone.
+//! Invariant: every publication that was written has the next number of its stream, so that the ledger can tell what is missing
+//! from numbers alone.
 
 use std::{
-    ops::{AddAssign, Range},
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
     sync::Arc,
 };
 
-use hdrhistogram::Histogram;
-
 use crate::{
-    cli::args::{Config, Mode},
-    figures::latency,
-    figures::reasons::Reasons,
-    plan::schedule::Schedule,
-    plan::{ConnId, Plan, RoomId, Slot},
-    protocol::json::{self, AckId, Inbound},
-    truth::audit::Published,
-    truth::ledger::{Arrival, Ledger},
-    truth::payload::{Arrived, Codec, Stamp},
-    truth::seq_set::SeqSet,
+    client::setup::Setup,
+    figures::{
+        record::{Account, Event, Record, Timing},
+        recorder::{Recorder, When},
+    },
+    plan::{Plan, RoleId, RoomId, Slot, schedule::Timetable, seeded, size::Sizes},
+    protocol::{Dialogue, Out, Publishing, RoomRef, Speak, Traits, Who},
+    scenario::{Reading, Scenario},
+    truth::{
+        audit::{self, Balance, Held, Published},
+        ledger::{Arrival, Begin, Ledger},
+        payload::{Arrived, Codec, Stamp},
+        seq_set::SeqSet,
+    },
 };
 
-/// What the main thread says when publishing is to begin.
-#[derive(Clone, Debug)]
-pub(crate) struct Start {
-    /// When the first message is due.
-    pub(crate) at_ns: u64,
-    /// When publications are due that count for latency.
-    pub(crate) measured_ns: Range<u64>,
-    /// Connections that stay in each room.
-    pub(crate) members: Arc<[u32]>,
+/// Publications of one thread without an answer; what is due beyond that is withheld.
+const PENDING_MAX: usize = 1 << 22;
+/// Without answers nobody knows which publications a lost connection took with it: the last ones, at most so many.
+const UNCERTAIN_WITHOUT_ACKS: u32 = 256;
+const SECOND_NS: u64 = 1_000_000_000;
+const NONE: u32 = u32::MAX;
+
+/// One connection, as far as messages go.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    role: RoleId,
+    /// Where its memberships are, and how many.
+    first: u32,
+    count: u32,
+    /// The first of its own streams, by the thread's numbers; [`NONE`] when it publishes nothing.
+    own: u32,
 }
 
-/// What happened, counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) sent: u64,
-    /// Publications due in the measured phase.
-    pub(crate) sent_measured: u64,
-    pub(crate) acked: u64,
-    pub(crate) refused: u64,
-    /// Not sent, because the socket had not taken earlier ones.
-    pub(crate) withheld: u64,
-    /// Deliveries that members which stay are to get, as far as is known by now.
-    pub(crate) owed: u64,
-    /// First deliveries to members that stay, and to members that come and go.
-    pub(crate) delivered: u64,
-    pub(crate) delivered_midway: u64,
-    /// First deliveries that arrived in the measured phase.
-    pub(crate) delivered_measured: u64,
-    pub(crate) duplicated: u64,
-    pub(crate) reordered: u64,
-    pub(crate) corrupt: u64,
-    pub(crate) misrouted: u64,
-    /// Delivered to the sender itself, or acked twice.
-    pub(crate) unexpected: u64,
-    /// Of another run in the same room: neither right nor wrong.
-    pub(crate) foreign: u64,
+/// One connection in one room.
+#[derive(Clone, Copy, Debug)]
+struct Membership {
+    room: RoomId,
+    /// The room's streams.
+    streams_start: u32,
+    streams: u32,
+    /// The cell of the first of them.
+    cells: u32,
+    /// The stream of the member itself, or [`NONE`].
+    own: u32,
+    begin: Begin,
+    joined: bool,
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        // Taken apart, so that a new field cannot be forgotten.
-        let Self {
-            sent,
-            sent_measured,
-            acked,
-            refused,
-            withheld,
-            owed,
-            delivered,
-            delivered_midway,
-            delivered_measured,
-            duplicated,
-            reordered,
-            corrupt,
-            misrouted,
-            unexpected,
-            foreign,
-        } = other;
-        self.sent += sent;
-        self.sent_measured += sent_measured;
-        self.acked += acked;
-        self.refused += refused;
-        self.withheld += withheld;
-        self.owed += owed;
-        self.delivered += delivered;
-        self.delivered_midway += delivered_midway;
-        self.delivered_measured += delivered_measured;
-        self.duplicated += duplicated;
-        self.reordered += reordered;
-        self.corrupt += corrupt;
-        self.misrouted += misrouted;
-        self.unexpected += unexpected;
-        self.foreign += foreign;
-    }
-}
-
-/// What an incoming message changes for its connection.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Heard {
-    Nothing,
-    Joined,
-    /// With the error code.
-    JoinRefused(String),
-}
-
-/// The books of one thread, closed.
+/// What this thread's publishers did. All by the thread's numbers of streams.
 #[derive(Debug)]
-pub(crate) struct Books {
-    /// By slot.
-    pub(crate) published: Vec<Published>,
-    pub(crate) ledger: Ledger,
-    /// What members that came midway missed, and of whom.
-    pub(crate) midway: Vec<(ConnId, SeqSet)>,
-    pub(crate) counts: Counts,
-    pub(crate) latency: Histogram<u64>,
-    /// Error codes of refused publications, and of `system:error`.
-    pub(crate) refusals: Reasons,
-    pub(crate) faults: Reasons,
-}
-
-/// One connection that publishes.
-#[derive(Debug)]
-struct Publisher {
-    sent: u32,
-    refused: SeqSet,
-    disconnected: bool,
-    schedule: Schedule,
+struct Own {
+    streams: Vec<u32>,
+    sent: Vec<u32>,
+    /// Answers, a cell per stream.
+    acks: Ledger,
+    refused: BTreeMap<u32, SeqSet>,
+    uncertain: BTreeMap<u32, SeqSet>,
+    /// When each unanswered publication was due.
+    pending: HashMap<(u32, u32), u64>,
 }
 
 /// The messages of one thread.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    plan: Plan,
-    thread: u32,
+    traits: Traits,
     codec: Codec,
     room_names: Arc<[String]>,
-    /// By slot: publishers have the first ones.
-    publishers: Vec<Publisher>,
-    start: Option<Start>,
-    /// Deliveries, by the plan's cells.
+    seats: Vec<Seat>,
+    memberships: Vec<Membership>,
+    /// By role.
+    sizes: Vec<Option<Sizes>>,
+    slow: Vec<bool>,
+    closed: bool,
     heard: Ledger,
-    /// Acks, a cell per publisher.
-    acks: Ledger,
-    midway: Vec<(ConnId, SeqSet)>,
-    counts: Counts,
-    latency: Histogram<u64>,
-    refusals: Reasons,
-    faults: Reasons,
+    own: Own,
+    /// What members that left had missed by then, by stream.
+    left: Vec<(u32, SeqSet)>,
+    /// Publishing has begun: who joins now comes midway.
+    began: bool,
+    first_deliveries: u64,
+    /// Deliveries that are still to come, from when that is known.
+    awaited: Option<u64>,
+    everybody: Option<Arc<Published>>,
+    /// Publishers that got an answer; kept in a closed loop only.
+    answered: Vec<Slot>,
+    waiting: HashSet<Slot>,
+
+    recorder: Recorder,
+    now_ns: u64,
+    when: When,
+    timetable: Arc<Timetable>,
+    /// The phase in which something was due last, and from when to when that is.
+    due: (Range<u64>, usize),
+    chance: fastrand::Rng,
+    payload: Vec<u8>,
 }
 
 impl Traffic {
-    /// `run` is in every payload.
-    pub(crate) fn new(config: &Config, plan: Plan, thread: u32, run: u32, room_names: Arc<[String]>) -> Self {
-        let publishers = (0..plan.publishers_share(thread)).map(|slot| {
-            let ConnId(publisher) = plan.conn_at(thread, Slot(slot));
-            let schedule =
-                Schedule::new(config.arrivals, publisher, plan.publishers(), config.rate, config.seed);
-            Publisher { sent: 0, refused: SeqSet::default(), disconnected: false, schedule }
-        });
+    /// The connections of `thread` (numbered over all agents).
+    pub(crate) fn new(setup: &Setup, thread: u32) -> Self {
+        let Setup { scenario, plan, run, .. } = setup;
+        let style = setup.style();
+        let codec = Codec::new(*run, style, setup.payload_bytes_max());
+        Self::of_plan(scenario, plan, setup.speak.traits(), codec, setup.room_names.clone().into(), thread)
+    }
+
+    fn of_plan(
+        scenario: &Scenario,
+        plan: &Plan,
+        traits: Traits,
+        codec: Codec,
+        room_names: Arc<[String]>,
+        thread: u32,
+    ) -> Self {
+        let (mut seats, mut memberships, mut streams, mut cells) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for conn in (0..plan.share(thread)).map(|slot| plan.conn_at(thread, Slot(slot))) {
+            let role = plan.role_of(conn);
+            let publishes = scenario.roles[role.index()].publish.is_some();
+            let rooms = plan.rooms_of(conn);
+            seats.push(Seat {
+                role,
+                first: memberships.len() as u32,
+                count: rooms.len() as u32,
+                own: if publishes { streams.len() as u32 } else { NONE },
+            });
+            for room in rooms {
+                let of_room = plan.streams_of(*room);
+                let own = plan.stream_of(conn, *room).filter(|_| publishes).map_or(NONE, |own| own.0);
+                if publishes {
+                    streams.push(own);
+                }
+                memberships.push(Membership {
+                    room: *room,
+                    streams_start: of_room.start,
+                    streams: of_room.len() as u32,
+                    cells,
+                    own,
+                    begin: Begin::First,
+                    joined: false,
+                });
+                cells += of_room.len() as u32;
+            }
+        }
+        let roles = || scenario.roles.iter();
         Self {
-            thread,
-            codec: Codec::new(run, config.payload_bytes),
+            traits,
+            codec,
             room_names,
-            publishers: publishers.collect(),
-            start: None,
-            heard: Ledger::new(plan.share(thread) as usize * plan.cells_per_member()),
-            acks: Ledger::new(plan.publishers_share(thread) as usize),
-            midway: Vec::new(),
-            counts: Counts::default(),
-            latency: latency::histogram(),
-            refusals: Reasons::default(),
-            faults: Reasons::default(),
-            plan,
+            seats,
+            memberships,
+            sizes: roles().map(|role| role.publish.as_ref().map(|it| Sizes::new(&it.size))).collect(),
+            slow: roles().map(|role| role.reading != Reading::Quick).collect(),
+            closed: scenario.closed,
+            heard: Ledger::new(cells as usize),
+            own: Own {
+                sent: vec![0; streams.len()],
+                acks: Ledger::new(streams.len()),
+                streams,
+                refused: BTreeMap::new(),
+                uncertain: BTreeMap::new(),
+                pending: HashMap::new(),
+            },
+            left: Vec::new(),
+            began: false,
+            first_deliveries: 0,
+            awaited: None,
+            everybody: None,
+            answered: Vec::new(),
+            waiting: HashSet::new(),
+            recorder: Recorder::new(thread, scenario.phases.len()),
+            now_ns: 0,
+            when: When { phase: 0, second: 0 },
+            timetable: Arc::default(),
+            due: (0..0, 0),
+            chance: seeded(scenario.seed, [0x7a, thread.into()]),
+            payload: Vec::new(),
         }
     }
 
-    /// Publishing begins.
-    pub(crate) fn start(&mut self, start: Start) {
-        self.start = Some(start);
+    /// Time goes on.
+    #[inline]
+    pub(crate) fn at(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+        let phase = self.phase_of(now_ns);
+        self.when = When { phase, second: (now_ns / SECOND_NS) as u32 };
     }
 
-    /// When the publisher's next message is due, on the run's clock. Each call moves on by one.
-    pub(crate) fn next_due_ns(&mut self, slot: Slot) -> Option<u64> {
-        let start = self.start.as_ref()?;
-        let due = start.at_ns + self.publishers.get_mut(slot.index())?.schedule.next_due_ns();
-        (due < start.measured_ns.end).then_some(due)
+    /// What was sure before must still hold.
+    pub(crate) fn set_timetable(&mut self, timetable: Arc<Timetable>) {
+        self.timetable = timetable;
+        self.due = (0..0, 0);
     }
 
-    /// Appends the JSON of the publisher's next message, which was due at `due_ns`.
-    pub(crate) fn publish(&mut self, slot: Slot, due_ns: u64, out: &mut Vec<u8>) {
-        let conn = self.plan.conn_at(self.thread, slot);
-        let room = self.plan.room_of(conn);
-        let publisher = &mut self.publishers[slot.index()];
-        let seq = publisher.sent;
-        publisher.sent += 1;
-        let stamp = Stamp { publisher: conn.0, seq, at_ns: due_ns };
-        match self.plan.mode() {
-            Mode::Echo => self.codec.write(out, stamp),
-            Mode::Fanout | Mode::Churn | Mode::Idle => {
-                json::write_send_head(out, &self.room_names[room.0 as usize], seq);
-                self.codec.write(out, stamp);
-                json::write_send_tail(out);
-            }
-        }
-        self.counts.sent += 1;
-        self.counts.sent_measured += u64::from(self.is_measured(due_ns));
-        self.counts.owed += self.audience(room);
+    /// From now on something may be published.
+    pub(crate) fn begin(&mut self) {
+        self.began = true;
     }
 
-    /// A message was due, but its connection is stuck.
-    pub(crate) fn withhold(&mut self) {
-        self.counts.withheld += 1;
-    }
-
-    /// Appends the message that makes a connection a member.
-    pub(crate) fn join(&self, slot: Slot, out: &mut Vec<u8>) {
-        json::write_join(out, self.room_name(self.plan.conn_at(self.thread, slot)));
-    }
-
-    /// A member that comes and goes is about to join: what it hears first is where it begins.
-    pub(crate) fn enter_midway(&mut self, slot: Slot) {
-        for publisher in self.plan.heard_by(self.plan.conn_at(self.thread, slot)) {
-            let gaps = self.heard.reopen_midway(self.plan.cell(slot, publisher));
-            if !gaps.is_empty() {
-                self.midway.push((publisher, gaps));
-            }
-        }
-    }
-
-    /// The connection is gone, and not because we left.
-    pub(crate) fn disconnected(&mut self, slot: Slot) {
-        if let Some(publisher) = self.publishers.get_mut(slot.index()) {
-            publisher.disconnected = true;
-        }
-    }
-
-    /// Takes in a text message that arrived at `now_ns`.
-    pub(crate) fn hear(&mut self, slot: Slot, text: &str, now_ns: u64) -> Heard {
-        if self.plan.mode() == Mode::Echo {
-            self.receive(slot, None, text.as_bytes(), now_ns);
-            return Heard::Nothing;
-        }
-        match json::read(text, self.codec.bytes()) {
-            Ok(Inbound::Delivery { room, payload }) => self.receive(slot, Some(&room), payload, now_ns),
-            Ok(Inbound::Acked(AckId::Join)) => return Heard::Joined,
-            Ok(Inbound::Refused(AckId::Join, code)) => return Heard::JoinRefused(code),
-            Ok(Inbound::Acked(AckId::Send(seq))) => self.settle(slot, seq, None),
-            Ok(Inbound::Refused(AckId::Send(seq), code)) => self.settle(slot, seq, Some(&code)),
-            Ok(Inbound::Fault(code)) => self.faults.add(&code),
-            Ok(Inbound::Other) => {}
-            Err(json::Malformed) => self.counts.corrupt += 1,
-        }
-        Heard::Nothing
-    }
-
-    /// Publications that are still to be answered. Echoes are their own answer.
-    pub(crate) fn unanswered(&self) -> u64 {
-        match self.plan.mode() {
-            Mode::Echo => 0,
-            Mode::Fanout | Mode::Churn | Mode::Idle => {
-                self.counts.sent - self.counts.acked - self.counts.refused
-            }
-        }
-    }
-
-    pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Closes the books.
-    pub(crate) fn close(mut self) -> Books {
-        for slot in (0..self.plan.share(self.thread)).map(Slot) {
-            if self.plan.churns(self.plan.conn_at(self.thread, slot)) {
-                self.enter_midway(slot);
-            }
-        }
-        let acked = self.plan.mode() != Mode::Echo;
-        let published = self.publishers.into_iter().enumerate().map(|(slot, publisher)| Published {
-            unacked: if acked { self.acks.missing(slot, publisher.sent) } else { SeqSet::default() },
-            sent: publisher.sent,
-            refused: publisher.refused,
-            disconnected: publisher.disconnected,
-        });
-        Books {
-            published: published.collect(),
-            ledger: self.heard,
-            midway: self.midway,
-            counts: self.counts,
-            latency: self.latency,
-            refusals: self.refusals,
-            faults: self.faults,
-        }
-    }
-
-    fn receive(&mut self, slot: Slot, room: Option<&str>, payload: &[u8], now_ns: u64) {
-        let member = self.plan.conn_at(self.thread, slot);
-        let stamp = match self.codec.read(payload) {
-            Arrived::Ours(stamp) => stamp,
-            Arrived::Foreign => {
-                self.counts.foreign += 1;
-                return;
-            }
-            Arrived::Corrupt => {
-                self.counts.corrupt += 1;
-                return;
-            }
+    /// Appends the message that the publisher in `slot` has to send, due at `due_ns`. In a closed loop it is due when it is sent.
+    pub(crate) fn publish(
+        &mut self,
+        slot: Slot,
+        due_ns: u64,
+        speak: &dyn Speak,
+        dialogue: &mut Dialogue,
+        who: Who<'_>,
+        out: &mut Out,
+    ) {
+        let Seat { role, count, own, .. } = self.seats[slot.index()];
+        let Some(sizes) = self.sizes[role.index()].as_ref().filter(|_| own != NONE && count > 0) else {
+            return;
         };
-        let publisher = ConnId(stamp.publisher);
-        if !self.plan.hears(member, publisher) || room.is_some_and(|room| room != self.room_name(member)) {
-            if member == publisher {
-                self.counts.unexpected += 1;
-            } else {
-                self.counts.misrouted += 1;
+        let ordinal = if count == 1 { 0 } else { self.chance.u32(0..count) };
+        let stream = own + ordinal;
+        let seq = self.own.sent[stream as usize];
+        self.own.sent[stream as usize] += 1;
+        let at_ns = if self.closed { self.now_ns } else { due_ns };
+        let bytes = sizes.draw(&mut self.chance);
+        self.payload.clear();
+        let stamp = Stamp { stream: self.own.streams[stream as usize], seq, at_ns };
+        self.codec.write(&mut self.payload, stamp, bytes);
+        speak.publish(dialogue, who, Publishing { ordinal, seq, payload: &self.payload }, out);
+        if self.traits.acks {
+            self.own.pending.insert((stream, seq), at_ns);
+        }
+        if self.closed {
+            self.waiting.insert(slot);
+        }
+        let phase = self.phase_of(at_ns);
+        self.recorder.count(When { phase, ..self.when }, Event::Sent);
+    }
+
+    /// Whether no more publications can be kept account of.
+    pub(crate) fn is_full(&self) -> bool {
+        self.own.pending.len() >= PENDING_MAX
+    }
+
+    /// In a closed loop: whether the publisher has an answer to wait for.
+    pub(crate) fn is_waiting(&self, slot: Slot) -> bool {
+        self.closed && self.waiting.contains(&slot)
+    }
+
+    /// In a closed loop: a publisher that waits no more.
+    pub(crate) fn next_answered(&mut self) -> Option<Slot> {
+        self.answered.pop()
+    }
+
+    /// Something happened in the phase and second that it is.
+    pub(crate) fn count(&mut self, event: Event) {
+        self.recorder.count(self.when, event);
+    }
+
+    /// Something happened that counts for the phase in which it was due.
+    pub(crate) fn count_due(&mut self, event: Event, due_ns: u64) {
+        let phase = self.phase_of(due_ns);
+        self.recorder.count(When { phase, ..self.when }, event);
+    }
+
+    /// Something happened that counts for that phase.
+    pub(crate) fn count_in(&mut self, event: Event, phase: u16) {
+        self.recorder.count(When { phase: phase.into(), ..self.when }, event);
+    }
+
+    pub(crate) fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    pub(crate) fn when(&self) -> When {
+        self.when
+    }
+
+    pub(crate) fn phase_due(&mut self, due_ns: u64) -> usize {
+        self.phase_of(due_ns)
+    }
+
+    /// The connection asks to be let into its rooms (or is in them by its URL): what is sent from now on may reach it.
+    pub(crate) fn enter(&mut self, slot: Slot) {
+        let begin = if self.began { Begin::Midway } else { Begin::First };
+        for membership in self.memberships_mut(slot) {
+            membership.begin = begin;
+        }
+    }
+
+    pub(crate) fn joined(&mut self, slot: Slot, ordinal: u32) {
+        if let Some(membership) = self.memberships_mut(slot).get_mut(ordinal as usize) {
+            membership.joined = true;
+        }
+    }
+
+    /// The connection leaves, or is gone: nothing more is expected to reach it.
+    pub(crate) fn stop_hearing(&mut self, slot: Slot) {
+        let Self { seats, memberships, heard, left, .. } = self;
+        let Seat { first, count, .. } = seats[slot.index()];
+        for membership in &mut memberships[first as usize..(first + count) as usize] {
+            membership.joined = false;
+            membership.begin = Begin::Midway;
+            for offset in 0..membership.streams {
+                let gaps = heard.reset((membership.cells + offset) as usize);
+                let stream = membership.streams_start + offset;
+                if !gaps.is_empty() && stream != membership.own {
+                    left.push((stream, gaps));
+                }
             }
+        }
+    }
+
+    /// The connection is gone, whoever ended it: its unanswered publications may or may not have been accepted.
+    pub(crate) fn disconnected(&mut self, slot: Slot) {
+        let Seat { count, own, .. } = self.seats[slot.index()];
+        if own == NONE {
             return;
         }
-        match self.heard.record(self.plan.cell(slot, publisher), stamp.seq) {
-            Arrival::Repeated => {
-                self.counts.duplicated += 1;
-                return;
+        for stream in own..own + count {
+            let sent = self.own.sent[stream as usize];
+            let missing = if self.traits.acks {
+                self.own.acks.forgive(stream as usize, sent)
+            } else {
+                let mut last = SeqSet::default();
+                last.append(sent.saturating_sub(UNCERTAIN_WITHOUT_ACKS)..sent);
+                last
+            };
+            if !missing.is_empty() {
+                for seq in missing.iter() {
+                    self.own.pending.remove(&(stream, seq));
+                }
+                self.own.uncertain.entry(stream).or_default().extend(&missing);
             }
-            Arrival::Late => self.counts.reordered += 1,
+        }
+        self.waiting.remove(&slot);
+    }
+
+    /// A delivery.
+    #[inline]
+    pub(crate) fn receive(&mut self, slot: Slot, room: &RoomRef<'_>, payload: &[u8]) {
+        let stamp = match self.codec.read(payload) {
+            Arrived::Ours(stamp) => stamp,
+            Arrived::Foreign => return self.count(Event::Foreign),
+            Arrived::Corrupt => return self.count(Event::Corrupt),
+        };
+        let Seat { role, first, count, .. } = self.seats[slot.index()];
+        let memberships = &self.memberships[first as usize..(first + count) as usize];
+        let place =
+            memberships.iter().position(|it| stamp.stream.wrapping_sub(it.streams_start) < it.streams);
+        let Some(ordinal) = place.filter(|ordinal| {
+            let id = memberships[*ordinal].room;
+            match room {
+                RoomRef::Name(name) => self.room_names[id.0 as usize] == **name,
+                RoomRef::Ordinal(named) => *named as usize == *ordinal,
+                RoomRef::Only => true,
+            }
+        }) else {
+            return self.recorder.trouble(self.when, stamp.stream, Event::Misrouted);
+        };
+        let membership = &memberships[ordinal];
+        if membership.own == stamp.stream {
+            if !self.traits.echoes {
+                return self.recorder.trouble(self.when, stamp.stream, Event::Unexpected);
+            }
+            if self.closed && self.waiting.remove(&slot) {
+                self.answered.push(slot);
+            }
+        }
+        let cell = (membership.cells + (stamp.stream - membership.streams_start)) as usize;
+        match self.heard.record(cell, stamp.seq, membership.begin) {
             Arrival::InOrder => {}
+            Arrival::Late => self.recorder.trouble(self.when, stamp.stream, Event::Reordered),
+            Arrival::Repeated => {
+                return self.recorder.trouble(self.when, stamp.stream, Event::Duplicated);
+            }
         }
-        if self.plan.churns(member) {
-            self.counts.delivered_midway += 1;
+        self.first_deliveries += 1;
+        if let Some(awaited) = &mut self.awaited {
+            *awaited = awaited.saturating_sub(1);
+        }
+        let phase = self.phase_of(stamp.at_ns);
+        if self.slow[role.index()] {
+            self.recorder.delivery_untimed(phase, self.when.second);
         } else {
-            self.counts.delivered += 1;
-        }
-        self.counts.delivered_measured += u64::from(self.is_measured(now_ns));
-        if self.is_measured(stamp.at_ns) {
-            self.latency.saturating_record(now_ns.saturating_sub(stamp.at_ns));
+            let latency_ns = self.now_ns.saturating_sub(stamp.at_ns);
+            self.recorder.delivery(phase, self.when.second, latency_ns);
         }
     }
 
     /// A publication was answered, with the error code if it was refused.
-    fn settle(&mut self, slot: Slot, seq: u32, refusal: Option<&str>) {
-        let room = self.plan.room_of(self.plan.conn_at(self.thread, slot));
-        let audience = self.audience(room);
-        let Some(publisher) = self.publishers.get_mut(slot.index()).filter(|publisher| seq < publisher.sent)
-        else {
-            self.counts.unexpected += 1;
-            return;
+    pub(crate) fn settle(&mut self, slot: Slot, ordinal: u32, seq: u32, refusal: Option<&str>) {
+        let Seat { own, count, .. } = self.seats[slot.index()];
+        let stream = own.wrapping_add(ordinal);
+        let is_sent = own != NONE && ordinal < count && seq < self.own.sent[stream as usize];
+        if !is_sent || self.own.acks.record(stream as usize, seq, Begin::First) == Arrival::Repeated {
+            return self.count(Event::Unexpected);
+        }
+        let due_ns = self.own.pending.remove(&(stream, seq)).unwrap_or(self.now_ns);
+        let phase = self.phase_of(due_ns);
+        self.recorder.timing(phase, Timing::Ack, self.now_ns.saturating_sub(due_ns));
+        let event = if refusal.is_some() { Event::Refused } else { Event::Acked };
+        self.recorder.count(When { phase, ..self.when }, event);
+        if let Some(code) = refusal {
+            self.recorder.reasons().refusals.add(code);
+            self.own.refused.entry(stream).or_default().insert(seq);
+        }
+        if self.closed && self.waiting.remove(&slot) {
+            self.answered.push(slot);
+        }
+    }
+
+    /// Publications that are still to be answered.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.own.pending.len() as u64
+    }
+
+    /// What the publishers of this thread did.
+    pub(crate) fn published(&self, streams: u32) -> Published {
+        let Own { streams: names, sent, refused, uncertain, pending, .. } = &self.own;
+        let mut published = Published::new(streams);
+        for (name, sent) in names.iter().zip(sent) {
+            published.sent[*name as usize] = *sent;
+        }
+        let named = |sets: &BTreeMap<u32, SeqSet>| {
+            sets.iter().map(|(stream, set)| (names[*stream as usize], set.clone())).collect()
         };
-        if self.acks.record(slot.index(), seq) == Arrival::Repeated {
-            self.counts.unexpected += 1;
-            return;
-        }
-        match refusal {
-            None => self.counts.acked += 1,
-            Some(code) => {
-                self.counts.refused += 1;
-                self.counts.owed -= audience;
-                self.refusals.add(code);
-                publisher.refused.insert(seq);
+        published.refused = named(refused);
+        published.uncertain = named(uncertain);
+        published.unacked = pending.len() as u64;
+        published
+    }
+
+    /// What everybody did: from now on it is known what is still to come.
+    pub(crate) fn expect(&mut self, everybody: Arc<Published>) {
+        let held = self.held();
+        self.awaited = Some(held.map(|held| audit::awaited(&held, &self.heard, &everybody)).sum());
+        self.everybody = Some(everybody);
+    }
+
+    /// What came for the first time.
+    pub(crate) fn first_deliveries(&self) -> u64 {
+        self.first_deliveries
+    }
+
+    /// Deliveries that are still to come, once that is known.
+    pub(crate) fn awaited(&self) -> Option<u64> {
+        self.awaited
+    }
+
+    /// Closes the books.
+    pub(crate) fn close(mut self) -> Record {
+        let everybody = self.everybody.take().unwrap_or_default();
+        let mut balance = Balance::of(self.first_deliveries);
+        let mut lost: BTreeMap<u32, u64> = BTreeMap::new();
+        if !everybody.sent.is_empty() {
+            let mut found = |stream, count| *lost.entry(stream).or_default() += count;
+            for held in self.held() {
+                balance.add_held(&held, &self.heard, &everybody, &mut found);
+            }
+            for (stream, gaps) in &self.left {
+                balance.add_gaps(*stream, gaps, &everybody, &mut found);
             }
         }
+        let unacked = self.unanswered();
+        let mut record = self.recorder.close(self.when.second);
+        let Balance { expected, delivered, lost: sum, unexpected } = balance;
+        record.account = Account { expected, delivered, lost: sum, unexpected, unacked };
+        lost.into_iter().for_each(|(stream, count)| record.lost(stream, count));
+        record
     }
 
-    /// Members that stay and are to get what is sent to `room`.
-    fn audience(&self, room: RoomId) -> u64 {
-        match (self.plan.mode(), &self.start) {
-            (Mode::Echo, _) => 1,
-            (Mode::Fanout | Mode::Churn | Mode::Idle, Some(start)) => {
-                u64::from(start.members[room.0 as usize].saturating_sub(1))
-            }
-            (Mode::Fanout | Mode::Churn | Mode::Idle, None) => 0,
+    /// The memberships that there are.
+    fn held(&self) -> impl Iterator<Item = Held> {
+        let echoes = self.traits.echoes;
+        self.memberships.iter().filter(|it| it.joined).map(move |it| Held {
+            cells: it.cells as usize..(it.cells + it.streams) as usize,
+            streams_start: it.streams_start,
+            own: (it.own != NONE && !echoes).then_some(it.own),
+            begin: it.begin,
+        })
+    }
+
+    fn memberships_mut(&mut self, slot: Slot) -> &mut [Membership] {
+        let Seat { first, count, .. } = self.seats[slot.index()];
+        &mut self.memberships[first as usize..(first + count) as usize]
+    }
+
+    #[inline]
+    fn phase_of(&mut self, at_ns: u64) -> usize {
+        if !self.due.0.contains(&at_ns) {
+            self.look_up(at_ns);
         }
+        self.due.1
     }
 
-    fn is_measured(&self, at_ns: u64) -> bool {
-        self.start.as_ref().is_some_and(|start| start.measured_ns.contains(&at_ns))
-    }
-
-    fn room_name(&self, conn: ConnId) -> &str {
-        &self.room_names[self.plan.room_of(conn).0 as usize]
+    #[cold]
+    fn look_up(&mut self, at_ns: u64) {
+        if let Some(span) = self.timetable.at(at_ns) {
+            // After the end it is still the last phase.
+            let end_ns = if at_ns < span.end_ns { span.end_ns } else { u64::MAX };
+            self.due = (span.start_ns..end_ns, span.phase);
+        }
     }
 }
 

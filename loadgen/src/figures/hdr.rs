@@ -60,12 +60,12 @@ impl Hdr {
         if fits { Ok(Self { digits, counts: Some(counts) }) } else { Err(Malformed) }
     }
 
-    #[inline]
     pub(crate) fn record(&mut self, ns: u64) {
-        match &mut self.counts {
-            Some(counts) => counts.saturating_record(ns),
-            None => self.begin().saturating_record(ns),
-        }
+        self.record_n(ns, 1);
+    }
+
+    pub(crate) fn record_n(&mut self, ns: u64, count: u64) {
+        self.begin().saturating_record_n(ns.min(NS_MAX), count);
     }
 
     /// Adds all samples of the other one.
@@ -82,11 +82,16 @@ impl Hdr {
         }
     }
 
-    #[cold]
     fn begin(&mut self) -> &mut Histogram<u64> {
         self.counts.get_or_insert_with(|| {
             Histogram::new_with_bounds(1, NS_MAX, self.digits).expect("the bounds are constant and valid")
         })
+    }
+
+    /// An empty histogram of this precision that is there, for those who need one.
+    pub(crate) fn begun(mut self) -> Histogram<u64> {
+        self.begin();
+        self.counts.expect("it has begun")
     }
 
     /// All of it, for curves and files; `None` without samples, as are the figures below.

@@ -1,5 +1,8 @@
 //! Figures: what threads record while a run lasts, and the result that is made of it.
 
+pub(crate) mod bootstrap;
+pub(crate) mod compare;
+pub(crate) mod files;
 pub(crate) mod hdr;
 pub(crate) mod latency;
 pub(crate) mod load;
@@ -9,4 +12,4 @@ pub(crate) mod recorder;
 pub(crate) mod server;
 pub(crate) mod sum_up;
 pub(crate) mod summary;
-pub(crate) mod summary_one;
+pub(crate) mod tally;

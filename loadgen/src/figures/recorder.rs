@@ -1,13 +1,15 @@
-//! How one thread records while it runs. [`Recorder::delivery`] is called for every delivery, so it only counts: two histograms
-//! that are there already, nothing allocated, nothing looked up. Whoever calls says which phase and second it is.
+//! How one thread records while it runs. [`Recorder::delivery`] is called for every delivery, so it is one increment in a table
+//! by phase; what is to be known of it is worked out when the second is over. Whoever calls says which phase and second it is.
 //!
 //! Invariant: seconds do not go back. What arrives for an earlier second than the latest counts for the latest.
 
 use crate::figures::{
     hdr::Hdr,
     record::{
-        Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord, Timing,
+        Counts, Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord,
+        Timing, Timings,
     },
+    tally::Tally,
 };
 
 /// When something happens: a phase of the scenario, by number, and a second of the run.
@@ -21,8 +23,12 @@ pub(crate) struct When {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     phases: Vec<PhaseRecord>,
-    /// The second that is going on; its latencies are in `latencies` until it is over.
-    second: u32,
+    /// The latest second that anything was recorded for.
+    latest: u32,
+    /// By phase: deliveries of the second that is going on, which neither `phases` nor `now` has yet.
+    tallies: Vec<Tally>,
+    /// The second that is going on. Its number is the length of `record.seconds`; the latencies of earlier hand-overs are in
+    /// `latencies`.
     now: SecondRecord,
     latencies: Hdr,
     /// Seconds that are over, and all but `seconds`, `phases` and `threads` of the outcome.
@@ -36,7 +42,8 @@ impl Recorder {
     pub(crate) fn new(thread: u32, phases: usize) -> Self {
         Self {
             phases: vec![PhaseRecord::default(); phases],
-            second: 0,
+            latest: 0,
+            tallies: vec![Tally::default(); phases],
             now: SecondRecord::default(),
             latencies: Hdr::coarse(),
             record: Record::default(),
@@ -49,11 +56,15 @@ impl Recorder {
     #[inline]
     pub(crate) fn delivery(&mut self, phase: usize, second: u32, latency_ns: u64) {
         self.reach(second);
-        let phase = &mut self.phases[phase];
-        phase.counts.delivered += 1;
-        phase.timings.delivery.record(latency_ns);
+        self.tallies[phase].count(latency_ns);
+    }
+
+    /// A delivery whose latency says nothing about the target: its member took its time.
+    #[inline]
+    pub(crate) fn delivery_untimed(&mut self, phase: usize, second: u32) {
+        self.reach(second);
+        self.phases[phase].counts.delivered += 1;
         self.now.delivered += 1;
-        self.latencies.record(latency_ns);
     }
 
     /// Any other duration. Deliveries count by [`Recorder::delivery`].
@@ -106,14 +117,32 @@ impl Recorder {
         &mut self.record.reasons
     }
 
-    /// The latest second that is over, for the live view.
-    pub(crate) fn last_second(&self) -> Option<&SecondRecord> {
-        self.record.seconds.last()
+    /// The latest second that is over, if it is not among the first `known`, which then are more.
+    pub(crate) fn second_since(&self, known: &mut usize) -> Option<SecondRecord> {
+        let seconds = &self.record.seconds;
+        (seconds.len() > std::mem::replace(known, seconds.len())).then(|| seconds.last().cloned())?
+    }
+
+    /// The sum over all phases.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.phases.iter().for_each(|phase| sum.merge(&phase.counts));
+        sum
+    }
+
+    /// Everything that was an error.
+    pub(crate) fn errors(&self) -> u64 {
+        self.record.seconds.iter().map(|second| second.errors).sum::<u64>() + self.now.errors
+    }
+
+    pub(crate) fn timings(&self, phase: usize) -> &Timings {
+        &self.phases[phase].timings
     }
 
     /// Ends it in this second.
     pub(crate) fn close(mut self, second: u32) -> Record {
         self.reach(second);
+        self.hand_over();
         self.end_second();
         for (own, phase) in self.own.iter_mut().zip(&self.phases) {
             own.lag_p99_ns = phase.timings.lag.at(0.99).unwrap_or(0);
@@ -125,7 +154,7 @@ impl Recorder {
 
     #[inline]
     fn reach(&mut self, second: u32) {
-        if second > self.second {
+        if second > self.latest {
             self.turn(second);
         }
     }
@@ -133,10 +162,18 @@ impl Recorder {
     /// Ends the current second and those up to `second`, in which nothing happened.
     #[cold]
     fn turn(&mut self, second: u32) {
-        let second = second.min(SECONDS_MAX - 1);
-        while self.second < second {
+        self.latest = second;
+        self.hand_over();
+        while self.record.seconds.len() < second.min(SECONDS_MAX - 1) as usize {
             self.end_second();
-            self.second += 1;
+        }
+    }
+
+    fn hand_over(&mut self) {
+        for (tally, phase) in self.tallies.iter_mut().zip(&mut self.phases) {
+            let delivered = tally.hand_over(&mut phase.timings.delivery, &mut self.latencies);
+            phase.counts.delivered += delivered;
+            self.now.delivered += delivered;
         }
     }
 
@@ -174,7 +211,8 @@ mod tests {
         recorder.load(1, 5, 10, 300, 4);
         recorder.load(1, 5, 10, 200, 7);
         recorder.reasons().drops.add("gone");
-        assert_eq!(recorder.last_second().map(|second| second.sent), Some(1));
+        assert_eq!(recorder.second_since(&mut 0).map(|second| second.sent), Some(1));
+        assert_eq!(recorder.second_since(&mut 3), None);
         let record = recorder.close(4);
 
         assert_eq!(record.phases[0].counts, Counts { delivered: 1, ..Counts::default() });

@@ -59,7 +59,7 @@ impl Server {
             (Some(before), Some(after)) => {
                 let share = (at_s - before.at_s) / (after.at_s - before.at_s);
                 let covered = after.at_s - before.at_s <= 2.0 * GAP_S_MAX;
-                covered.then(|| before.cpu_s + share * (after.cpu_s - before.cpu_s))
+                covered.then_some(before.cpu_s + share * (after.cpu_s - before.cpu_s))
             }
             (Some(only), None) | (None, Some(only)) => {
                 ((at_s - only.at_s).abs() <= GAP_S_MAX).then_some(only.cpu_s)

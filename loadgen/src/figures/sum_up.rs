@@ -362,4 +362,4 @@ fn worst(record: &Record, name: &dyn Fn(u32) -> StreamFacts) -> Vec<Stream> {
 
 #[cfg(test)]
 #[path = "sum_up_tests.rs"]
-mod tests;
+pub(crate) mod tests;

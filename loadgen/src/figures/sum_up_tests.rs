@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     figures::record::{Account, Event},
     figures::recorder::{Recorder, When},
-    figures::summary::ServerSample,
+    figures::summary::{ReadError, ServerSample},
     scenario::{Phase as Planned, PhaseKind, Pick, Protocol, Reading, Role, Rooms, ThinkTime},
 };
 
@@ -128,7 +128,11 @@ fn the_result_comes_back_from_json_as_it_was() {
     record.lost(3, 2);
     let summary = Summary::of(facts(&scenario), &record);
     let text = sonic_rs::to_string_pretty(&summary).unwrap();
-    assert_eq!(sonic_rs::from_str::<Summary>(&text).unwrap(), summary);
+    assert_eq!(Summary::read(&text), Ok(summary));
+    assert_eq!(Summary::read(&text.replacen("2", "1", 1)), Err(ReadError::Format(1)));
+    for end in (0..text.len() - 1).step_by(97) {
+        assert!(matches!(Summary::read(&text[..end]), Err(ReadError::Malformed(_))), "cut at {end}");
+    }
 }
 
 #[test]

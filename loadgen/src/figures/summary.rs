@@ -131,7 +131,36 @@ impl Count {
     ];
 }
 
+/// A file is no result that can be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("it is of format {0}, this program reads format {FORMAT}")]
+    Format(u32),
+    #[error("it is no result of loadgen: {0}")]
+    Malformed(String),
+}
+
 impl Summary {
+    /// From what `--json` wrote.
+    ///
+    /// # Errors
+    /// When it is something else, or of another format.
+    pub(crate) fn read(text: &str) -> Result<Self, ReadError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let malformed = |error: sonic_rs::Error| {
+            // Its further lines show the place in a text that nobody wrote by hand.
+            ReadError::Malformed(error.to_string().lines().next().unwrap_or_default().to_owned())
+        };
+        let head: Head = sonic_rs::from_str(text).map_err(malformed)?;
+        if head.format != FORMAT {
+            return Err(ReadError::Format(head.format));
+        }
+        sonic_rs::from_str(text).map_err(malformed)
+    }
+
     /// Of the whole run.
     pub(crate) fn count(&self, count: Count) -> u64 {
         let Self { connections, publications, deliveries, .. } = self;

@@ -308,8 +308,8 @@ mod tests {
     #[test]
     fn each_limit_is_judged_by_itself() {
         use Verdict::{Low, TooLow};
-        type Change = fn(&mut Machine, &mut Wanted);
-        let rows: [(&str, Change, &[(&str, Verdict)]); 16] = [
+        type Row = (&'static str, fn(&mut Machine, &mut Wanted), &'static [(&'static str, Verdict)]);
+        let rows: [Row; 16] = [
             ("as it is", |_, _| {}, &[]),
             ("files", |m, _| m.nofile = Some((1_024, 50_039)), &[("nofile", TooLow)]),
             ("just enough files", |m, _| m.nofile = Some((1_024, 50_040)), &[]),

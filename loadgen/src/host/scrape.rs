@@ -86,6 +86,13 @@ impl Scrape {
         sum
     }
 
+    /// The URLs.
+    pub(crate) fn source(&self) -> String {
+        let urls: Vec<&str> =
+            self.nodes.iter().map(|it| it.url.split('?').next().unwrap_or_default()).collect();
+        urls.join(", ")
+    }
+
     /// What happened since the last call, for people.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
@@ -228,7 +235,8 @@ cpu
             "process_cpu_seconds_total 5\nprocess_resident_memory_bytes 1e3\n",
             "process_cpu_seconds_total 6\nprocess_resident_memory_bytes 2e3\n",
         ]);
-        let mut scrape = Scrape::of(&[first, second.clone()]).unwrap();
+        let mut scrape = Scrape::of(&[first.clone(), second.clone()]).unwrap();
+        assert_eq!(scrape.source(), format!("{first}, {second}"));
         assert_eq!(scrape.sample(), Some(ServerSample { cpu_s: 15.0, memory_bytes: 1_100 }));
         assert_eq!(scrape.sample(), Some(ServerSample { cpu_s: 17.0, memory_bytes: 2_050 }));
         assert!(scrape.take_notes().is_empty());
@@ -242,7 +250,7 @@ cpu
     #[test]
     fn what_is_missing_is_said_before_the_run() {
         let (url, server) = serve(&["process_cpu_seconds_total 9\n"]);
-        let error = Scrape::of(&[url.clone()]).unwrap_err();
+        let error = Scrape::of(std::slice::from_ref(&url)).unwrap_err();
         assert_eq!(error.to_string(), format!("--metrics {url} has no process_resident_memory_bytes"));
         server.join().unwrap();
         let error = Scrape::of(&[url]).unwrap_err();

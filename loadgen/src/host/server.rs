@@ -43,6 +43,14 @@ impl ServerProbe {
         Ok(None)
     }
 
+    /// What is measured, for people: `pid 4711`, or URLs.
+    pub(crate) fn source(&self) -> String {
+        match self {
+            Self::Pids(processes) => processes.source(),
+            Self::Scrape(scrape) => scrape.source(),
+        }
+    }
+
     /// As of now; `None` when it cannot be had (any more). A scrape takes up to [`super::scrape::TIMEOUT`].
     pub(crate) fn sample(&mut self) -> Option<ServerSample> {
         match self {

@@ -30,6 +30,7 @@ pub(crate) enum PidError {
 /// The processes of the servers, and what they have used so far.
 #[derive(Debug)]
 pub(crate) struct Processes {
+    source: String,
     proc: PathBuf,
     ticks_per_s: f64,
     page_bytes: u64,
@@ -70,6 +71,7 @@ impl Processes {
 
     fn below(proc: &Path, pids: &[u32], ticks_per_s: f64, page_bytes: u64) -> Result<Self, PidError> {
         let mut this = Self {
+            source: format!("pid {}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
             proc: proc.to_owned(),
             ticks_per_s,
             page_bytes,
@@ -103,6 +105,11 @@ impl Processes {
             cpu_s: ticks as f64 / self.ticks_per_s,
             memory_bytes: pages * self.page_bytes,
         })
+    }
+
+    /// `pid 4711`, or several; without those that they started.
+    pub(crate) fn source(&self) -> String {
+        self.source.clone()
     }
 
     /// What happened since the last call, for people.
@@ -260,6 +267,7 @@ mod tests {
         proc.put(10, 'S', 1, (100, 50), 7, 1_000);
         proc.put(11, 'R', 1, (30, 0), 8, 500);
         let mut processes = proc.follow(&[10, 11]).unwrap();
+        assert_eq!(processes.source(), "pid 10, 11");
         assert_eq!(shown(processes.sample()), Some((1.8, 1_500)));
 
         proc.put(11, 'Z', 1, (70, 0), 8, 0);

@@ -1,117 +1,161 @@
-//! JSON v1 as far as a load needs it: writes `room:join` and `room:send`, reads deliveries and acks.
+//! JSON v1 as far as a load needs it: joins, publications and presence out, deliveries and answers in.
 //!
-//! Deliveries come by the ten thousand a second, so [`read`] first walks the object's top-level
-//! fields itself, in any order; whatever it does not know at sight (whitespace, escapes, arrays,
-//! errors) goes to a real parser. The walk never accepts what the parser would refuse in the parts
-//! that are used.
+//! Deliveries come by the hundred thousand a second, so [`Json::read`] first walks the object's top-level fields itself, in any
+//! order; whatever it does not know at sight (whitespace, escapes, arrays, errors) goes to a real parser. A payload is taken to
+//! end at the first `"}` that is not escaped, as those of this program do; where that is wrong, what follows is no field.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memmem};
 use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
-/// The id of the `room:join` that every connection sends once.
-const JOIN_ID: &str = "join";
+use crate::protocol::{
+    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomRef, RoomsBy, Speak, Traits,
+    Upgrade, Who,
+};
 
-/// Which of our messages is answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum AckId {
-    Join,
-    /// A publication, by its sequence number.
-    Send(u32),
+/// What presence can be changed to.
+const STATUSES: [&str; 3] = ["away", "busy", "online"];
+
+/// JSON v1.
+#[derive(Debug)]
+pub(crate) struct Json {
+    /// Whether members ask to be told about each other's presence.
+    presence: bool,
+    payload_end: memmem::Finder<'static>,
 }
 
-/// What the target said.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Inbound<'a> {
-    /// `room:message`, the payload as it was on the wire.
-    Delivery { room: Cow<'a, str>, payload: &'a [u8] },
-    /// `ack` with `success: true`.
-    Acked(AckId),
-    /// `ack` with `success: false`, and its error code.
-    Refused(AckId, String),
-    /// `system:error`, and its code.
-    Fault(String),
-    /// Every other type: of no interest.
-    Other,
-}
-
-/// The text is no message of JSON v1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Malformed;
-
-/// Appends `room:join` without presence events. `room` must need no escapes in JSON.
-pub(crate) fn write_join(out: &mut Vec<u8>, room: &str) {
-    for part in [r#"{"type":"room:join","id":""#, JOIN_ID, r#"","room":""#, room, r#"","presence":false}"#] {
-        out.extend_from_slice(part.as_bytes());
+impl Json {
+    /// `presence`: whether members ask to be told about each other's presence.
+    pub(crate) fn new(presence: bool) -> Self {
+        Self { presence, payload_end: memmem::Finder::new(br#""}"#) }
     }
-}
 
-/// Appends the head of `room:send`, up to where the payload stands. `room` must need no escapes in JSON.
-pub(crate) fn write_send_head(out: &mut Vec<u8>, room: &str, seq: u32) {
-    out.extend_from_slice(br#"{"type":"room:send","id":"#);
-    out.extend_from_slice(seq.to_string().as_bytes());
-    out.extend_from_slice(br#","room":""#);
-    out.extend_from_slice(room.as_bytes());
-    out.extend_from_slice(br#"","payload":"#);
-}
-
-/// Appends what follows the payload.
-pub(crate) fn write_send_tail(out: &mut Vec<u8>) {
-    out.push(b'}');
-}
-
-/// Reads one text message. `payload_bytes` is the length that deliveries are known to have.
-pub(crate) fn read(text: &str, payload_bytes: usize) -> Result<Inbound<'_>, Malformed> {
-    match walk(text, payload_bytes) {
-        Some(inbound) => Ok(inbound),
-        None => parse(text),
+    /// One message to meaning.
+    fn inbound<'a>(&self, text: &'a str, rooms: u32) -> Result<Heard<'a>, Malformed> {
+        match self.walk(text, rooms) {
+            Some(heard) => Ok(heard),
+            None => parse(text, rooms),
+        }
     }
-}
 
-/// The quick way: `None` when the text is not of the plain shape.
-fn walk(text: &str, payload_bytes: usize) -> Option<Inbound<'_>> {
-    let bytes = text.as_bytes();
-    let (mut kind, mut id, mut room, mut payload, mut success) = ("", "", None, None, None);
-    let mut at = 1;
-    if bytes.first() != Some(&b'{') {
-        return None;
-    }
-    loop {
-        let key = quoted(text, at)?;
-        at += key.len() + 2;
-        if bytes.get(at) != Some(&b':') {
+    /// The quick way: `None` when the text is not of the plain shape.
+    fn walk<'a>(&self, text: &'a str, rooms: u32) -> Option<Heard<'a>> {
+        let bytes = text.as_bytes();
+        let (mut kind, mut id, mut room, mut payload, mut success) = ("", "", None, None, None);
+        let mut at = 1;
+        if bytes.first() != Some(&b'{') {
             return None;
         }
-        at += 1;
-        let value_end = match bytes.get(at)? {
-            b'"' => at + quoted(text, at)?.len() + 2,
-            b'{' if key == "payload" => at + payload_bytes,
-            b'0'..=b'9' | b't' | b'f' => at + memchr2(b',', b'}', &bytes[at..])?,
-            _ => return None,
-        };
-        let value = bytes.get(at..value_end)?;
-        match key {
-            "type" => kind = quoted(text, at)?,
-            "room" => room = Some(quoted(text, at)?),
-            "id" => id = text.get(at..value_end)?,
-            "payload" if value.ends_with(b"}") => payload = Some(value),
-            "payload" => return None,
-            "success" => success = Some(value == b"true"),
-            _ => {}
+        loop {
+            let key = quoted(text, at)?;
+            at += key.len() + 2;
+            if bytes.get(at) != Some(&b':') {
+                return None;
+            }
+            at += 1;
+            let value_end = match bytes.get(at)? {
+                b'"' => at + quoted(text, at)?.len() + 2,
+                b'{' if key == "payload" => self.payload_end(bytes, at)?,
+                b'0'..=b'9' | b't' | b'f' => at + memchr2(b',', b'}', &bytes[at..])?,
+                _ => return None,
+            };
+            let value = bytes.get(at..value_end)?;
+            match key {
+                "type" => kind = quoted(text, at)?,
+                "room" => room = Some(quoted(text, at)?),
+                "id" => id = text.get(at..value_end)?,
+                "payload" if value.first() == Some(&b'{') => payload = Some(value),
+                "payload" => return None,
+                "success" => success = Some(value == b"true"),
+                _ => {}
+            }
+            at = value_end + 1;
+            match bytes.get(value_end)? {
+                b',' => {}
+                b'}' if at == bytes.len() => break,
+                _ => return None,
+            }
         }
-        at = value_end + 1;
-        match bytes.get(value_end)? {
-            b',' => {}
-            b'}' if at == bytes.len() => break,
-            _ => return None,
+        match kind {
+            "room:message" => Some(Heard::Delivery {
+                room: RoomRef::Name(Cow::Borrowed(room?)),
+                payload: Cow::Borrowed(payload?),
+            }),
+            "ack" if success == Some(true) => Some(Heard::Acked(Call::numbered(id.parse().ok()?, rooms)?)),
+            _ => None,
         }
     }
-    match kind {
-        "room:message" => Some(Inbound::Delivery { room: Cow::Borrowed(room?), payload: payload? }),
-        "ack" if success == Some(true) => Some(Inbound::Acked(ack_id(id)?)),
-        _ => None,
+
+    /// Where a payload of one string ends that begins at `start`.
+    fn payload_end(&self, bytes: &[u8], start: usize) -> Option<usize> {
+        let mut from = start;
+        loop {
+            let quote = from + self.payload_end.find(bytes.get(from..)?)?;
+            let slashes = bytes[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+            if slashes.is_multiple_of(2) {
+                return Some(quote + 2);
+            }
+            from = quote + 1;
+        }
+    }
+}
+
+impl Speak for Json {
+    fn traits(&self) -> Traits {
+        Traits { acks: true, echoes: false, rooms: RoomsBy::Message, presence: true, verbatim: true }
+    }
+
+    fn upgrade(&self, path: &str, _who: Who<'_>) -> Upgrade {
+        Upgrade { path: path.to_owned(), subprotocol: None, bearer: true }
+    }
+
+    /// Nothing needs to be waited for: the server takes joins from the first byte on.
+    fn open(&self, dialogue: &mut Dialogue, _who: Who<'_>, _out: &mut Out) -> Option<Heard<'static>> {
+        *dialogue = Dialogue::Established;
+        Some(Heard::Established)
+    }
+
+    fn join(&self, _dialogue: &mut Dialogue, who: Who<'_>, ordinal: u32, out: &mut Out) {
+        out.put(&[r#"{"type":"room:join","id":"#]);
+        out.put_number(Call::Join(ordinal).number(who.rooms.count()));
+        let presence = if self.presence { "true}" } else { "false}" };
+        out.put(&[r#","room":""#, who.rooms.name(ordinal), r#"","presence":"#, presence]);
+        out.end(Kind::Text);
+    }
+
+    fn publish(&self, _dialogue: &mut Dialogue, who: Who<'_>, call: Publishing<'_>, out: &mut Out) {
+        let Publishing { ordinal, seq, payload } = call;
+        out.put(&[r#"{"type":"room:send","id":"#]);
+        out.put_number(Call::Publish { ordinal, seq }.number(who.rooms.count()));
+        out.put(&[r#","room":""#, who.rooms.name(ordinal), r#"","payload":"#]);
+        out.bytes.extend_from_slice(payload);
+        out.put(&["}"]);
+        out.end(Kind::Text);
+    }
+
+    fn presence(&self, _dialogue: &mut Dialogue, turn: u32, out: &mut Out) {
+        out.put(&[r#"{"type":"presence:status","id":"#]);
+        out.put_number(Call::Presence.number(0));
+        out.put(&[r#","status":""#, STATUSES[turn as usize % STATUSES.len()], r#""}"#]);
+        out.end(Kind::Text);
+    }
+
+    #[inline]
+    fn read<'a>(
+        &self,
+        _dialogue: &mut Dialogue,
+        who: Who<'_>,
+        message: Message<'a>,
+        _out: &mut Out,
+        heard: &mut dyn FnMut(Heard<'a>),
+    ) -> Result<(), Malformed> {
+        match message {
+            Message::Text(text) => heard(self.inbound(text, who.rooms.count())?),
+            Message::Binary(_) => return Err(Malformed),
+        }
+        Ok(())
     }
 }
 
@@ -123,14 +167,6 @@ fn quoted(text: &str, at: usize) -> Option<&str> {
         return None;
     }
     text.get(at + 1..at + 1 + len)
-}
-
-/// `id` as it stands in the JSON.
-fn ack_id(id: &str) -> Option<AckId> {
-    if id.strip_prefix('"').and_then(|id| id.strip_suffix('"')) == Some(JOIN_ID) {
-        return Some(AckId::Join);
-    }
-    id.parse().ok().map(AckId::Send)
 }
 
 #[derive(Deserialize)]
@@ -149,31 +185,26 @@ struct Envelope<'a> {
 }
 
 /// The careful way.
-fn parse(text: &str) -> Result<Inbound<'_>, Malformed> {
+fn parse(text: &str, rooms: u32) -> Result<Heard<'_>, Malformed> {
     let envelope: Envelope<'_> = sonic_rs::from_str(text).map_err(|_| Malformed)?;
     match &*envelope.kind {
         "room:message" => {
-            let room = envelope.room.ok_or(Malformed)?;
+            let room = RoomRef::Name(envelope.room.ok_or(Malformed)?);
             let payload = envelope.payload.ok_or(Malformed)?;
-            Ok(Inbound::Delivery { room, payload: raw_within(text, &payload).ok_or(Malformed)? })
+            let payload = Cow::Borrowed(raw_within(text, &payload).ok_or(Malformed)?);
+            Ok(Heard::Delivery { room, payload })
         }
         "ack" => {
-            let id = envelope.id.ok_or(Malformed)?;
-            let id = match id.as_str() {
-                Some(JOIN_ID) => AckId::Join,
-                Some(_) => return Err(Malformed),
-                None => {
-                    id.as_u64().and_then(|seq| u32::try_from(seq).ok()).map(AckId::Send).ok_or(Malformed)?
-                }
-            };
+            let id = envelope.id.and_then(|id| id.as_u64()).ok_or(Malformed)?;
+            let call = Call::numbered(id, rooms).ok_or(Malformed)?;
             if envelope.success.ok_or(Malformed)? {
-                return Ok(Inbound::Acked(id));
+                return Ok(Heard::Acked(call));
             }
             let code = envelope.error.and_then(|error| error.get("code")?.as_str().map(str::to_owned));
-            Ok(Inbound::Refused(id, code.unwrap_or_else(|| "no code".to_owned())))
+            Ok(Heard::Refused(call, code.unwrap_or_else(|| "no code".to_owned())))
         }
-        "system:error" => Ok(Inbound::Fault(envelope.code.unwrap_or(Cow::Borrowed("no code")).into_owned())),
-        _ => Ok(Inbound::Other),
+        "system:error" => Ok(Heard::Fault(envelope.code.unwrap_or(Cow::Borrowed("no code")).into_owned())),
+        _ => Ok(Heard::Other),
     }
 }
 
@@ -187,23 +218,42 @@ fn raw_within<'a>(text: &'a str, value: &LazyValue<'_>) -> Option<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn delivery<'a>(room: &'a str, payload: &'a str) -> Inbound<'a> {
-        Inbound::Delivery { room: Cow::Borrowed(room), payload: payload.as_bytes() }
-    }
+    use crate::{plan::RoomId, protocol::RoomNames};
 
     const PAYLOAD: &str = r#"{"lg": "\/\"},x"}"#;
 
+    fn delivery<'a>(room: &'a str, payload: &'a str) -> Heard<'a> {
+        let room = RoomRef::Name(Cow::Borrowed(room));
+        Heard::Delivery { room, payload: Cow::Borrowed(payload.as_bytes()) }
+    }
+
+    fn read(text: &str) -> Result<Heard<'_>, Malformed> {
+        Json::new(false).inbound(text, 2)
+    }
+
     #[test]
     fn what_is_sent_is_golden() {
-        let mut out = Vec::new();
-        write_join(&mut out, "r7");
-        assert_eq!(out, br#"{"type":"room:join","id":"join","room":"r7","presence":false}"#);
-        out.clear();
-        write_send_head(&mut out, "r7", 42);
-        out.extend_from_slice(b"{}");
-        write_send_tail(&mut out);
-        assert_eq!(out, br#"{"type":"room:send","id":42,"room":"r7","payload":{}}"#);
+        let names: Vec<String> = ["r5", "r6", "r7"].map(str::to_owned).into();
+        let rooms = RoomNames { all: &names, own: &[RoomId(2), RoomId(0)] };
+        let who = Who { token: &|| None, rooms };
+        let mut dialogue = Dialogue::default();
+        let mut out = Out::default();
+        let json = Json::new(false);
+        assert_eq!(json.open(&mut dialogue, who, &mut out), Some(Heard::Established));
+        json.join(&mut dialogue, who, 0, &mut out);
+        Json::new(true).join(&mut dialogue, who, 1, &mut out);
+        json.publish(&mut dialogue, who, Publishing { ordinal: 1, seq: 41, payload: b"{}" }, &mut out);
+        json.presence(&mut dialogue, 4, &mut out);
+        let messages: Vec<_> =
+            out.iter().map(|(kind, bytes)| (kind, std::str::from_utf8(bytes).unwrap())).collect();
+        let expected = [
+            r#"{"type":"room:join","id":3,"room":"r7","presence":false}"#,
+            r#"{"type":"room:join","id":4,"room":"r5","presence":true}"#,
+            r#"{"type":"room:send","id":88,"room":"r5","payload":{}}"#,
+            r#"{"type":"presence:status","id":2,"status":"busy"}"#,
+        ];
+        assert_eq!(messages, expected.map(|text| (Kind::Text, text)));
+        assert_eq!(Call::numbered(88, 2), Some(Call::Publish { ordinal: 1, seq: 41 }));
     }
 
     #[test]
@@ -239,44 +289,53 @@ mod tests {
             ),
         ];
         for (text, quick) in rows {
-            assert_eq!(walk(&text, PAYLOAD.len()).is_some(), quick, "{text}");
-            assert_eq!(read(&text, PAYLOAD.len()), Ok(delivery("r1", PAYLOAD)), "{text}");
-            assert_eq!(parse(&text), Ok(delivery("r1", PAYLOAD)), "{text}");
+            assert_eq!(Json::new(false).walk(&text, 1).is_some(), quick, "{text}");
+            assert_eq!(read(&text), Ok(delivery("r1", PAYLOAD)), "{text}");
+            assert_eq!(parse(&text, 1), Ok(delivery("r1", PAYLOAD)), "{text}");
         }
     }
 
     #[test]
-    fn a_payload_of_another_length_is_found_whole() {
-        for payload in ["{}", r#"{"lg": "}}}}}}}}},,,,,,,,,,"}"#, "[1,2]", "7", "\"text\""] {
+    fn another_payload_is_found_whole() {
+        let payloads = [
+            "{}",
+            r#"{"lg": "}}}}}}}},,,,,,,,,,"}"#,
+            r#"{"lg": "\\"}"#,
+            r#"{"lg": "\\\"}"}"#,
+            r#"{"a":{"b":"c"},"d":[{"e":"f"}]}"#,
+            "[1,2]",
+            "7",
+            "\"text\"",
+        ];
+        for payload in payloads {
             let text = format!(r#"{{"type":"room:message","room":"r1","payload":{payload},"timestamp":1}}"#);
-            assert_eq!(read(&text, PAYLOAD.len()), Ok(delivery("r1", payload)), "{text}");
+            assert_eq!(read(&text), Ok(delivery("r1", payload)), "{text}");
         }
     }
 
     #[test]
     fn answers_are_read() {
-        let refused = |id, code: &str| Inbound::Refused(id, code.to_owned());
+        let refused = |call, code: &str| Heard::Refused(call, code.to_owned());
+        let sent = Call::Publish { ordinal: 0, seq: 1 };
         let rows = [
-            (r#"{"type":"ack","id":7,"success":true,"messageId":"x"}"#, Inbound::Acked(AckId::Send(7))),
-            (
-                r#"{"success":true,"id":"join","type":"ack","room":"r1","roomId":"1"}"#,
-                Inbound::Acked(AckId::Join),
-            ),
-            (r#"{"type": "ack", "id": 7, "success": true}"#, Inbound::Acked(AckId::Send(7))),
+            (r#"{"type":"ack","id":7,"success":true,"messageId":"x"}"#, Heard::Acked(sent)),
+            (r#"{"success":true,"id":4,"type":"ack","room":"r1","roomId":"1"}"#, Heard::Acked(Call::Join(1))),
+            (r#"{"type":"ack","id":2,"success":true}"#, Heard::Acked(Call::Presence)),
+            (r#"{"type": "ack", "id": 7, "success": true}"#, Heard::Acked(sent)),
             (
                 r#"{"type":"ack","id":7,"success":false,"error":{"code":"rate_limited","message":"m","status":429}}"#,
-                refused(AckId::Send(7), "rate_limited"),
+                refused(sent, "rate_limited"),
             ),
-            (r#"{"type":"ack","id":"join","success":false}"#, refused(AckId::Join, "no code")),
+            (r#"{"type":"ack","id":3,"success":false}"#, refused(Call::Join(0), "no code")),
             (
                 r#"{"type":"system:error","code":"bad_request","message":"m"}"#,
-                Inbound::Fault("bad_request".to_owned()),
+                Heard::Fault("bad_request".to_owned()),
             ),
-            (r#"{"type":"connection:established","limits":{"a":1}}"#, Inbound::Other),
-            (r#"{"type":"room:joined","room":"r1"}"#, Inbound::Other),
+            (r#"{"type":"connection:established","limits":{"a":1}}"#, Heard::Other),
+            (r#"{"type":"room:joined","room":"r1"}"#, Heard::Other),
         ];
         for (text, expected) in rows {
-            assert_eq!(read(text, 128), Ok(expected), "{text}");
+            assert_eq!(read(text), Ok(expected), "{text}");
         }
     }
 
@@ -291,13 +350,14 @@ mod tests {
             r#"{"type":"room:message","payload":{}}"#,
             r#"{"type":"ack","success":true}"#,
             r#"{"type":"ack","id":"other","success":true}"#,
+            r#"{"type":"ack","id":0,"success":true}"#,
             r#"{"type":"ack","id":-1,"success":true}"#,
             r#"{"type":"ack","id":7}"#,
             r#"{"type":"room:message","room":"r1","payload":{}"#,
             r#"{"type":"room:message","room":"r1","payload":{},}"#,
         ];
         for text in rows {
-            assert_eq!(read(text, 2), Err(Malformed), "{text}");
+            assert_eq!(read(text), Err(Malformed), "{text}");
         }
     }
 
@@ -307,7 +367,7 @@ mod tests {
             r#"{{"type":"room:message","id":"m","room":"r1","from":"u","payload":{PAYLOAD},"timestamp":1}}"#
         );
         for end in 0..text.len() {
-            assert_eq!(read(&text[..end], PAYLOAD.len()), Err(Malformed), "{}", &text[..end]);
+            assert_eq!(read(&text[..end]), Err(Malformed), "{}", &text[..end]);
         }
     }
 }

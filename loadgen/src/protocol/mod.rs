@@ -4,6 +4,7 @@
 //! a target sends ends in [`Heard`]s or in [`Malformed`], never in a panic.
 
 pub(crate) mod centrifugo;
+pub(crate) mod echo;
 pub(crate) mod json;
 pub(crate) mod nchan;
 pub(crate) mod pusher;

@@ -151,3 +151,32 @@ fn put(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_and_lines_are_chosen_by_flags() {
+        // Standard error of a test may be a terminal or not: only what does not depend on it.
+        assert_eq!(Kind::find(true, true), Kind::Silent);
+        assert_eq!(Kind::find(true, false), Kind::Silent);
+        assert_eq!(Kind::find(false, true), Kind::Lines);
+    }
+
+    #[test]
+    fn the_trail_begins_with_the_first_delivery_and_is_bounded() {
+        let mut live = Live::new(Kind::Silent);
+        let start = Instant::now();
+        for s in 0..300 {
+            let rate = if s < 50 { 0.0 } else { f64::from(s) };
+            live.follow(rate, start + TRAIL_EVERY * s);
+            // Twice in a second counts once.
+            live.follow(rate, start + TRAIL_EVERY * s);
+        }
+        assert_eq!(
+            (live.trail.len(), live.trail.front(), live.trail.back()),
+            (TRAIL_MAX, Some(&200.0), Some(&299.0))
+        );
+    }
+}

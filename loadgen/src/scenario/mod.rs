@@ -7,7 +7,7 @@
 pub(crate) mod check;
 pub(crate) mod presets;
 pub(crate) mod scale;
-mod section;
+pub(crate) mod section;
 pub(crate) mod toml;
 pub(crate) mod units;
 

@@ -1,25 +1,31 @@
-//! The balance at the end: what the publishers sent against what the members got.
+//! The balance at the end: what publishers sent against what members got.
 //!
-//! Invariant: `expected = delivered + lost`. A publication that was refused is expected by nobody;
-//! one whose ack never came because the publisher's connection broke may or may not have been
-//! accepted, so it is expected only where it arrived.
+//! Invariant: `expected = delivered + lost`. A publication that was refused is expected by nobody; one whose publisher lost its
+//! connection before the answer may or may not have been accepted, so that it is expected only where it arrived.
 
-use crate::{plan::ConnId, plan::Plan, plan::Slot, truth::ledger::Ledger, truth::seq_set::SeqSet};
+use std::{collections::BTreeMap, ops::Range};
 
-/// What one publisher did.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+use serde::{Deserialize, Serialize};
+
+use crate::truth::{
+    ledger::{Begin, Ledger},
+    seq_set::SeqSet,
+};
+
+/// What all publishers did: of one thread, or merged. Streams that are another thread's have sent nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Published {
-    /// Its messages have the numbers `0..sent`.
-    pub(crate) sent: u32,
-    /// Answered with an error.
-    pub(crate) refused: SeqSet,
-    /// Not answered.
-    pub(crate) unacked: SeqSet,
-    /// Its connection ended before the run did.
-    pub(crate) disconnected: bool,
+    /// By stream: its messages have the numbers `0..sent`.
+    pub(crate) sent: Vec<u32>,
+    /// By stream: answered with an error.
+    pub(crate) refused: BTreeMap<u32, SeqSet>,
+    /// By stream: not answered before the publisher's connection was lost.
+    pub(crate) uncertain: BTreeMap<u32, SeqSet>,
+    /// Not answered otherwise.
+    pub(crate) unacked: u64,
 }
 
-/// Deliveries, by what became of them.
+/// Deliveries to the members of one thread, by what became of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Balance {
     pub(crate) expected: u64,
@@ -29,56 +35,119 @@ pub(crate) struct Balance {
     pub(crate) unexpected: u64,
 }
 
+/// The cells of one membership that is there at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// In the ledger, one for each stream.
+    pub(crate) cells: Range<usize>,
+    /// The first stream's number.
+    pub(crate) streams_start: u32,
+    /// The stream that is not to be heard: the member's own.
+    pub(crate) own: Option<u32>,
+    pub(crate) begin: Begin,
+}
+
+impl Published {
+    /// Of a plan with so many streams.
+    pub(crate) fn new(streams: u32) -> Self {
+        Self { sent: vec![0; streams as usize], ..Self::default() }
+    }
+
+    /// Adds what other threads' publishers did.
+    pub(crate) fn merge(&mut self, other: Self) {
+        if self.sent.len() < other.sent.len() {
+            self.sent.resize(other.sent.len(), 0);
+        }
+        self.sent.iter_mut().zip(other.sent).for_each(|(sum, sent)| *sum += sent);
+        self.refused.extend(other.refused);
+        self.uncertain.extend(other.uncertain);
+        self.unacked += other.unacked;
+    }
+
+    /// How many of `missing` nobody is owed.
+    fn excused(&self, stream: u32, missing: &SeqSet) -> u64 {
+        let common = |sets: &BTreeMap<u32, SeqSet>| sets.get(&stream).map_or(0, |set| missing.common(set));
+        common(&self.refused) + common(&self.uncertain)
+    }
+}
+
 impl Balance {
-    /// Adds the cell of a member that was there from the first message to the last.
-    pub(crate) fn add_cell(&mut self, publisher: &Published, missing: &SeqSet) {
-        let sent = u64::from(publisher.sent);
-        let refused_missing = missing.common(&publisher.refused);
-        let excused = refused_missing + uncertain(publisher, missing);
-        let unexpected = publisher.refused.len() - refused_missing;
-        let delivered = sent - missing.len() - unexpected;
-        let lost = missing.len() - excused;
-        self.expected += delivered + lost;
-        self.delivered += delivered;
-        self.lost += lost;
-        self.unexpected += unexpected;
+    /// Begins with all first deliveries, whatever they were.
+    pub(crate) fn of(delivered: u64) -> Self {
+        Self { expected: delivered, delivered, lost: 0, unexpected: 0 }
     }
 
-    /// Adds what a member that came midway missed between two messages that it got.
-    pub(crate) fn add_gaps(&mut self, publisher: &Published, missing: &SeqSet) {
-        let excused = missing.common(&publisher.refused) + uncertain(publisher, missing);
-        self.expected += missing.len() - excused;
-        self.lost += missing.len() - excused;
-    }
-
-    /// Adds deliveries to members that came midway.
-    pub(crate) fn add_delivered(&mut self, count: u64) {
-        self.expected += count;
-        self.delivered += count;
-    }
-
-    /// Adds the cells of all members of `thread` that stayed.
-    pub(crate) fn add_members(
+    /// Adds the cells of a member that is there at the end; `found` gets each stream that lost some, and how many.
+    pub(crate) fn add_held(
         &mut self,
-        plan: &Plan,
-        thread: u32,
+        held: &Held,
         ledger: &Ledger,
-        published: &[Published],
-        stayed: impl Fn(Slot) -> bool,
+        published: &Published,
+        mut found: impl FnMut(u32, u64),
     ) {
-        for slot in (0..plan.share(thread)).map(Slot).filter(|slot| stayed(*slot)) {
-            for publisher in plan.heard_by(plan.conn_at(thread, slot)) {
-                let ConnId(index) = publisher;
-                let published = &published[index as usize];
-                self.add_cell(published, &ledger.missing(plan.cell(slot, publisher), published.sent));
+        for (cell, stream) in held.cells.clone().zip(held.streams_start..) {
+            let sent = published.sent[stream as usize];
+            let refused = published.refused.get(&stream);
+            if held.own == Some(stream)
+                || ledger.next(cell) == sent && ledger.is_whole(cell) && refused.is_none()
+            {
+                continue;
             }
+            let missing = ledger.missing(cell, sent, held.begin);
+            if let Some(refused) = refused
+                && held.begin == Begin::First
+            {
+                let unexpected = refused.len() - missing.common(refused);
+                self.unexpected += unexpected;
+                self.delivered = self.delivered.saturating_sub(unexpected);
+                self.expected = self.expected.saturating_sub(unexpected);
+            }
+            self.lose(stream, &missing, published, &mut found);
+        }
+    }
+
+    /// Adds what a member that left had missed by then.
+    pub(crate) fn add_gaps(
+        &mut self,
+        stream: u32,
+        missing: &SeqSet,
+        published: &Published,
+        mut found: impl FnMut(u32, u64),
+    ) {
+        self.lose(stream, missing, published, &mut found);
+    }
+
+    fn lose(
+        &mut self,
+        stream: u32,
+        missing: &SeqSet,
+        published: &Published,
+        found: &mut impl FnMut(u32, u64),
+    ) {
+        let lost = missing.len().saturating_sub(published.excused(stream, missing));
+        if lost > 0 {
+            self.expected += lost;
+            self.lost += lost;
+            found(stream, lost);
         }
     }
 }
 
-/// How many of `missing` nobody can tell the fate of.
-fn uncertain(publisher: &Published, missing: &SeqSet) -> u64 {
-    if publisher.disconnected { missing.common(&publisher.unacked) } else { 0 }
+/// How many deliveries a member that is there still waits for.
+pub(crate) fn awaited(held: &Held, ledger: &Ledger, published: &Published) -> u64 {
+    let streams = held.streams_start..held.streams_start + held.cells.len() as u32;
+    let sent = &published.sent[streams.start as usize..streams.end as usize];
+    let mut count = ledger.missing_count(held.cells.clone(), sent, held.begin);
+    let cell_of = |stream: u32| held.cells.start + (stream - streams.start) as usize;
+    let missing = |stream: u32| ledger.missing(cell_of(stream), published.sent[stream as usize], held.begin);
+    if let Some(own) = held.own {
+        count -= missing(own).len();
+    }
+    for sets in [&published.refused, &published.uncertain] {
+        let excused = sets.range(streams.clone()).filter(|(stream, _)| held.own != Some(**stream));
+        count -= excused.map(|(stream, set)| missing(*stream).common(set)).sum::<u64>();
+    }
+    count
 }
 
 #[cfg(test)]
@@ -91,75 +160,115 @@ mod tests {
         set
     }
 
+    fn sets(numbers: &[u32]) -> BTreeMap<u32, SeqSet> {
+        if numbers.is_empty() { BTreeMap::new() } else { BTreeMap::from([(1, set(numbers))]) }
+    }
+
+    struct Row {
+        name: &'static str,
+        begin: Begin,
+        refused: &'static [u32],
+        uncertain: &'static [u32],
+        heard: &'static [u32],
+        /// expected, delivered, lost, unexpected
+        balance: (u64, u64, u64, u64),
+        awaited: u64,
+    }
+
     #[test]
     fn cells_balance() {
-        struct Row {
-            name: &'static str,
-            refused: &'static [u32],
-            unacked: &'static [u32],
-            disconnected: bool,
-            missing: &'static [u32],
-            /// expected, delivered, lost, unexpected
-            balance: (u64, u64, u64, u64),
-        }
         let row = Row {
             name: "all well",
+            begin: Begin::First,
             refused: &[],
-            unacked: &[],
-            disconnected: false,
-            missing: &[],
-            balance: (10, 10, 0, 0),
+            uncertain: &[],
+            heard: &[0, 1, 2, 3, 4],
+            balance: (5, 5, 0, 0),
+            awaited: 0,
         };
         let rows = [
-            Row { name: "two lost", missing: &[3, 9], balance: (10, 8, 2, 0), ..row },
+            Row { name: "two lost", heard: &[0, 2, 3], balance: (5, 3, 2, 0), awaited: 2, ..row },
+            Row { name: "nothing came", heard: &[], balance: (5, 0, 5, 0), awaited: 5, ..row },
             Row {
                 name: "refused, so not expected",
                 refused: &[3],
-                missing: &[3],
-                balance: (9, 9, 0, 0),
+                heard: &[0, 1, 2, 4],
+                balance: (4, 4, 0, 0),
                 ..row
             },
             Row {
                 name: "refused and another lost",
                 refused: &[3],
-                missing: &[3, 4],
-                balance: (9, 8, 1, 0),
+                heard: &[0, 1, 2],
+                balance: (4, 3, 1, 0),
+                awaited: 1,
                 ..row
             },
-            Row { name: "refused, yet delivered", refused: &[3], balance: (9, 9, 0, 1), ..row },
-            Row { name: "not acked, yet delivered", unacked: &[9], balance: (10, 10, 0, 0), ..row },
-            Row { name: "not acked and lost", unacked: &[9], missing: &[9], balance: (10, 9, 1, 0), ..row },
+            Row { name: "refused, yet delivered", refused: &[3], balance: (4, 4, 0, 1), ..row },
             Row {
-                name: "the publisher broke off: only what was acked is owed",
-                unacked: &[8, 9],
-                disconnected: true,
-                missing: &[2, 9],
-                balance: (9, 8, 1, 0),
+                name: "the publisher broke off: who knows",
+                uncertain: &[3, 4],
+                heard: &[0, 2, 3],
+                balance: (4, 3, 1, 0),
+                awaited: 1,
+                ..row
+            },
+            Row {
+                name: "came midway: from the first to the last sent",
+                begin: Begin::Midway,
+                heard: &[2],
+                balance: (3, 1, 2, 0),
+                awaited: 2,
+                ..row
+            },
+            Row {
+                name: "came midway and heard nothing",
+                begin: Begin::Midway,
+                heard: &[],
+                balance: (0, 0, 0, 0),
                 ..row
             },
             row,
         ];
         for row in rows {
+            let mut ledger = Ledger::new(3);
+            for seq in row.heard {
+                ledger.record(1, *seq, row.begin);
+            }
             let published = Published {
-                sent: 10,
-                refused: set(row.refused),
-                unacked: set(row.unacked),
-                disconnected: row.disconnected,
+                sent: vec![7, 5, 0],
+                refused: sets(row.refused),
+                uncertain: sets(row.uncertain),
+                unacked: 0,
             };
-            let mut got = Balance::default();
-            got.add_cell(&published, &set(row.missing));
+            // The member's own stream is never heard, and never missed.
+            let held = Held { cells: 0..3, streams_start: 0, own: Some(0), begin: row.begin };
+            let mut got = Balance::of(row.heard.len() as u64);
+            let mut found = 0;
+            got.add_held(&held, &ledger, &published, |stream, lost| {
+                assert_eq!(stream, 1);
+                found += lost;
+            });
             let (expected, delivered, lost, unexpected) = row.balance;
             assert_eq!(got, Balance { expected, delivered, lost, unexpected }, "{}", row.name);
             assert_eq!(got.expected, got.delivered + got.lost, "{}", row.name);
+            assert_eq!(found, lost, "{}", row.name);
+            assert_eq!(awaited(&held, &ledger, &published), row.awaited, "{}", row.name);
         }
     }
 
     #[test]
-    fn who_came_midway_owes_only_the_holes() {
-        let published = Published { sent: 10, refused: set(&[5]), ..Published::default() };
-        let mut balance = Balance::default();
-        balance.add_delivered(4);
-        balance.add_gaps(&published, &set(&[5, 6]));
+    fn who_left_is_owed_only_the_holes() {
+        let published = Published { sent: vec![0, 10], refused: sets(&[5]), ..Published::default() };
+        let mut balance = Balance::of(4);
+        balance.add_gaps(1, &set(&[5, 6]), &published, |stream, lost| assert_eq!((stream, lost), (1, 1)));
         assert_eq!(balance, Balance { expected: 5, delivered: 4, lost: 1, unexpected: 0 });
+    }
+
+    #[test]
+    fn threads_publish_different_streams() {
+        let mut all = Published { sent: vec![3, 0], unacked: 1, ..Published::new(2) };
+        all.merge(Published { sent: vec![0, 4], refused: sets(&[2]), unacked: 2, ..Published::new(2) });
+        assert_eq!((all.sent, all.refused, all.unacked), (vec![3, 4], sets(&[2]), 3));
     }
 }

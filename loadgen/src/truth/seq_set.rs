@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Sequence numbers.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SeqSet {
     /// Invariant: sorted, not empty, and neither overlapping nor touching.
     ranges: Vec<Range<u32>>,
@@ -54,6 +56,16 @@ impl SeqSet {
             }
         }
         true
+    }
+
+    /// Adds all of `other`.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        other.iter().for_each(|seq| self.insert(seq));
+    }
+
+    /// In their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.ranges.iter().flat_map(Range::clone)
     }
 
     /// The numbers in both sets, counted.

@@ -1,135 +1,207 @@
-//! Connections come and go: paced dials, deadlines, churn, and the end of each connection.
+//! Connections come up: paced first dials in ramps, deadlines, and what becomes of those that fail; and the end of each.
 //!
-//! A first dial ends in `settle`, whatever came of it; when all have, the main thread is told who
-//! is there. No dial is repeated: a connection that fails is counted by its reason.
+//! A dial ends when the connection is ready, or has failed. First dials that fail are not repeated: they are counted by their
+//! reason. When all that a ramp is about were tried, the main thread is told.
 
 use std::cmp::Reverse;
 
 use mio::{Interest, Token};
 use ringway::ws::{close, encode};
 
-use super::{Due, IN_FLIGHT_MAX, Phase, Report, Worker, flow::plain};
+use super::{Due, Life, Report, Worker, flow};
 use crate::{
     client::conn::{Conn, Stage},
-    plan::{ConnId, RoomId, Slot},
+    figures::record::Event,
+    plan::{Slot, schedule::Pacer},
+    scenario::PhaseKind,
 };
 
-/// From dialing to being a member.
+/// From dialing to being ready.
 const CONNECT_TIMEOUT_NS: u64 = 10_000_000_000;
 /// From our close frame to the answer.
 const CLOSE_TIMEOUT_NS: u64 = 2_000_000_000;
+/// Dials under way at once, all threads together.
+const IN_FLIGHT_MAX: u32 = 512;
+/// As many in a storm, which is to be one.
+const IN_FLIGHT_STORM_MAX: u32 = 8_192;
 
-impl Worker {
-    pub(super) fn schedule_first_dial(&mut self) {
-        self.agenda.push(Reverse((self.dial_pace.next_due_ns(), Due::Dial)));
+/// First dials.
+#[derive(Debug)]
+pub(super) struct Ramp {
+    phase: usize,
+    pace: Option<Pacer>,
+    /// The next slot to dial for the first time.
+    next: u32,
+    /// Slots below are to be dialed in this ramp.
+    end: u32,
+    /// By slot: whether its first dial has come to an end.
+    tried: Vec<bool>,
+    tried_count: u32,
+    told: bool,
+}
+
+impl Ramp {
+    pub(super) fn new(share: usize) -> Self {
+        Self { phase: 0, pace: None, next: 0, end: 0, tried: vec![false; share], tried_count: 0, told: true }
     }
 
-    /// Dials the next slot, or waits for one of the dials under way to end.
+    pub(super) fn tried_count(&self) -> u32 {
+        self.tried_count
+    }
+
+    pub(super) fn was_tried(&self, slot: Slot) -> bool {
+        self.tried[slot.index()]
+    }
+}
+
+impl Worker {
+    /// A ramp begins at `start_ns`.
+    pub(super) fn begin_ramp(&mut self, phase: usize, start_ns: u64, share: f64, per_s: f64) {
+        let total = self.conns.len() as u32;
+        self.ramp.phase = phase;
+        self.ramp.end = ((f64::from(total) * share).round() as u32).clamp(self.ramp.next, total);
+        self.ramp.told = false;
+        let mut pace = Pacer::new(start_ns.max(self.now_ns), self.thread, self.setup.plan.threads(), per_s);
+        if self.ramp.next < self.ramp.end {
+            self.agenda.push(Reverse((pace.next_due_ns(), Due::Dial)));
+        }
+        self.ramp.pace = Some(pace);
+        self.tell_when_settled();
+    }
+
+    /// Dials the ramp's next slot.
     pub(super) fn dial_next(&mut self) {
-        if self.phase != Phase::Running {
+        if self.life != Life::Running || self.ramp.next >= self.ramp.end {
             return;
         }
-        if self.in_flight >= IN_FLIGHT_MAX.div_ceil(self.setup.plan.threads()) {
-            self.dial_waits = true;
-            return;
-        }
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
-        if self.next_slot < self.conns.len() as u32 {
-            self.agenda.push(Reverse((self.dial_pace.next_due_ns(), Due::Dial)));
+        let slot = Slot(self.ramp.next);
+        self.ramp.next += 1;
+        if self.ramp.next < self.ramp.end
+            && let Some(pace) = &mut self.ramp.pace
+        {
+            self.agenda.push(Reverse((pace.next_due_ns(), Due::Dial)));
         }
         self.dial(slot);
     }
 
+    /// Dials again, unless the connection is there or is gone for good.
+    pub(super) fn redial(&mut self, slot: Slot) {
+        let wanted = self.life == Life::Running && !self.moves.is_retired(slot);
+        if wanted && self.conns[slot.index()].is_none() {
+            self.dial(slot);
+        }
+    }
+
+    /// Dials, or waits for one of the dials under way to end.
     fn dial(&mut self, slot: Slot) {
-        let conn_id = self.conn_id(slot);
+        let in_storm =
+            self.timetable.at(self.now_ns).is_some_and(|it| matches!(it.kind, PhaseKind::Storm { .. }));
+        let in_flight_max = if in_storm { IN_FLIGHT_STORM_MAX } else { IN_FLIGHT_MAX };
+        if self.in_flight >= in_flight_max.div_ceil(self.setup.plan.threads()) {
+            self.dials_waiting.push_back(slot);
+            return;
+        }
         self.dials += 1;
         self.in_flight += 1;
-        let dialed = Conn::dial(&self.setup.target, conn_id, self.dials, self.now_ns).and_then(|mut conn| {
+        let phase = self.traffic.when().phase as u16;
+        let route = self.setup.route_of(self.conn_id(slot));
+        let dialed = Conn::dial(route, phase, self.dials, self.now_ns).and_then(|mut conn| {
             let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut conn.stream, Token(slot.index()), interest)?;
+            self.poll.registry().register(conn.source(), Token(slot.index()), interest)?;
             Ok(conn)
         });
         match dialed {
             Ok(conn) => {
                 self.conns[slot.index()] = Some(conn);
-                self.open += 1;
-                self.agenda
-                    .push(Reverse((self.now_ns + CONNECT_TIMEOUT_NS, Due::Deadline(slot, self.dials))));
+                self.set_open(self.open + 1);
+                self.plan_ahead(CONNECT_TIMEOUT_NS, Due::Deadline(slot, self.dials));
             }
-            Err(error) => self.fail(&format!("cannot connect: {}", plain(&error))),
+            Err(error) => self.fail(slot, phase, &format!("cannot connect: {}", flow::plain(&error))),
         }
     }
 
-    /// The connection is a member (in echo mode: the upgrade is accepted).
+    /// The connection may be used: it is in all its rooms.
     pub(super) fn become_ready(&mut self, slot: Slot) {
+        let Some(conn) = &mut self.conns[slot.index()] else { return };
+        conn.stage = Stage::Ready;
+        let (phase, dial) = (conn.phase, conn.dial);
         self.ready += 1;
-        if self.started_ns.is_some() {
-            self.tally.returned += 1;
-        } else {
-            self.tally.opened += 1;
-            self.members[slot.index()] = !self.setup.plan.churns(self.conn_id(slot));
-        }
-        self.dial_ended();
+        let event = if self.ramp.was_tried(slot) { Event::Returned } else { Event::Opened };
+        self.traffic.count_in(event, phase);
+        self.plan_moves(slot, dial);
+        self.dial_ended(slot);
     }
 
     /// A dial came to nothing.
-    fn fail(&mut self, reason: &str) {
-        self.tally.failed += 1;
-        self.tally.failures.add(reason);
-        self.dial_ended();
+    fn fail(&mut self, slot: Slot, phase: u16, reason: &str) {
+        self.traffic.count_in(Event::Failed, phase);
+        self.traffic.recorder().reasons().failures.add(reason);
+        if self.ramp.was_tried(slot) {
+            self.plan_return_after_failure(slot);
+        }
+        self.dial_ended(slot);
     }
 
-    fn dial_ended(&mut self) {
+    fn dial_ended(&mut self, slot: Slot) {
         self.in_flight -= 1;
-        if self.started_ns.is_none() {
-            self.settled += 1;
-            if self.settled == self.conns.len() as u32 {
-                self.send_snapshot();
-                let _ = self.reports.send(Report::Settled { members: self.members_by_room() });
-            }
+        if !std::mem::replace(&mut self.ramp.tried[slot.index()], true) {
+            self.ramp.tried_count += 1;
+            self.tell_when_settled();
         }
-        if std::mem::take(&mut self.dial_waits) {
-            self.agenda.push(Reverse((self.now_ns, Due::Dial)));
+        if let Some(slot) = self.dials_waiting.pop_front() {
+            self.plan_ahead(0, Due::Redial(slot));
         }
     }
 
-    fn members_by_room(&self) -> Vec<u32> {
-        let mut members = vec![0; self.setup.plan.rooms() as usize];
-        for (slot, _) in self.members.iter().enumerate().filter(|(_, member)| **member) {
-            let RoomId(room) = self.setup.plan.room_of(self.conn_id(Slot(slot as u32)));
-            members[room as usize] += 1;
+    /// Tells the main thread once when the ramp is over.
+    fn tell_when_settled(&mut self) {
+        if !self.ramp.told && self.ramp.tried_count >= self.ramp.end {
+            self.ramp.told = true;
+            self.watch_now();
+            let _ = self.reports.send(Report::Settled { phase: self.ramp.phase });
         }
-        members
     }
 
     /// The connection has ended; `reason` is for those that should not have.
     pub(super) fn end(&mut self, slot: Slot, reason: &str) {
         let Some(conn) = self.conns[slot.index()].take() else { return };
-        self.open -= 1;
         self.heads.remove(&slot);
+        self.sated_until_ns.remove(&slot);
+        self.watch.unsent(conn.unsent_bytes(), 0);
+        self.set_open(self.open - 1);
         match conn.stage {
-            Stage::Connecting | Stage::Upgrading | Stage::Joining => self.fail(reason),
+            Stage::Connecting | Stage::Upgrading | Stage::Opening | Stage::Joining => {
+                self.traffic.stop_hearing(slot);
+                self.fail(slot, conn.phase, reason);
+            }
             Stage::Ready => {
                 self.ready -= 1;
-                self.tally.dropped += 1;
-                self.tally.drops.add(reason);
-                self.traffic.disconnected(slot);
+                self.traffic.count(Event::Dropped);
+                self.traffic.recorder().reasons().drops.add(reason);
+                self.gone(slot);
+                self.plan_return_after_drop(slot);
             }
-            Stage::Closing => match self.phase {
-                Phase::Running => {
+            Stage::Closing => match self.life {
+                Life::Running => {
                     drop(conn);
-                    self.traffic.enter_midway(slot);
-                    self.dial(slot);
+                    self.gone(slot);
+                    self.plan_return(slot);
                 }
-                Phase::Finishing => {
+                Life::Finishing => {
                     if self.open == 0 {
-                        self.phase = Phase::Finished;
+                        self.life = Life::Finished;
                     }
                 }
-                Phase::Finished => {}
+                Life::Finished => {}
             },
         }
+    }
+
+    /// The connection is no more: what is known of it ends here.
+    pub(super) fn gone(&mut self, slot: Slot) {
+        self.traffic.stop_hearing(slot);
+        self.traffic.disconnected(slot);
+        self.moves.forget_waiting(slot);
     }
 
     pub(super) fn on_deadline(&mut self, slot: Slot, dial: u32) {
@@ -137,7 +209,8 @@ impl Worker {
         let waited_for = match conn.stage {
             Stage::Connecting => "no TCP connection within 10 s",
             Stage::Upgrading => "no answer to the upgrade request within 10 s",
-            Stage::Joining => "no answer to room:join within 10 s",
+            Stage::Opening => "no greeting within 10 s",
+            Stage::Joining => "no answer to a join within 10 s",
             Stage::Ready => return,
             Stage::Closing if self.now_ns < conn.since_ns + CLOSE_TIMEOUT_NS => return,
             Stage::Closing => "no answer to the close frame within 2 s",
@@ -145,69 +218,44 @@ impl Worker {
         self.end(slot, waited_for);
     }
 
-    /// One member that comes and goes leaves; it dials again when the target has let it go.
-    pub(super) fn churn(&mut self) {
-        let Some(pace) = &mut self.churn_pace else { return };
-        self.agenda.push(Reverse((pace.next_due_ns(), Due::Churn)));
-        let share = self.conns.len() as u32;
-        for _ in 0..share {
-            let slot = Slot(self.churn_cursor);
-            self.churn_cursor = (self.churn_cursor + 1) % share;
-            if !self.setup.plan.churns(self.conn_id(slot)) {
-                continue;
-            }
-            match &self.conns[slot.index()] {
-                Some(conn) if conn.stage == Stage::Ready => {
-                    self.tally.left += 1;
-                    self.close(slot);
-                    return;
-                }
-                Some(_) => {}
-                None => {
-                    self.traffic.enter_midway(slot);
-                    self.dial(slot);
-                    return;
-                }
-            }
-        }
-    }
-
     /// Sends a close frame and waits for its answer.
-    fn close(&mut self, slot: Slot) {
+    pub(super) fn close(&mut self, slot: Slot) {
+        let now_ns = self.now_ns;
         let Some(conn) = &mut self.conns[slot.index()] else { return };
         self.ready -= 1;
         conn.stage = Stage::Closing;
-        conn.since_ns = self.now_ns;
-        self.agenda.push(Reverse((self.now_ns + CLOSE_TIMEOUT_NS, Due::Deadline(slot, conn.dial))));
+        conn.since_ns = now_ns;
+        let dial = conn.dial;
+        self.plan_ahead(CLOSE_TIMEOUT_NS, Due::Deadline(slot, dial));
         self.outgoing.clear();
         encode::close(&mut self.outgoing, close::NORMAL, "", Some(self.masks.u32(..).to_ne_bytes()));
-        if let Err(error) = conn.send(&self.outgoing) {
-            self.end(slot, &format!("cannot send: {}", plain(&error)));
+        if let Err(error) = self.send_outgoing(slot) {
+            self.end(slot, &flow::cannot_send(&error));
         }
     }
 
-    /// The run is over: members are closed in good form, half-open connections dropped.
+    /// The run is over: connections that are ready are closed in good form, half-open ones dropped.
     pub(super) fn close_all(&mut self) {
-        self.phase = Phase::Finishing;
+        self.life = Life::Finishing;
         for slot in (0..self.conns.len() as u32).map(Slot) {
-            match &self.conns[slot.index()] {
-                None => {}
-                Some(conn) => match conn.stage {
-                    Stage::Ready => self.close(slot),
-                    Stage::Closing => {}
-                    Stage::Connecting | Stage::Upgrading | Stage::Joining => {
-                        self.conns[slot.index()] = None;
-                        self.open -= 1;
-                    }
-                },
+            match self.conns[slot.index()].as_ref().map(|conn| conn.stage) {
+                Some(Stage::Ready) => self.close(slot),
+                None | Some(Stage::Closing) => {}
+                Some(Stage::Connecting | Stage::Upgrading | Stage::Opening | Stage::Joining) => {
+                    self.conns[slot.index()] = None;
+                    self.traffic.stop_hearing(slot);
+                    self.set_open(self.open - 1);
+                }
             }
         }
         if self.open == 0 {
-            self.phase = Phase::Finished;
+            self.life = Life::Finished;
         }
     }
 
-    pub(super) fn conn_id(&self, slot: Slot) -> ConnId {
-        self.setup.plan.conn_at(self.thread, slot)
+    pub(super) fn set_open(&mut self, open: u32) {
+        self.open = open;
+        let second = self.traffic.when().second;
+        self.traffic.recorder().open(second, open);
     }
 }

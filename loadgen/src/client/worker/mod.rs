@@ -1,16 +1,18 @@
 //! One thread of the generator: an event loop over its share of the connections.
 //!
-//! `mod` runs the loop and the agenda, `dial` brings connections up and lets them go, `flow` moves
-//! bytes. What messages mean is `traffic`'s; what phase the run is in is the main thread's, which
-//! sends `Command`s and gets `Report`s.
+//! `mod` runs the loop and the agenda; `dial` brings connections up, `moves` lets them go and come back, `publish` sends, `flow`
+//! moves bytes, `watch` looks at the thread itself. What messages mean is `traffic`'s; how the phases follow each other is the
+//! main thread's, which sends `Command`s and gets `Report`s.
 
 mod dial;
 mod flow;
-mod tally;
+mod moves;
+mod publish;
+mod watch;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, VecDeque},
     io::{self, ErrorKind},
     sync::{Arc, mpsc},
     time::Duration,
@@ -20,46 +22,43 @@ use mio::{Events, Poll, Token, Waker};
 use ringway::ws::{Limits, deflate::Inflater};
 
 use crate::{
-    cli::args::Config,
-    client::conn::Conn,
-    client::target::Target,
-    client::traffic::{Books, Start, Traffic},
-    host::clock::{Alarm, Clock, thread_cpu},
-    plan::schedule::Pace,
-    plan::{Plan, Slot},
-    tokens::Tokens,
+    client::{conn::Conn, setup::Setup, traffic::Traffic},
+    figures::record::{Record, SecondRecord},
+    host::clock::Alarm,
+    plan::{
+        ConnId, Slot,
+        schedule::{Span, Timetable},
+        seeded,
+    },
+    protocol::Out,
+    scenario::Reading,
+    truth::audit::Published,
 };
 
-pub(crate) use tally::Tally;
+use dial::Ramp;
+use moves::Moves;
+use publish::Publications;
+use watch::Watch;
 
 const WAKE: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
 const EVENTS_PER_TURN: usize = 1024;
-const READ_BYTES: usize = 64 << 10;
-const SNAPSHOT_EVERY_NS: u64 = 50_000_000;
-/// Upgrades under way at once, all threads together.
-const IN_FLIGHT_MAX: u32 = 512;
-
-/// What all threads of a run share.
-pub(crate) struct Setup {
-    pub(crate) config: Config,
-    pub(crate) plan: Plan,
-    pub(crate) target: Target,
-    pub(crate) tokens: Tokens,
-    pub(crate) clock: Clock,
-    /// Marks this run's payloads.
-    pub(crate) run: u32,
-    /// By room.
-    pub(crate) room_names: Arc<[String]>,
-}
+/// What one read takes at most: enough that a flood costs few reads, and still in the processor's cache.
+const READ_BYTES: usize = 256 << 10;
+/// A message may be this much longer than the longest payload.
+const ENVELOPE_BYTES_MAX: usize = 64 << 10;
 
 /// What the main thread asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Publish, and let connections come and go in churn mode.
-    Start(Start),
-    /// No further publications.
+    /// The phases as far as they are known by now.
+    Timetable(Arc<Timetable>),
+    /// No further publications; nobody leaves any more.
     StopPublishing,
+    /// Says what was published.
+    Settle,
+    /// What all threads published.
+    Expect(Arc<Published>),
     /// Close all connections and report.
     Finish,
 }
@@ -68,14 +67,18 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Report {
     Snapshot {
+        /// Within this process.
         thread: u32,
         snapshot: Snapshot,
+        /// A second that is over since the last one.
+        second: Option<SecondRecord>,
     },
-    /// Every connection was tried; this many of those that stay are in each room.
+    /// Every connection that the ramp of this phase is about was tried.
     Settled {
-        members: Vec<u32>,
+        phase: usize,
     },
-    Finished(Box<Outcome>),
+    Published(Box<Published>),
+    Finished(Box<Record>),
     /// The thread cannot go on.
     Broken(io::Error),
 }
@@ -83,30 +86,24 @@ pub(crate) enum Report {
 /// How it stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Snapshot {
+    /// Connections that were dialed at least once, with whatever success.
+    pub(crate) tried: u32,
+    /// On their way to be ready.
+    pub(crate) opening: u32,
     pub(crate) ready: u32,
-    pub(crate) failed: u32,
+    pub(crate) failed: u64,
     pub(crate) sent: u64,
-    pub(crate) unanswered: u64,
-    /// Deliveries that members which stay are to get, and those they got. The two may be of
-    /// different threads: only the sums over all threads compare.
-    pub(crate) owed: u64,
-    pub(crate) paid: u64,
-    /// Deliveries to all.
     pub(crate) delivered: u64,
+    pub(crate) errors: u64,
+    pub(crate) unanswered: u64,
+    /// Deliveries that are still to come, once that is known.
+    pub(crate) awaited: Option<u64>,
+    /// Of one core, since the last snapshot.
+    pub(crate) cpu: f64,
+    /// 99th percentile of the phase that it is.
+    pub(crate) lag_ns: u64,
     /// Nothing more will be published.
     pub(crate) published: bool,
-}
-
-/// How it was.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) thread: u32,
-    pub(crate) books: Books,
-    /// By slot: whether the connection was there when publishing began, and is one that stays.
-    pub(crate) members: Vec<bool>,
-    pub(crate) tally: Tally,
-    /// Share of one core, from start to the last publication.
-    pub(crate) cpu_ratio: f64,
 }
 
 /// The main thread's end of a worker.
@@ -125,17 +122,29 @@ impl Handle {
 /// What is to be done at a certain time. (The order among things due at once is of no importance.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Due {
-    Publish(Slot),
+    /// The timetable's phase of that place begins.
+    Phase(u32),
+    /// The next connection of the ramp.
     Dial,
-    Churn,
+    /// A connection comes back.
+    Redial(Slot),
     /// The connection of that dial has taken too long.
     Deadline(Slot, u32),
+    /// It goes, to come back later.
+    Leave(Slot, u32),
+    /// One goes for good.
+    Retire,
+    Presence(Slot, u32),
+    /// It may read again.
+    Resume(Slot, u32),
+    /// What quiet connections say, for a part of them.
+    Keepalive(u32),
     Snapshot,
 }
 
 /// Whether the loop goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+enum Life {
     Running,
     /// Close frames are out.
     Finishing,
@@ -144,66 +153,62 @@ enum Phase {
 
 pub(crate) struct Worker {
     setup: Arc<Setup>,
+    /// Numbered over all agents.
     thread: u32,
     poll: Poll,
     alarm: Alarm,
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<Report>,
     agenda: BinaryHeap<Reverse<(u64, Due)>>,
+    publications: Publications,
+    timetable: Arc<Timetable>,
+    /// Phases of the timetable that are on the agenda, or were.
+    phases_planned: usize,
     /// The clock as of the last look.
     now_ns: u64,
-    phase: Phase,
+    life: Life,
 
     /// By slot.
     conns: Vec<Option<Conn>>,
     traffic: Traffic,
-    tally: Tally,
     ready: u32,
     /// Connections that are there (in whatever stage).
     open: u32,
-    members: Vec<bool>,
-
-    /// The next slot to dial for the first time.
-    next_slot: u32,
-    dial_pace: Pace,
-    /// A dial is due, but too many are under way.
-    dial_waits: bool,
+    ramp: Ramp,
+    moves: Moves,
+    watch: Watch,
+    /// Dials that are due, but too many are under way.
+    dials_waiting: VecDeque<Slot>,
     dials: u32,
     in_flight: u32,
-    /// Slots whose first dial has come to an end, one way or the other.
-    settled: u32,
-    churn_pace: Option<Pace>,
-    /// Where to look for the next connection that is to leave.
-    churn_cursor: u32,
-
-    /// Publishers that have messages left.
-    publishing: u32,
-    started_ns: Option<(u64, Duration)>,
-    cpu_ratio: Option<f64>,
+    has_slow_readers: bool,
+    /// Until when connections that read slowly have read enough.
+    sated_until_ns: HashMap<Slot, u64>,
 
     buffer: Vec<u8>,
     /// Response heads that came in pieces.
     heads: HashMap<Slot, Vec<u8>>,
-    /// Frames, and the JSON inside them, on their way out.
+    /// Frames, and the messages inside them, on their way out.
     outgoing: Vec<u8>,
-    json: Vec<u8>,
+    out: Out,
     masks: fastrand::Rng,
     inflater: Inflater,
     limits: Limits,
 }
 
 impl Worker {
+    /// The worker with that number within this process.
     pub(crate) fn new(
         setup: Arc<Setup>,
-        thread: u32,
+        number: u32,
         reports: mpsc::Sender<Report>,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let alarm = Alarm::register(poll.registry(), ALARM)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (command_sender, commands) = mpsc::channel();
-        let Setup { config, plan, run, .. } = &*setup;
-        let share = plan.share(thread) as usize;
+        let thread = setup.first_thread + number;
+        let share = setup.plan.share(thread) as usize;
         let worker = Self {
             thread,
             poll,
@@ -211,33 +216,31 @@ impl Worker {
             commands,
             reports,
             agenda: BinaryHeap::new(),
+            publications: Publications::new(&setup, thread),
+            timetable: Arc::default(),
+            phases_planned: 0,
             now_ns: 0,
-            phase: Phase::Running,
+            life: Life::Running,
             conns: (0..share).map(|_| None).collect(),
-            traffic: Traffic::new(config, *plan, thread, *run, Arc::clone(&setup.room_names)),
-            tally: Tally::default(),
+            traffic: Traffic::new(&setup, thread),
             ready: 0,
             open: 0,
-            members: vec![false; share],
-            next_slot: 0,
-            dial_pace: Pace::new(setup.clock.now_ns(), thread, plan.threads(), config.connect_rate),
-            dial_waits: false,
+            ramp: Ramp::new(share),
+            moves: Moves::new(&setup, thread),
+            watch: Watch::default(),
+            dials_waiting: VecDeque::new(),
             dials: 0,
             in_flight: 0,
-            settled: 0,
-            churn_pace: None,
-            churn_cursor: 0,
-            publishing: 0,
-            started_ns: None,
-            cpu_ratio: None,
+            has_slow_readers: setup.scenario.roles.iter().any(|role| role.reading != Reading::Quick),
+            sated_until_ns: HashMap::new(),
             buffer: vec![0; READ_BYTES],
             heads: HashMap::new(),
             outgoing: Vec::new(),
-            json: Vec::new(),
-            masks: fastrand::Rng::with_seed(config.seed ^ u64::from(thread)),
+            out: Out::default(),
+            masks: seeded(setup.scenario.seed, [0x3a, thread.into()]),
             inflater: Inflater::new(),
             limits: Limits {
-                message_bytes_max: config.payload_bytes + (64 << 10),
+                message_bytes_max: setup.payload_bytes_max() * 2 + ENVELOPE_BYTES_MAX,
                 fragments_max: u32::MAX,
                 inflate_ratio_max: u32::MAX,
             },
@@ -250,7 +253,7 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let reports = self.reports.clone();
         let report = match self.turn_until_finished() {
-            Ok(()) => Report::Finished(Box::new(self.into_outcome())),
+            Ok(()) => Report::Finished(Box::new(self.traffic.close())),
             Err(error) => Report::Broken(error),
         };
         // Nobody listens any more when the main thread has given up: then there is nobody to tell.
@@ -259,10 +262,10 @@ impl Worker {
 
     fn turn_until_finished(&mut self) -> io::Result<()> {
         self.look_at_clock();
-        self.schedule_first_dial();
-        self.agenda.push(Reverse((self.now_ns, Due::Snapshot)));
+        self.plan_ahead(0, Due::Snapshot);
+        self.plan_keepalive();
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        while self.phase != Phase::Finished {
+        while self.life != Life::Finished {
             self.do_what_is_due();
             let due_ns = self.next_due_ns();
             let wait = if due_ns <= self.now_ns {
@@ -289,13 +292,20 @@ impl Worker {
 
     fn look_at_clock(&mut self) {
         self.now_ns = self.setup.clock.now_ns();
+        self.traffic.at(self.now_ns);
+    }
+
+    /// Puts it on the agenda, so far ahead.
+    fn plan_ahead(&mut self, wait_ns: u64, due: Due) {
+        self.agenda.push(Reverse((self.now_ns.saturating_add(wait_ns), due)));
     }
 
     fn next_due_ns(&self) -> u64 {
-        self.agenda.peek().map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns)
+        let on_agenda = self.agenda.peek().map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
+        on_agenda.min(self.publications.next_due_ns())
     }
 
-    /// Everything on the agenda up to now.
+    /// Everything up to now: what is on the agenda, then publications.
     fn do_what_is_due(&mut self) {
         let now_ns = self.now_ns;
         while let Some(&Reverse((due_ns, due))) = self.agenda.peek()
@@ -303,23 +313,33 @@ impl Worker {
         {
             self.agenda.pop();
             match due {
-                Due::Publish(slot) => self.publish(slot, due_ns),
+                Due::Phase(place) => self.begin_phase(place as usize),
                 Due::Dial => self.dial_next(),
-                Due::Churn => self.churn(),
+                Due::Redial(slot) => self.redial(slot),
                 Due::Deadline(slot, dial) => self.on_deadline(slot, dial),
-                Due::Snapshot => {
-                    self.send_snapshot();
-                    self.agenda.push(Reverse((self.now_ns + SNAPSHOT_EVERY_NS, Due::Snapshot)));
-                }
+                Due::Leave(slot, dial) => self.leave(slot, dial),
+                Due::Retire => self.retire_one(),
+                Due::Presence(slot, dial) => self.change_presence(slot, dial),
+                Due::Resume(slot, dial) => self.resume(slot, dial),
+                Due::Keepalive(part) => self.keep_alive(part, due_ns),
+                Due::Snapshot => self.watch(),
             }
+        }
+        while let Some((due_ns, slot)) = self.publications.next(now_ns, &self.timetable) {
+            self.publish(slot, due_ns);
         }
     }
 
     fn obey(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Start(start) => self.start(start),
+                Command::Timetable(timetable) => self.take_timetable(timetable),
                 Command::StopPublishing => self.stop_publishing(),
+                Command::Settle => {
+                    let published = self.traffic.published(self.setup.plan.stream_count());
+                    let _ = self.reports.send(Report::Published(Box::new(published)));
+                }
+                Command::Expect(everybody) => self.traffic.expect(everybody),
                 Command::Finish => {
                     self.stop_publishing();
                     self.close_all();
@@ -328,68 +348,29 @@ impl Worker {
         }
     }
 
-    fn start(&mut self, start: Start) {
-        self.started_ns = Some((self.now_ns, thread_cpu()));
-        let churn_rate = self.setup.config.churn_rate;
-        if churn_rate > 0.0 {
-            let pace = Pace::new(start.at_ns, self.thread, self.setup.plan.threads(), churn_rate);
-            self.agenda.push(Reverse((self.churn_pace.insert(pace).next_due_ns(), Due::Churn)));
+    fn take_timetable(&mut self, timetable: Arc<Timetable>) {
+        self.traffic.set_timetable(Arc::clone(&timetable));
+        self.timetable = timetable;
+        self.publications.on_timetable(&self.timetable);
+        let spans = self.timetable.spans();
+        for (place, span) in (0..).zip(spans).skip(self.phases_planned) {
+            self.agenda.push(Reverse((span.start_ns, Due::Phase(place))));
         }
-        self.traffic.start(start);
-        for slot in (0..self.setup.plan.publishers_share(self.thread)).map(Slot) {
-            if self.conns[slot.index()].is_none() {
-                self.traffic.disconnected(slot);
-            } else if let Some(due_ns) = self.traffic.next_due_ns(slot) {
-                self.agenda.push(Reverse((due_ns, Due::Publish(slot))));
-                self.publishing += 1;
-            }
+        self.phases_planned = spans.len();
+        if spans.iter().any(Span::publishes) {
+            self.begin_moves();
         }
     }
 
     fn stop_publishing(&mut self) {
-        self.agenda.retain(|Reverse((_, due))| !matches!(due, Due::Publish(_) | Due::Churn));
-        self.publishing = 0;
-        self.measure_cpu();
+        self.publications.stop();
+        self.agenda.retain(|Reverse((_, due))| {
+            !matches!(due, Due::Leave(..) | Due::Retire | Due::Presence(..) | Due::Phase(_))
+        });
+        self.moves.stop();
     }
 
-    /// A publisher has no message left.
-    fn publisher_done(&mut self) {
-        self.publishing = self.publishing.saturating_sub(1);
-        if self.publishing == 0 {
-            self.measure_cpu();
-        }
-    }
-
-    fn measure_cpu(&mut self) {
-        if let (None, Some((started_ns, cpu))) = (self.cpu_ratio, self.started_ns) {
-            let wall_s = self.setup.clock.now_ns().saturating_sub(started_ns).max(1) as f64 / 1e9;
-            self.cpu_ratio = Some(thread_cpu().saturating_sub(cpu).as_secs_f64() / wall_s);
-        }
-    }
-
-    fn send_snapshot(&mut self) {
-        let counts = self.traffic.counts();
-        let snapshot = Snapshot {
-            ready: self.ready,
-            failed: self.tally.failed as u32,
-            sent: counts.sent,
-            unanswered: self.traffic.unanswered(),
-            owed: counts.owed,
-            paid: counts.delivered,
-            delivered: counts.delivered + counts.delivered_midway,
-            published: self.started_ns.is_some() && self.publishing == 0,
-        };
-        let _ = self.reports.send(Report::Snapshot { thread: self.thread, snapshot });
-    }
-
-    fn into_outcome(mut self) -> Outcome {
-        self.measure_cpu();
-        Outcome {
-            thread: self.thread,
-            books: self.traffic.close(),
-            members: self.members,
-            tally: self.tally,
-            cpu_ratio: self.cpu_ratio.unwrap_or_default(),
-        }
+    fn conn_id(&self, slot: Slot) -> ConnId {
+        self.setup.plan.conn_at(self.thread, slot)
     }
 }
