@@ -12,7 +12,7 @@ use crate::client::tls::{TlsError, TlsTarget, Trust};
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that share a source address: few enough that neither ports nor a sane limit per
 /// address run out.
-const CONNS_PER_SOURCE: u32 = 32;
+pub(crate) const CONNS_PER_SOURCE: u32 = 32;
 
 /// A server that answered.
 #[derive(Clone, Debug)]
@@ -167,8 +167,12 @@ mod tests {
 
     #[test]
     fn given_sources_take_turns() {
-        let target =
-            Target { addr: "10.0.0.1:80".parse().unwrap(), host: String::new(), path: String::new() };
+        let target = Target {
+            addr: "10.0.0.1:80".parse().unwrap(),
+            tls: None,
+            host: String::new(),
+            path: String::new(),
+        };
         let sources: Vec<IpAddr> = ["10.0.0.2", "10.0.0.3"].map(|it| it.parse().unwrap()).into();
         let got = [0, 1, 2].map(|number| target.source_of(number, &sources).unwrap().to_string());
         assert_eq!(got, ["10.0.0.2:0", "10.0.0.3:0", "10.0.0.2:0"]);

@@ -68,6 +68,12 @@ const ES256: Algorithm =
 const ES384: Algorithm =
     Algorithm { name: "ES384", kind: Kind::Ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING) };
 
+/// What [`Signer`] can be asked for.
+pub(crate) const NAMES: [&str; 12] = [
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+    "EdDSA",
+];
+
 fn algorithms() -> [Algorithm; 12] {
     let hmac = |name, with| Algorithm { name, kind: Kind::Hmac(with) };
     let rsa = |name, with| Algorithm { name, kind: Kind::Rsa(with) };
@@ -268,6 +274,11 @@ mod tests {
             assert!(verify(&token, with, &public).1, "{name}");
         }
         assert_eq!(Signer::with_key(text, None, None).err(), Some(SignerError::WhichRsa));
+    }
+
+    #[test]
+    fn every_name_is_an_algorithm() {
+        assert_eq!(algorithms().map(|algorithm| algorithm.name), NAMES);
     }
 
     #[test]
