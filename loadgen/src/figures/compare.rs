@@ -173,8 +173,9 @@ fn row(metric: &Metric, a: &[Summary], b: &[Summary], rng: &mut Rng) -> Option<R
     let values = |side: &[Summary]| side.iter().map(metric.of_run).collect::<Option<Vec<f64>>>();
     let (a, b) = (values(a)?, values(b)?);
     let positive = a.iter().chain(&b).all(|value| *value > 0.0);
-    let interval = if positive { bootstrap::ratio_interval(&a, &b, rng) } else { None };
-    let verdict = if !enough(a.len(), b.len()) {
+    let able = enough(a.len(), b.len());
+    let interval = if able && positive { bootstrap::ratio_interval(&a, &b, rng) } else { None };
+    let verdict = if !able {
         Verdict::TooFew
     } else if let Some(interval) = interval {
         judge(interval, metric.good)
@@ -286,7 +287,7 @@ impl Comparison {
             )?;
             writeln!(
                 out,
-                "the seconds within these two runs (medians over seconds); a third run may well say otherwise."
+                "the seconds within these two runs (medians over seconds); the next two may say otherwise."
             )?;
         } else if !enough(a, b) {
             writeln!(out, "Too few runs to tell a difference from chance: 4 on each side are the fewest.")?;
@@ -304,12 +305,12 @@ impl Comparison {
                 &show(row.shown, row.b),
                 &difference,
                 &interval,
-                row.verdict.name(),
+                &self.told(row.verdict),
             ];
             write_row(out, cells)?;
         }
         let judged = self.rows.iter().filter(|row| row.verdict != Verdict::TooFew).count();
-        if judged > 1 {
+        if judged > 1 && !self.by_second {
             let by_chance = judged as f64 * 0.05;
             writeln!(
                 out,
@@ -323,6 +324,16 @@ impl Comparison {
             writeln!(out, "Warning: {note}")?;
         }
         Ok(())
+    }
+}
+
+impl Comparison {
+    fn told(&self, verdict: Verdict) -> String {
+        let of = match verdict {
+            Verdict::Better | Verdict::Worse if self.by_second => " in these two",
+            Verdict::Better | Verdict::Worse | Verdict::NoneShown | Verdict::TooFew => "",
+        };
+        format!("{}{of}", verdict.name())
     }
 }
 

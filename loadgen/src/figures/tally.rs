@@ -5,7 +5,9 @@ use crate::figures::hdr::{Hdr, NS_MAX};
 
 /// Values below are told apart to the last nanosecond: those that three digits need.
 const EXACT_BITS: u32 = 11;
-/// Neighbouring buckets that are one in [`Hdr::coarse`].
+/// So many buckets are one nanosecond each, and fewer of the coarse ones.
+const EXACT: usize = 1 << EXACT_BITS;
+/// Further up, so many neighbouring buckets are one in [`Hdr::coarse`].
 const COARSE_BITS: u32 = 3;
 const BUCKETS: usize = bucket(NS_MAX) + 1;
 
@@ -49,15 +51,21 @@ impl Tally {
     pub(crate) fn hand_over(&mut self, fine: &mut Hdr, coarse: &mut Hdr) -> u64 {
         let mut total = 0;
         for (group, counts) in self.counts.chunks_mut(1 << COARSE_BITS).enumerate() {
+            let first = group << COARSE_BITS;
             let mut together = 0;
             for (index, count) in counts.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
-                fine.record_n(smallest((group << COARSE_BITS) + index), (*count).into());
-                together += u64::from(*count);
+                let ns = smallest(first + index);
+                fine.record_n(ns, (*count).into());
+                if first < EXACT {
+                    coarse.record_n(ns, (*count).into());
+                } else {
+                    together += u64::from(*count);
+                }
+                total += u64::from(*count);
                 *count = 0;
             }
             if together > 0 {
-                coarse.record_n(smallest(group << COARSE_BITS), together);
-                total += together;
+                coarse.record_n(smallest(first), together);
             }
         }
         total

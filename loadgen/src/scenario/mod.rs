@@ -4,6 +4,15 @@
 //! Owns no clock and no chance: where chance decides, it is drawn from [`Scenario::seed`] by whoever carries it out.
 //! Invariants: roles' shares add up to 1; there is at least one phase; every number is within the bounds that reading checks.
 
+pub(crate) mod check;
+pub(crate) mod presets;
+pub(crate) mod scale;
+pub(crate) mod section;
+pub(crate) mod toml;
+pub(crate) mod units;
+
+pub(crate) use section::{Problem, Problems, nearest};
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

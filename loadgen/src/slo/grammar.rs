@@ -4,7 +4,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::slo::metric::{Dimension, Metric, TIMINGS};
+use crate::{
+    scenario::section::nearest,
+    slo::metric::{Dimension, Metric, TIMINGS},
+};
 
 /// The grammar, for `--help`.
 pub(crate) const GRAMMAR: &str = "\
@@ -121,8 +124,7 @@ impl Slo {
         let Some(phase) = self.phase.as_deref().filter(|phase| !phases.contains(phase)) else {
             return Ok(());
         };
-        let nearest = nearest(phase, phases.iter().map(|phase| (*phase).to_owned()));
-        let message = match nearest {
+        let message = match nearest(phase, phases) {
             Some(nearest) => format!("there is no phase {phase}: did you mean {nearest}?"),
             None => format!("there is no phase {phase}, only {}", phases.join(", ")),
         };
@@ -157,11 +159,13 @@ fn unknown(name: &str) -> String {
     if TIMINGS.iter().any(|(prefix, _)| name.strip_prefix(prefix).is_some_and(is_percentile)) {
         return "a percentile is p and a number above 0, up to 100: p50, p99, p99.9".to_owned();
     }
-    match nearest(name, Metric::names()) {
+    let names: Vec<String> = Metric::names().collect();
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    match nearest(name, &known) {
         Some(nearest) => format!("there is no metric {name}: did you mean {nearest}?"),
         None => {
-            let names: Vec<String> = Metric::names().filter(|name| !name.contains('_')).collect();
-            format!("there is no metric {name}; there are {}, and others: see --help", names.join(", "))
+            let short: Vec<&str> = known.into_iter().filter(|known| !known.contains('_')).collect();
+            format!("there is no metric {name}; there are {}, and others: see --help", short.join(", "))
         }
     }
 }
@@ -184,16 +188,6 @@ fn limit(text: &str, dimension: Dimension) -> Result<(f64, bool), (usize, String
         Some((name, factor)) => Ok((number * factor, *name == "%")),
         None => Err((unit_at, dimension.units_told().to_owned())),
     }
-}
-
-/// The one that was probably meant.
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    let scored = known.map(|known| (strsim::damerau_levenshtein(name, &known), known));
-    // A third of the letters may be wrong.
-    scored
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| distance * 3 <= known.len())
-        .map(|it| it.1)
 }
 
 #[cfg(test)]
