@@ -19,6 +19,7 @@ mod tokens;
 mod truth;
 
 use std::{
+    env,
     error::Error,
     fs,
     io::{self, Write},
@@ -27,14 +28,18 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::{
-    cli::args::{Args, Config, Mode},
+    cli::{
+        Command,
+        args::{Config, Mode},
+        flags::RunFlags,
+        scenarios,
+    },
     client::{lead, target::Target, worker::Setup},
     figures::summary_one::Summary,
-    host::{clock::Clock, open_files},
+    host::{clock::Clock, limits, open_files},
     plan::{Plan, RoomId},
     report::{progress::note, table_one as table},
     tokens::Tokens,
@@ -49,17 +54,16 @@ const GATEWAY: &str = "ws://127.0.0.1:8080";
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let command = match cli::parse(env::args_os()) {
+        Ok(command) => command,
         Err(error) => {
             // A closed terminal is no reason to fail otherwise.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_NO_RUN) } else { ExitCode::SUCCESS };
         }
     };
-    match try_main(&args) {
-        Ok(summary) if summary.passed => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(EXIT_FAILED),
+    match obey(&command) {
+        Ok(code) => code,
         Err(error) => {
             note(&format!("loadgen: {error}"));
             ExitCode::from(EXIT_NO_RUN)
@@ -67,15 +71,41 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
-    let config = Config::resolve(args)?;
+fn obey(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        Command::Run(flags) => {
+            let passed = run(flags)?.passed;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) });
+        }
+        Command::Scenarios(args) => print(&scenarios::answer(args.command.as_ref())?)?,
+        Command::Limits(args) => {
+            let wanted = args.wanted();
+            let lines = limits::check(&wanted);
+            print(&limits::render(&lines, &wanted))?;
+            if limits::worst(&lines) == limits::Verdict::TooLow {
+                return Ok(ExitCode::from(EXIT_FAILED));
+            }
+        }
+        Command::Report(_) | Command::Compare(_) | Command::Agent(_) => {
+            return Err("this command is not there yet".into());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}
+
+fn run(flags: &RunFlags) -> Result<Summary, Box<dyn Error>> {
+    let config = Config::resolve(flags)?;
     open_files::ensure(config.conns, config.threads)?;
     let path = match config.mode {
         Mode::Echo => "/echo",
         Mode::Fanout | Mode::Churn | Mode::Idle => "/ws",
     };
-    let target = Target::find(args.url.as_deref().unwrap_or(GATEWAY), path)?;
-    let (tokens, token_origin) = Tokens::find(args, &config, &target)?;
+    let target = Target::find(flags.target.url.first().map(String::as_str).unwrap_or(GATEWAY), path)?;
+    let (tokens, token_origin) = Tokens::find(&flags.tokens, &config, &target)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The first signal ends the run with a report, the second one ends the process.
@@ -100,7 +130,7 @@ fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
     };
     let finished = lead::run(setup, &interrupted)?;
     let summary = Summary::of(&config, shown_target, token_origin, &finished);
-    show(&summary, args.json.as_deref())?;
+    show(&summary, flags.output.json.as_deref())?;
     Ok(summary)
 }
 

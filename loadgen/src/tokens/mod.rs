@@ -15,7 +15,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::hmac;
 
 use crate::{
-    cli::args::{Args, Config},
+    cli::{args::Config, flags::TokenFlags},
     client::target::Target,
     plan::ConnId,
     tokens::dev_token::DevTokenError,
@@ -64,21 +64,25 @@ pub(crate) enum TokenError {
 
 impl Tokens {
     /// Tokens as the flags, the environment or the gateway give them, and a word on where they came from.
-    pub(crate) fn find(args: &Args, config: &Config, target: &Target) -> Result<(Self, String), TokenError> {
+    pub(crate) fn find(
+        flags: &TokenFlags,
+        config: &Config,
+        target: &Target,
+    ) -> Result<(Self, String), TokenError> {
         if !config.mode.joins() {
             return Ok((Self::None, "none".to_owned()));
         }
-        if let Some(token) = &args.token {
+        if let Some(token) = &flags.token {
             return one(token, "--token".to_owned());
         }
-        if let Some(path) = &args.token_file {
+        if let Some(path) = &flags.token_file {
             return one(&read(path)?, format!("--token-file {}", path.display()));
         }
-        let tenant = args.tenant.as_deref();
-        if let Some(secret) = &args.secret {
+        let tenant = flags.tenant.as_deref();
+        if let Some(secret) = &flags.secret {
             return minted(secret, "--secret".to_owned(), tenant, config);
         }
-        if let Some(path) = &args.secret_file {
+        if let Some(path) = &flags.secret_file {
             return minted(&read(path)?, format!("--secret-file {}", path.display()), tenant, config);
         }
         for variable in SECRET_VARIABLES {
