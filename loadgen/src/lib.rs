@@ -100,7 +100,7 @@ fn try_main(args: &Args) -> Result<Summary, Box<dyn Error>> {
         scenario: scenario_of(&config),
         speak: match config.mode {
             Mode::Echo => Box::new(Echo),
-            Mode::Fanout | Mode::Churn | Mode::Idle => Box::new(Json::new(false)),
+            Mode::Fanout | Mode::Churn | Mode::Idle => Box::new(Json { presence: false }),
         },
         targets: vec![target],
         sources: Vec::new(),
