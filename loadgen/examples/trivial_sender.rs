@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let (publisher, run, first) = first_publication(&mut inside)?;
-    let mut listeners: Vec<&TcpStream> = (0..).zip(&inside).filter(|it| it.0 != publisher).map(|it| &it.1.socket).collect();
+    let mut listeners: Vec<&TcpStream> =
+        (0..).zip(&inside).filter(|it| it.0 != publisher).map(|it| &it.1.socket).collect();
     let (frames, writes, took) = flood(&mut listeners, run, first, frames_per_write.parse()?, time)?;
     println!(
         "{frames} frames in {writes} writes in {:.2} s: {:.0} frames/s",

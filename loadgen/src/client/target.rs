@@ -10,7 +10,7 @@ use std::{
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that share a source address: few enough that neither ports nor a sane limit per
 /// address run out.
-const CONNS_PER_SOURCE: u32 = 32;
+pub(crate) const CONNS_PER_SOURCE: u32 = 32;
 
 /// A server that answered.
 #[derive(Clone, PartialEq, Eq, Debug)]

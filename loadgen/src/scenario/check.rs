@@ -47,6 +47,18 @@ pub(crate) struct Flaw {
     pub(crate) what: String,
 }
 
+impl Flaw {
+    /// The flaw of a scenario that is in no file.
+    pub(crate) fn shown(&self, scenario: &Scenario) -> String {
+        let place = match self.at {
+            At::Top | At::Rooms => String::new(),
+            At::Role(index) => format!("role {:?}: ", scenario.roles[index].name),
+            At::Phase(index) => format!("phase {:?}: ", scenario.phases[index].name),
+        };
+        format!("{place}{} {}", self.key, self.what)
+    }
+}
+
 /// All that is wrong with `scenario`.
 pub(crate) fn check(scenario: &Scenario) -> Vec<Flaw> {
     let mut flaws = Flaws(Vec::new());

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// One run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Scenario {
-    /// As `--scenario` names it; `flags` when there was none.
+    /// As `--scenario` names it, or the mode.
     pub(crate) name: String,
     /// One line for people.
     pub(crate) about: String,

@@ -29,11 +29,11 @@ pub(crate) struct Change {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum Unchangeable {
     #[error("has no role that publishes, and so no rate")]
-    NoPublisher,
+    Rate,
     #[error("has no role that publishes, and so no payload")]
-    NoPayload,
+    Payload,
     #[error("has no phase that is measured")]
-    NoMeasuredPhase,
+    Duration,
 }
 
 impl Change {
@@ -52,7 +52,7 @@ impl Change {
             scenario.roles.iter_mut().filter_map(|role| role.publish.as_mut()).collect();
         if let Some(size) = &self.size {
             if publish.is_empty() {
-                return Err(Unchangeable::NoPayload);
+                return Err(Unchangeable::Payload);
             }
             publish.iter_mut().for_each(|publish| publish.size = size.clone());
         }
@@ -110,7 +110,7 @@ fn scale_connections(scenario: &mut Scenario, connections: u32) {
 fn scale_rate(scenario: &mut Scenario, wanted_per_s: f64) -> Result<(), Unchangeable> {
     let total_per_s = rate_per_s(scenario);
     if total_per_s == 0.0 {
-        return Err(Unchangeable::NoPublisher);
+        return Err(Unchangeable::Rate);
     }
     for publish in scenario.roles.iter_mut().filter_map(|role| role.publish.as_mut()) {
         match &mut publish.pace {
@@ -149,7 +149,7 @@ fn scale_duration(phases: &mut [Phase], wanted: Duration) -> Result<(), Unchange
         .collect();
     let total: Duration = measured.iter().map(|phase| phase.duration).sum();
     let (Some(last), false) = (measured.pop(), total.is_zero()) else {
-        return Err(Unchangeable::NoMeasuredPhase);
+        return Err(Unchangeable::Duration);
     };
     let factor = wanted.as_secs_f64() / total.as_secs_f64();
     let mut left = wanted;
@@ -271,11 +271,11 @@ mod tests {
         let mut silent = presets::find("10k").unwrap().read(1).unwrap();
         silent.roles[0].publish = None;
         let rate = Change { rate_per_s: Some(1.0), ..Change::default() };
-        assert_eq!(rate.apply(&mut silent.clone()), Err(Unchangeable::NoPublisher));
+        assert_eq!(rate.apply(&mut silent.clone()), Err(Unchangeable::Rate));
         let size = Change { size: Some(Size::Fixed(64)), ..Change::default() };
-        assert_eq!(size.apply(&mut silent.clone()), Err(Unchangeable::NoPayload));
+        assert_eq!(size.apply(&mut silent.clone()), Err(Unchangeable::Payload));
         silent.phases.truncate(2);
         let duration = Change { duration: Some(Duration::from_secs(1)), ..Change::default() };
-        assert_eq!(duration.apply(&mut silent), Err(Unchangeable::NoMeasuredPhase));
+        assert_eq!(duration.apply(&mut silent), Err(Unchangeable::Duration));
     }
 }

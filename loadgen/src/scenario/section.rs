@@ -159,7 +159,12 @@ impl<'t> Document<'t> {
                 let line = self.line(section.at, key).unwrap_or(section.line);
                 Some(Section { table, line, ..section.clone() })
             }
-            _ => {
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
                 self.wrong(section, key, "must be a table");
                 None
             }

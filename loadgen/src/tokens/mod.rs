@@ -1,7 +1,8 @@
-//! The token of each connection: one for all, minted here from an HS256 secret, or handed out by a
+//! The token of each connection: one for all, minted here with a secret or a key, or handed out by a
 //! gateway that runs without a secret. Nothing here prints a token or a secret.
 
 mod dev_token;
+mod mint;
 
 use std::{
     borrow::Cow,
@@ -11,37 +12,75 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::hmac;
-
 use crate::{
-    cli::args::{Args, Config},
+    cli::flags::{TokenAlgorithm, TokenFlags},
     client::target::Target,
     plan::ConnId,
-    tokens::dev_token::DevTokenError,
+    scenario::{PhaseKind, Protocol, Scenario},
+    tokens::{
+        dev_token::DevTokenError,
+        mint::{Claims, Hash, Mint},
+    },
 };
 
 /// Environment variables that hold the gateway's secret, in order of precedence.
 const SECRET_VARIABLES: [&str; 2] = ["RINGWAY_AUTH__JWT_SECRET", "JWT_SECRET"];
 /// Tokens outlive the planned run by this.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(3600);
+const LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Where tokens come from.
 pub(crate) enum Tokens {
     /// The path needs none.
     None,
     One(String),
-    Minted(Mint),
+    Minted(Box<Mint>),
     /// One per connection, in order.
     Given(Vec<String>),
 }
 
-/// What it takes to sign.
-pub(crate) struct Mint {
-    key: hmac::Key,
-    tenant: String,
-    issued_unix_s: u64,
-    expires_unix_s: u64,
+/// What a run needs of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Need {
+    sign_in: SignIn,
+    connections: u32,
+    /// How long the run is to take.
+    planned: Duration,
+}
+
+/// Whether connections show tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum SignIn {
+    Never,
+    /// When flags give some.
+    IfGiven,
+    Always,
+}
+
+impl Need {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        let sign_in = match scenario.protocol {
+            Protocol::Echo | Protocol::Pusher => SignIn::Never,
+            Protocol::Nchan | Protocol::Centrifugo => SignIn::IfGiven,
+            Protocol::Json | Protocol::Relay | Protocol::SocketIo | Protocol::SocketIoPolling => {
+                SignIn::Always
+            }
+        };
+        let length = |kind: PhaseKind| match kind {
+            PhaseKind::Ramp { share, per_s } => {
+                let dials = f64::from(scenario.connections) * share;
+                Duration::try_from_secs_f64(dials / per_s).unwrap_or(Duration::MAX)
+            }
+            PhaseKind::Steady
+            | PhaseKind::Storm { .. }
+            | PhaseKind::Spike { .. }
+            | PhaseKind::Drain { .. } => Duration::ZERO,
+        };
+        let planned = scenario.phases.iter().fold(Duration::ZERO, |sum, phase| {
+            sum.saturating_add(phase.duration).saturating_add(length(phase.kind))
+        });
+        Self { sign_in, connections: scenario.connections, planned }
+    }
 }
 
 /// Why there are no tokens.
@@ -53,6 +92,12 @@ pub(crate) enum TokenError {
     Empty { origin: String },
     #[error("{origin} holds characters that no token has")]
     NotAToken { origin: String },
+    #[error("{}: no Ed25519 private key in PEM (PKCS#8, \"BEGIN PRIVATE KEY\")", path.display())]
+    NotAKey { path: PathBuf },
+    #[error("--alg EdDSA needs a private key: --key-file")]
+    NeedsKey,
+    #[error("--key-file signs with EdDSA; the other algorithms need a secret: --secret-file")]
+    NeedsSecret,
     #[error(
         "no token: {0}\n\
          Say how to sign in: --secret-file FILE (- is standard input) with the gateway's HS256 secret, the same in\n\
@@ -64,29 +109,38 @@ pub(crate) enum TokenError {
 
 impl Tokens {
     /// Tokens as the flags, the environment or the gateway give them, and a word on where they came from.
-    pub(crate) fn find(args: &Args, config: &Config, target: &Target) -> Result<(Self, String), TokenError> {
-        if !config.mode.joins() {
+    pub(crate) fn find(
+        flags: &TokenFlags,
+        need: &Need,
+        target: &Target,
+    ) -> Result<(Self, String), TokenError> {
+        if need.sign_in == SignIn::Never {
             return Ok((Self::None, "none".to_owned()));
         }
-        if let Some(token) = &args.token {
+        if let Some(token) = &flags.token {
             return one(token, "--token".to_owned());
         }
-        if let Some(path) = &args.token_file {
+        if let Some(path) = &flags.token_file {
             return one(&read(path)?, format!("--token-file {}", path.display()));
         }
-        let tenant = args.tenant.as_deref();
-        if let Some(secret) = &args.secret {
-            return minted(secret, "--secret".to_owned(), tenant, config);
+        if let Some(secret) = &flags.secret {
+            return minted(secret, "--secret".to_owned(), flags, need);
         }
-        if let Some(path) = &args.secret_file {
-            return minted(&read(path)?, format!("--secret-file {}", path.display()), tenant, config);
+        if let Some(path) = &flags.secret_file {
+            return minted(&read(path)?, format!("--secret-file {}", path.display()), flags, need);
+        }
+        if let Some(path) = &flags.key_file {
+            return minted_with_key(path, flags, need);
+        }
+        if need.sign_in == SignIn::IfGiven {
+            return Ok((Self::None, "none".to_owned()));
         }
         for variable in SECRET_VARIABLES {
             if let Ok(secret) = env::var(variable) {
-                return minted(&secret, variable.to_owned(), tenant, config);
+                return minted(&secret, variable.to_owned(), flags, need);
             }
         }
-        let tokens = dev_token::fetch(target, config.conns, tenant)?;
+        let tokens = dev_token::fetch(target, need.connections, flags.tenant.as_deref())?;
         Ok((Self::Given(tokens), "from the gateway's /dev/token".to_owned()))
     }
 
@@ -99,27 +153,6 @@ impl Tokens {
             Self::Given(tokens) => tokens.get(conn.0 as usize).map(|token| Cow::Borrowed(token.as_str())),
         }
     }
-}
-
-impl Mint {
-    fn token(&self, conn: ConnId) -> String {
-        let claims = format!(
-            r#"{{"sub":"load-{}","tenant":{},"iat":{},"exp":{}}}"#,
-            conn.0, self.tenant, self.issued_unix_s, self.expires_unix_s
-        );
-        sign(&self.key, r#"{"alg":"HS256","typ":"JWT"}"#, &claims)
-    }
-}
-
-/// JWS compact serialisation (RFC 7515, 3.1).
-fn sign(key: &hmac::Key, header: &str, claims: &str) -> String {
-    let mut token = BASE64_URL_SAFE_NO_PAD.encode(header);
-    token.push('.');
-    BASE64_URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-    let signature = hmac::sign(key, token.as_bytes());
-    token.push('.');
-    BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    token
 }
 
 fn one(token: &str, origin: String) -> Result<(Tokens, String), TokenError> {
@@ -136,24 +169,44 @@ fn one(token: &str, origin: String) -> Result<(Tokens, String), TokenError> {
 fn minted(
     secret: &str,
     origin: String,
-    tenant: Option<&str>,
-    config: &Config,
+    flags: &TokenFlags,
+    need: &Need,
 ) -> Result<(Tokens, String), TokenError> {
     let secret = secret.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err(TokenError::Empty { origin });
     }
+    let hash = match flags.alg {
+        None | Some(TokenAlgorithm::Hs256) => Hash::Sha256,
+        Some(TokenAlgorithm::Hs384) => Hash::Sha384,
+        Some(TokenAlgorithm::Hs512) => Hash::Sha512,
+        Some(TokenAlgorithm::EdDsa) => return Err(TokenError::NeedsKey),
+    };
+    let mint = Mint::with_secret(hash, secret.as_bytes(), claims(flags, need));
+    Ok((Tokens::Minted(Box::new(mint)), format!("minted with the secret from {origin}")))
+}
+
+fn minted_with_key(path: &Path, flags: &TokenFlags, need: &Need) -> Result<(Tokens, String), TokenError> {
+    match flags.alg {
+        None | Some(TokenAlgorithm::EdDsa) => {}
+        Some(TokenAlgorithm::Hs256 | TokenAlgorithm::Hs384 | TokenAlgorithm::Hs512) => {
+            return Err(TokenError::NeedsSecret);
+        }
+    }
+    let mint = Mint::with_key(&read(path)?, claims(flags, need));
+    let mint = mint.ok_or_else(|| TokenError::NotAKey { path: path.to_owned() })?;
+    Ok((Tokens::Minted(Box::new(mint)), format!("minted with the key from {}", path.display())))
+}
+
+fn claims<'f>(flags: &'f TokenFlags, need: &Need) -> Claims<'f> {
     let issued = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let connecting = Duration::try_from_secs_f64(f64::from(config.conns) / config.connect_rate);
-    let run = connecting.unwrap_or(Duration::MAX).saturating_add(config.publishing());
-    let expires = issued.saturating_add(run.min(Duration::from_secs(30 * 24 * 3600))) + EXPIRY_MARGIN;
-    let mint = Mint {
-        key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
-        tenant: sonic_rs::to_string(tenant.unwrap_or("default")).unwrap_or_default(),
+    let expires = issued.saturating_add(need.planned.min(LIFETIME_MAX)) + EXPIRY_MARGIN;
+    Claims {
+        tenant: flags.tenant.as_deref(),
+        key_id: flags.kid.as_deref(),
         issued_unix_s: issued.as_secs(),
         expires_unix_s: expires.as_secs(),
-    };
-    Ok((Tokens::Minted(mint), format!("minted with the secret from {origin}")))
+    }
 }
 
 fn read(path: &Path) -> Result<String, TokenError> {
@@ -169,36 +222,6 @@ fn read(path: &Path) -> Result<String, TokenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signatures_are_those_of_rfc_7515_a_1() {
-        let secret = BASE64_URL_SAFE_NO_PAD
-            .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
-            .unwrap();
-        let token = sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}",
-            "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}",
-        );
-        let expected = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9\
-            .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ\
-            .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(token, expected);
-    }
-
-    #[test]
-    fn every_connection_is_a_user_of_its_own() {
-        let mint = Mint {
-            key: hmac::Key::new(hmac::HMAC_SHA256, b"secret"),
-            tenant: sonic_rs::to_string("a\"b").unwrap(),
-            issued_unix_s: 10,
-            expires_unix_s: 20,
-        };
-        let token = mint.token(ConnId(7));
-        let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-        assert_eq!(claims, br#"{"sub":"load-7","tenant":"a\"b","iat":10,"exp":20}"#);
-        assert_ne!(token, mint.token(ConnId(8)));
-    }
 
     #[test]
     fn a_token_from_a_file_may_end_in_a_line_feed_but_hold_none() {

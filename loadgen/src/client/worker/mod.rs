@@ -20,6 +20,7 @@ use std::{
 
 use mio::{Events, Poll, Token, Waker};
 use ringway::ws::{Limits, deflate::Inflater};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     client::{conn::Conn, polling::Lane, setup::Setup, traffic::Traffic, wire::Gear},
@@ -86,7 +87,7 @@ pub(crate) enum Report {
 }
 
 /// How it stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Connections that were dialed at least once, with whatever success.
     pub(crate) tried: u32,

@@ -1,0 +1,190 @@
+//! From flags to a run, and from its result to what is left of it: the one place where all parts of the program meet.
+
+use std::{
+    error::Error,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{
+    flags::{RunFlags, TargetFlags, VerdictFlags},
+    resolve, results,
+};
+use crate::{
+    EXIT_NO_RUN,
+    client::{progress::Progress, target::Target},
+    host::{limits, open_files},
+    protocol::{
+        Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
+        relay::Relay, socketio::SocketIo,
+    },
+    report::{
+        glimpse::{Glimpse, Tail},
+        live::{Kind, Live},
+        table,
+    },
+    run::{self, Order},
+    scenario::{PhaseKind, Protocol, Scenario},
+    slo::{
+        grammar::Slo,
+        judge::{exit_code, judge},
+    },
+    tokens::{Need, Tokens},
+};
+
+/// Where a server on this machine listens that was started without configuration.
+const GATEWAY: &str = "ws://127.0.0.1:8080";
+
+/// Runs what the flags ask for and shows the result; gives the exit code.
+pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
+    not_yet(flags)?;
+    // Short, so that it can be typed again.
+    let scenario = resolve::scenario(flags, fastrand::u64(..) >> 32)?;
+    let slos = slos(&flags.verdict, &scenario)?;
+    let threads = flags.machines.threads;
+    open_files::ensure(scenario.connections, threads)?;
+    let targets = targets(&flags.target, scenario.protocol)?;
+    let sources = flags.machines.sources();
+    let speak = speaker(&flags.target, &scenario);
+    let (tokens, token_origin) = Tokens::find(&flags.tokens, &Need::of(&scenario), &targets[0])?;
+    let interrupted = on_signals()?;
+    let mut live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
+    let wanted = limits::Wanted {
+        conns: scenario.connections,
+        threads,
+        targets: u32::try_from(targets.len()).unwrap_or(u32::MAX),
+        sources: super::limits::sources(sources.len(), scenario.connections, &targets),
+        both_ends: targets.iter().all(|target| target.addr.ip().is_loopback()),
+    };
+    for warning in limits::warnings(&limits::check(&wanted)) {
+        live.note(&format!("limits     {warning}"));
+    }
+    let shown = scenario.clone();
+    let order = Order { scenario, speak, targets, sources, tokens, token_origin, threads };
+    let carried_out =
+        run::carry_out(order, &interrupted, &mut |progress| live.update(&glimpse(&shown, progress)));
+    live.end();
+    let mut summary = carried_out?;
+    judge(&mut summary, &slos);
+    results::write(&summary, &table::render(&summary), &flags.output)?;
+    Ok(exit_code(&summary))
+}
+
+/// Flags that this program reads, but does not obey: better no run than another one than was asked for.
+fn not_yet(flags: &RunFlags) -> Result<(), Box<dyn Error>> {
+    let RunFlags { verdict, server, machines, target, .. } = flags;
+    let asked = [
+        ("--agents", !machines.agents.is_empty()),
+        ("--find-max", verdict.find_max.is_some()),
+        ("--runs", verdict.runs > 1),
+        ("--pid", !server.pid.is_empty()),
+        ("--metrics", !server.metrics.is_empty()),
+        ("--ca-file", target.ca_file.is_some()),
+        ("--insecure", target.insecure),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((flag, _)) => Err(format!("{flag} is not there yet").into()),
+        None => Ok(()),
+    }
+}
+
+fn slos(flags: &VerdictFlags, scenario: &Scenario) -> Result<Vec<Slo>, Box<dyn Error>> {
+    let phases: Vec<&str> = scenario.phases.iter().map(|phase| phase.name.as_str()).collect();
+    let mut slos = Vec::new();
+    for text in &flags.slo {
+        let slo: Slo = text.parse().map_err(|error| format!("--slo: {error}"))?;
+        slo.check_phase(&phases).map_err(|error| format!("--slo: {error}"))?;
+        slos.push(slo);
+    }
+    Ok(slos)
+}
+
+/// All targets, looked up and found to listen.
+fn targets(flags: &TargetFlags, protocol: Protocol) -> Result<Vec<Target>, Box<dyn Error>> {
+    let path = match protocol {
+        Protocol::Json => "/ws",
+        Protocol::Echo => "/echo",
+        // These know their usual path, and add to it.
+        Protocol::Relay
+        | Protocol::SocketIo
+        | Protocol::SocketIoPolling
+        | Protocol::Nchan
+        | Protocol::Pusher
+        | Protocol::Centrifugo => "/",
+    };
+    if flags.url.is_empty() {
+        return Ok(vec![Target::find(GATEWAY, path)?]);
+    }
+    Ok(flags.url.iter().map(|url| Target::find(url, path)).collect::<Result<_, _>>()?)
+}
+
+fn speaker(flags: &TargetFlags, scenario: &Scenario) -> Box<dyn Speak> {
+    match scenario.protocol {
+        Protocol::Json => Box::new(Json { presence: scenario.roles.iter().any(|role| role.presence.is_some())) },
+        Protocol::Relay => Box::new(Relay),
+        Protocol::SocketIo => Box::new(SocketIo { transport: Transport::WebSocket }),
+        Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
+        Protocol::Echo => Box::new(Echo),
+        Protocol::Nchan => Box::new(Nchan),
+        Protocol::Pusher => Box::new(Pusher::new(&flags.app_key, &flags.app_secret)),
+        Protocol::Centrifugo => Box::new(Centrifugo),
+    }
+}
+
+/// Set by the first signal, which ends the run with a report; the second one ends the process.
+fn on_signals() -> Result<Arc<AtomicBool>, Box<dyn Error>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            EXIT_NO_RUN.into(),
+            Arc::clone(&interrupted),
+        )?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    Ok(interrupted)
+}
+
+/// What is shown of how it stands.
+fn glimpse(scenario: &Scenario, progress: &Progress<'_>) -> Glimpse {
+    let later = scenario.phases.iter().skip(progress.index + 1).map(|phase| match phase.kind {
+        // How long it takes is seen when it is over.
+        PhaseKind::Ramp { .. } => None,
+        PhaseKind::Steady | PhaseKind::Storm { .. } | PhaseKind::Spike { .. } | PhaseKind::Drain { .. } => {
+            Some(phase.duration)
+        }
+    });
+    let rest = progress.length.map(|length| length.saturating_sub(progress.elapsed));
+    let left = progress.phase.and(rest).and_then(|rest| Some(rest + later.sum::<Option<Duration>>()?));
+    let share = match progress.phase.map(|phase| phase.kind) {
+        Some(PhaseKind::Ramp { share, .. } | PhaseKind::Drain { share }) => share,
+        Some(PhaseKind::Steady | PhaseKind::Storm { .. } | PhaseKind::Spike { .. }) | None => 1.0,
+    };
+    let tail = progress.latency.as_ref().and_then(|latency| {
+        Some(Tail { p50: latency.at(0.5)?, p99: latency.at(0.99)?, max: latency.max()? })
+    });
+    Glimpse {
+        phase: progress.phase.map_or("draining", |phase| &phase.name).to_owned(),
+        phase_number: (progress.index + 1).min(scenario.phases.len()),
+        phases: scenario.phases.len(),
+        elapsed: progress.elapsed,
+        length: progress.length,
+        done: progress.done,
+        left,
+        open: progress.ready,
+        wanted: (f64::from(progress.connections) * share).round() as u64,
+        opening: progress.opening,
+        failed: progress.failed,
+        sent_per_s: progress.sent_per_s as f64,
+        delivered_per_s: progress.delivered_per_s as f64,
+        latency: tail,
+        errors: progress.errors,
+        worst_error: None,
+        cpu: progress.cpu,
+        lag_ns: progress.lag_ns,
+        limited: None,
+        server: None,
+    }
+}
