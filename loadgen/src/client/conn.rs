@@ -1,7 +1,8 @@
-//! One connection: its socket, how far it has come, and what the socket would not take yet.
+//! One connection: its sockets (two where messages travel by long-polling), how far it has come, and what the sockets would not
+//! take yet.
 //!
-//! Kept small, since there are many: reading goes through a buffer that all share, and only a
-//! connection with unsent bytes owns memory.
+//! Kept small, since there are many: reading goes through a buffer that all share, and only a connection with unsent bytes owns
+//! memory.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,10 +12,12 @@ use std::{
 
 use mio::{event::Source, net::TcpStream};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-use ringway::ws::{Decoder, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::protocol::Dialogue;
+use crate::{
+    client::{polling::Lane, wire::Wire},
+    protocol::Dialogue,
+};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +38,8 @@ pub(crate) enum Stage {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    stream: TcpStream,
+    main: Link,
+    side: Option<Box<Link>>,
     pub(crate) stage: Stage,
     /// In which phase it was dialed.
     pub(crate) phase: u16,
@@ -45,8 +49,16 @@ pub(crate) struct Conn {
     pub(crate) joins_left: u32,
     /// When the step that is being measured began.
     pub(crate) since_ns: u64,
-    pub(crate) decoder: Decoder,
+    pub(crate) wire: Wire,
     pub(crate) dialogue: Dialogue,
+}
+
+/// One socket.
+#[derive(Debug)]
+struct Link {
+    stream: TcpStream,
+    /// TCP stands.
+    stands: bool,
     unsent: Option<Box<Unsent>>,
 }
 
@@ -58,7 +70,7 @@ struct Unsent {
     written: usize,
 }
 
-const _: () = assert!(mem::size_of::<Option<Conn>>() <= 88, "there is one per connection");
+const _: () = assert!(mem::size_of::<Option<Conn>>() <= 112, "there is one per connection");
 
 /// Where to, where from, and how.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +84,114 @@ pub(crate) struct Route {
 
 impl Conn {
     /// Begins to connect, without waiting.
-    pub(crate) fn dial(route: Route, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+    pub(crate) fn dial(route: Route, wire: Wire, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+        Ok(Self {
+            main: Link::dial(route)?,
+            side: None,
+            stage: Stage::Connecting,
+            phase,
+            dial,
+            joins_left: 0,
+            since_ns: now_ns,
+            wire,
+            dialogue: Dialogue::default(),
+        })
+    }
+
+    /// Connects that lane anew, and gives what an event loop registers.
+    pub(crate) fn redial(&mut self, lane: Lane, route: Route) -> io::Result<&mut impl Source> {
+        let link = Link::dial(route)?;
+        Ok(match lane {
+            Lane::Main => {
+                self.main = link;
+                &mut self.main.stream
+            }
+            Lane::Side => &mut self.side.insert(Box::new(link)).stream,
+        })
+    }
+
+    /// What an event loop registers.
+    pub(crate) fn source(&mut self) -> &mut impl Source {
+        &mut self.main.stream
+    }
+
+    /// Whether the lane's TCP was known to stand, and whether it does by now.
+    pub(crate) fn stands(&mut self, lane: Lane) -> io::Result<(bool, bool)> {
+        let Some(link) = self.link(lane) else { return Ok((false, false)) };
+        if link.stands {
+            return Ok((true, true));
+        }
+        if let Some(error) = link.stream.take_error()? {
+            return Err(error);
+        }
+        match link.stream.peer_addr() {
+            Ok(_) => link.stands = true,
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            Err(error) => return Err(error),
+        }
+        Ok((false, link.stands))
+    }
+
+    /// The side lane was closed; the main one stays until it is dialed anew.
+    pub(crate) fn drop_lane(&mut self, lane: Lane) {
+        match lane {
+            Lane::Main => {}
+            Lane::Side => self.side = None,
+        }
+    }
+
+    /// Reads what is there, up to the size of `buffer`.
+    pub(crate) fn read(&mut self, lane: Lane, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(link) = self.link(lane) else { return Err(ErrorKind::WouldBlock.into()) };
+        link.stream.read(buffer)
+    }
+
+    /// How much waits in the main socket to be read; 0 where the system does not say.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.main.stream).unwrap_or(0)
+    }
+
+    /// Writes what the socket takes and keeps the rest.
+    pub(crate) fn send(&mut self, lane: Lane, bytes: &[u8]) -> io::Result<()> {
+        let Some(link) = self.link(lane) else { return Ok(()) };
+        if let Some(unsent) = &mut link.unsent {
+            unsent.bytes.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let written = write_some(&mut link.stream, bytes)?;
+        if written < bytes.len() {
+            link.unsent = Some(Box::new(Unsent { bytes: bytes[written..].to_vec(), written: 0 }));
+        }
+        Ok(())
+    }
+
+    /// Goes on writing what was kept.
+    pub(crate) fn flush(&mut self, lane: Lane) -> io::Result<()> {
+        let Some(link) = self.link(lane) else { return Ok(()) };
+        let Some(unsent) = &mut link.unsent else { return Ok(()) };
+        unsent.written += write_some(&mut link.stream, &unsent.bytes[unsent.written..])?;
+        if unsent.written == unsent.bytes.len() {
+            link.unsent = None;
+        }
+        Ok(())
+    }
+
+    /// How much waits to be sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let of = |link: &Link| link.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written);
+        of(&self.main) + self.side.as_ref().map_or(0, |side| of(side)) + self.wire.unsent_bytes()
+    }
+
+    fn link(&mut self, lane: Lane) -> Option<&mut Link> {
+        match lane {
+            Lane::Main => Some(&mut self.main),
+            Lane::Side => self.side.as_deref_mut(),
+        }
+    }
+}
+
+impl Link {
+    fn dial(route: Route) -> io::Result<Self> {
         let socket =
             Socket::new(Domain::for_address(route.target), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
@@ -89,72 +208,7 @@ impl Conn {
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self {
-            stream: TcpStream::from_std(socket.into()),
-            stage: Stage::Connecting,
-            phase,
-            dial,
-            joins_left: 0,
-            since_ns: now_ns,
-            decoder: Decoder::new(Role::Client, None),
-            dialogue: Dialogue::default(),
-            unsent: None,
-        })
-    }
-
-    /// What an event loop registers.
-    pub(crate) fn source(&mut self) -> &mut impl Source {
-        &mut self.stream
-    }
-
-    /// Whether TCP stands by now.
-    pub(crate) fn is_connected(&self) -> io::Result<bool> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads what is there, up to the size of `buffer`.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
-    }
-
-    /// How much waits in the socket to be read; 0 where the system does not say.
-    pub(crate) fn unread_bytes(&self) -> u64 {
-        rustix::io::ioctl_fionread(&self.stream).unwrap_or(0)
-    }
-
-    /// Writes what the socket takes and keeps the rest.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(unsent) = &mut self.unsent {
-            unsent.bytes.extend_from_slice(bytes);
-            return Ok(());
-        }
-        let written = write_some(&mut self.stream, bytes)?;
-        if written < bytes.len() {
-            self.unsent = Some(Box::new(Unsent { bytes: bytes[written..].to_vec(), written: 0 }));
-        }
-        Ok(())
-    }
-
-    /// Goes on writing what was kept.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(unsent) = &mut self.unsent else { return Ok(()) };
-        unsent.written += write_some(&mut self.stream, &unsent.bytes[unsent.written..])?;
-        if unsent.written == unsent.bytes.len() {
-            self.unsent = None;
-        }
-        Ok(())
-    }
-
-    /// How much waits for the socket.
-    pub(crate) fn unsent_bytes(&self) -> usize {
-        self.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written)
+        Ok(Self { stream: TcpStream::from_std(socket.into()), stands: false, unsent: None })
     }
 }
 

@@ -1,10 +1,13 @@
 //! The connections: who leads them through the run, the event loop of each thread, and what its messages mean.
 
+pub(crate) mod answer;
 pub(crate) mod conn;
 pub(crate) mod handshake;
 pub(crate) mod lead;
+pub(crate) mod polling;
 pub(crate) mod progress;
 pub(crate) mod setup;
 pub(crate) mod target;
 pub(crate) mod traffic;
+pub(crate) mod wire;
 pub(crate) mod worker;

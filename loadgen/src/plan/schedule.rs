@@ -4,13 +4,15 @@
 //! from the seed, whatever the phases; the timetable says what the clock shows when publishing time has come that far.
 //! Even schedules are computed from the message's number, so that no rounding adds up.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     plan::{Slot, think},
     scenario::{Arrivals, Pace, PhaseKind, ThinkTime},
 };
 
 /// One phase, on the run's clock.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Span {
     /// By its place in the scenario.
     pub(crate) phase: usize,
@@ -43,7 +45,7 @@ impl Span {
 }
 
 /// The phases so far and those that are sure to follow. Invariant: without gaps; only the last one's end may be unknown.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timetable {
     spans: Vec<Span>,
 }

@@ -110,6 +110,13 @@ fn other_layouts_are_understood() {
 }
 
 #[test]
+fn rich_values_are_walked() {
+    for text in RICH {
+        assert!(walk(text).is_some(), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_malformed() {
     let rows = [
         "[]",
@@ -131,9 +138,13 @@ fn what_is_no_message_is_malformed() {
     assert_eq!(client().read_binary(b"{}"), Err(Malformed));
 }
 
+/// Deliveries that have everything in them that a value may have.
+const RICH: &[&str] =
+    &[r#"{"push":{"channel":"r1","pub":{"data":{"lg":"a\u00e9\"\\/é","b":[true,null,-12,{"c": false}]}}}}"#];
+
 proptest! {
     #[test]
-    fn the_walk_says_what_the_parser_says(text in mutants(REPLIES)) {
+    fn the_walk_says_what_the_parser_says(text in prop_oneof![mutants(REPLIES), mutants(RICH)]) {
         let _ = client().read(&text);
         if let Some(walked) = walk(&text) {
             let rooms = RoomNames { all: &[], own: &[] };

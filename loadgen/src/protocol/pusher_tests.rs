@@ -132,6 +132,13 @@ fn other_layouts_are_understood() {
 }
 
 #[test]
+fn rich_values_are_walked() {
+    for text in RICH {
+        assert!(walk(text).is_some(), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_malformed() {
     let rows = [
         "[]",
@@ -151,9 +158,15 @@ fn what_is_no_message_is_malformed() {
     assert_eq!(Client::new(&pusher, &["r0"]).read_binary(b"x"), Err(Malformed));
 }
 
+/// Deliveries that have everything in them that a value may have.
+const RICH: &[&str] = &[
+    r#"{"event":"client-message","channel":"private-r1","data":{"lg":"a\u00e9\"\\/é","b":[true,null,-12,{"c": false}]}}"#,
+    r#"{"event":"client-message","channel":"private-r1","data":"{\"lg\":\"a\\u00e9\\\"\\\\/é\",\"b\":[true,null,-12,{\"c\": false}]}"}"#,
+];
+
 proptest! {
     #[test]
-    fn the_walk_says_what_the_parser_says(text in mutants(RECORDED)) {
+    fn the_walk_says_what_the_parser_says(text in prop_oneof![mutants(RECORDED), mutants(RICH)]) {
         let pusher = bench();
         let _ = Client::new(&pusher, &["r0"]).read(&text);
         if let Some(walked) = walk(&text) {

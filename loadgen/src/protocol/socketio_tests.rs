@@ -123,6 +123,13 @@ fn other_layouts_are_understood() {
 }
 
 #[test]
+fn rich_values_are_walked() {
+    for text in RICH {
+        assert!(walk(text, RoomNames { all: &[], own: &[] }).is_some(), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_malformed() {
     let rows = [
         "5",
@@ -155,9 +162,14 @@ fn what_is_no_message_is_malformed() {
     }
 }
 
+/// Deliveries that have everything in them that a value may have.
+const RICH: &[&str] = &[
+    r#"42["room:message",{"room":"r1","payload":{"lg":"a\u00e9\"\\/é","b":[true,null,-12,{"c": false}]}}]"#,
+];
+
 proptest! {
     #[test]
-    fn the_walk_says_what_the_parser_says(text in mutants(RECORDED)) {
+    fn the_walk_says_what_the_parser_says(text in prop_oneof![mutants(RECORDED), mutants(RICH)]) {
         let mut client = client();
         let _ = client.read(&text);
         let names = ["r0".to_owned(), "r1".to_owned()];

@@ -65,7 +65,7 @@ fn names_of_bands_fit_into_them() {
     let band = |name: &str, from, to| Band { name: name.to_owned(), from, to, is_shaded: true };
     chart.bands = vec![band("a storm of reconnects", 0.0, 1.0), band("x", 1.0, 1.1), band("all", 1.1, 10.0)];
     let svg = chart.svg(Size::Wide);
-    for text in [">a storm of r…</text>", "<title>x</title>", ">all</text>"] {
+    for text in [">a storm of …</text>", "<title>x</title>", ">all</text>"] {
         assert!(svg.contains(text), "{text}: {svg}");
     }
     assert!(!svg.contains(">x</text>"));
