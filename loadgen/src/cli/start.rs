@@ -48,9 +48,6 @@ pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     let targets = targets(&flags.target, scenario.protocol)?;
     let sources = flags.machines.sources();
     let speak = speaker(&flags.target, &scenario);
-    if speak.transport() == Transport::Polling {
-        return Err("--protocol socketio-polling is not there yet".into());
-    }
     let (tokens, token_origin) = Tokens::find(&flags.tokens, &Need::of(&scenario), &targets[0])?;
     let interrupted = on_signals()?;
     let mut live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
@@ -128,7 +125,9 @@ fn targets(flags: &TargetFlags, protocol: Protocol) -> Result<Vec<Target>, Box<d
 
 fn speaker(flags: &TargetFlags, scenario: &Scenario) -> Box<dyn Speak> {
     match scenario.protocol {
-        Protocol::Json => Box::new(Json::new(scenario.roles.iter().any(|role| role.presence.is_some()))),
+        Protocol::Json => {
+            Box::new(Json { presence: scenario.roles.iter().any(|role| role.presence.is_some()) })
+        }
         Protocol::Relay => Box::new(Relay),
         Protocol::SocketIo => Box::new(SocketIo { transport: Transport::WebSocket }),
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),

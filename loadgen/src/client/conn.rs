@@ -1,7 +1,8 @@
-//! One connection: its socket, how far it has come, and what the socket would not take yet.
+//! One connection: its sockets (two where messages travel by long-polling), how far it has come, and what the sockets would not
+//! take yet.
 //!
-//! Kept small, since there are many: reading goes through a buffer that all share, and only a
-//! connection with unsent bytes owns memory.
+//! Kept small, since there are many: reading goes through a buffer that all share, and only a connection with unsent bytes owns
+//! memory.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,11 +12,14 @@ use std::{
 
 use mio::{event::Source, net::TcpStream};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-use ringway::ws::{Decoder, Role};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    client::tls::{Tls, TlsTarget},
+    client::{
+        polling::Lane,
+        tls::{Tls, TlsTarget},
+        wire::Wire,
+    },
     protocol::Dialogue,
 };
 
@@ -38,8 +42,8 @@ pub(crate) enum Stage {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    stream: TcpStream,
-    tls: Option<Box<Tls>>,
+    main: Link,
+    side: Option<Box<Link>>,
     pub(crate) stage: Stage,
     /// In which phase it was dialed.
     pub(crate) phase: u16,
@@ -49,8 +53,17 @@ pub(crate) struct Conn {
     pub(crate) joins_left: u32,
     /// When the step that is being measured began.
     pub(crate) since_ns: u64,
-    pub(crate) decoder: Decoder,
+    pub(crate) wire: Wire,
     pub(crate) dialogue: Dialogue,
+}
+
+/// One socket.
+#[derive(Debug)]
+struct Link {
+    stream: TcpStream,
+    tls: Option<Box<Tls>>,
+    /// TCP stands.
+    stands: bool,
     unsent: Option<Box<Unsent>>,
 }
 
@@ -62,7 +75,7 @@ struct Unsent {
     written: usize,
 }
 
-const _: () = assert!(mem::size_of::<Option<Conn>>() <= 96, "there is one per connection");
+const _: () = assert!(mem::size_of::<Option<Conn>>() <= 120, "there is one per connection");
 
 /// Where to, where from, and how.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +91,104 @@ pub(crate) struct Route<'s> {
 
 impl Conn {
     /// Begins to connect, without waiting.
-    pub(crate) fn dial(route: Route<'_>, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+    pub(crate) fn dial(route: Route<'_>, wire: Wire, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+        Ok(Self {
+            main: Link::dial(route)?,
+            side: None,
+            stage: Stage::Connecting,
+            phase,
+            dial,
+            joins_left: 0,
+            since_ns: now_ns,
+            wire,
+            dialogue: Dialogue::default(),
+        })
+    }
+
+    /// Connects that lane anew, and gives what an event loop registers.
+    pub(crate) fn redial(&mut self, lane: Lane, route: Route<'_>) -> io::Result<&mut impl Source> {
+        let link = Link::dial(route)?;
+        Ok(match lane {
+            Lane::Main => {
+                self.main = link;
+                &mut self.main.stream
+            }
+            Lane::Side => &mut self.side.insert(Box::new(link)).stream,
+        })
+    }
+
+    /// What an event loop registers.
+    pub(crate) fn source(&mut self) -> &mut impl Source {
+        &mut self.main.stream
+    }
+
+    /// Whether the lane's TCP was known to stand, and whether it does by now.
+    pub(crate) fn stands(&mut self, lane: Lane) -> io::Result<(bool, bool)> {
+        let Some(link) = self.link(lane) else { return Ok((false, false)) };
+        if link.stands {
+            return Ok((true, true));
+        }
+        if let Some(error) = link.stream.take_error()? {
+            return Err(error);
+        }
+        match link.stream.peer_addr() {
+            Ok(_) => link.stands = true,
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            Err(error) => return Err(error),
+        }
+        Ok((false, link.stands))
+    }
+
+    /// The side lane was closed; the main one stays until it is dialed anew.
+    pub(crate) fn drop_lane(&mut self, lane: Lane) {
+        match lane {
+            Lane::Main => {}
+            Lane::Side => self.side = None,
+        }
+    }
+
+    /// Reads what is there, up to the size of `buffer`.
+    pub(crate) fn read(&mut self, lane: Lane, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(link) = self.link(lane) else { return Err(ErrorKind::WouldBlock.into()) };
+        match &mut link.tls {
+            None => link.stream.read(buffer),
+            Some(tls) => tls.read(&mut link.stream, buffer),
+        }
+    }
+
+    /// How much waits in the main socket to be read; 0 where the system does not say.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.main.stream).unwrap_or(0)
+    }
+
+    /// Writes what the socket takes and keeps the rest.
+    pub(crate) fn send(&mut self, lane: Lane, bytes: &[u8]) -> io::Result<()> {
+        let Some(link) = self.link(lane) else { return Ok(()) };
+        link.send(bytes)
+    }
+
+    /// Goes on writing what was kept.
+    pub(crate) fn flush(&mut self, lane: Lane) -> io::Result<()> {
+        let Some(link) = self.link(lane) else { return Ok(()) };
+        link.flush()
+    }
+
+    /// How much waits to be sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let of = |link: &Link| link.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written);
+        of(&self.main) + self.side.as_ref().map_or(0, |side| of(side)) + self.wire.unsent_bytes()
+    }
+
+    fn link(&mut self, lane: Lane) -> Option<&mut Link> {
+        match lane {
+            Lane::Main => Some(&mut self.main),
+            Lane::Side => self.side.as_deref_mut(),
+        }
+    }
+}
+
+impl Link {
+    fn dial(route: Route<'_>) -> io::Result<Self> {
         let socket =
             Socket::new(Domain::for_address(route.target), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
@@ -99,49 +209,12 @@ impl Conn {
         Ok(Self {
             stream: TcpStream::from_std(socket.into()),
             tls: tls.map(Box::new),
-            stage: Stage::Connecting,
-            phase,
-            dial,
-            joins_left: 0,
-            since_ns: now_ns,
-            decoder: Decoder::new(Role::Client, None),
-            dialogue: Dialogue::default(),
+            stands: false,
             unsent: None,
         })
     }
 
-    /// What an event loop registers.
-    pub(crate) fn source(&mut self) -> &mut impl Source {
-        &mut self.stream
-    }
-
-    /// Whether TCP stands by now.
-    pub(crate) fn is_connected(&self) -> io::Result<bool> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        match self.stream.peer_addr() {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads what is there, up to the size of `buffer`.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.stream.read(buffer),
-            Some(tls) => tls.read(&mut self.stream, buffer),
-        }
-    }
-
-    /// How much waits in the socket to be read; 0 where the system does not say.
-    pub(crate) fn unread_bytes(&self) -> u64 {
-        rustix::io::ioctl_fionread(&self.stream).unwrap_or(0)
-    }
-
-    /// Writes what the socket takes and keeps the rest.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(unsent) = &mut self.unsent {
             unsent.bytes.extend_from_slice(bytes);
             return Ok(());
@@ -153,8 +226,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Goes on writing what was kept.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.flush(&mut self.stream)?;
         }
@@ -164,11 +236,6 @@ impl Conn {
             self.unsent = Some(unsent);
         }
         Ok(())
-    }
-
-    /// How much waits for the socket.
-    pub(crate) fn unsent_bytes(&self) -> usize {
-        self.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written)
     }
 
     /// Writes until the socket takes no more; gives how much it took.

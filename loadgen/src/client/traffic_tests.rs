@@ -74,7 +74,7 @@ fn scenario(connections: u32, publishers: u32, rooms: u32, closed: bool) -> Scen
 impl Bench {
     /// So many connections, of which the first publishes, in one room. Everybody has joined, and publishing has begun.
     fn new(connections: u32) -> Self {
-        Self::of(&scenario(connections, 1, 1, false), Box::new(Json::new(false)))
+        Self::of(&scenario(connections, 1, 1, false), Box::new(Json { presence: false }))
     }
 
     fn of(scenario: &Scenario, speak: Box<dyn Speak>) -> Self {
@@ -248,7 +248,7 @@ fn another_run_in_the_room_is_neither_right_nor_wrong() {
 
 #[test]
 fn a_stream_of_another_room_is_misrouted_and_one_of_a_room_that_both_are_in_is_not() {
-    let mut bench = Bench::of(&scenario(6, 3, 3, false), Box::new(Json::new(false)));
+    let mut bench = Bench::of(&scenario(6, 3, 3, false), Box::new(Json { presence: false }));
     for conn in bench.plan.connections().collect::<Vec<_>>() {
         for stream in 0..bench.plan.stream_count() {
             let room = bench.plan.room_of(crate::plan::StreamId(stream));
@@ -360,7 +360,7 @@ fn who_comes_and_goes_is_held_to_what_lies_between() {
 
 #[test]
 fn in_a_closed_loop_publishers_wait_and_latency_counts_from_sending() {
-    let mut bench = Bench::of(&scenario(2, 1, 1, true), Box::new(Json::new(false)));
+    let mut bench = Bench::of(&scenario(2, 1, 1, true), Box::new(Json { presence: false }));
     let (talker, listener) = (bench.talker(), bench.listener());
     bench.traffic.at(2 * SECOND + 5_000);
     let payload = bench.publish(talker, SECOND);

@@ -1,12 +1,10 @@
 //! JSON v1 as far as a load needs it: joins, publications and presence out, deliveries and answers in.
 //!
-//! Deliveries come by the hundred thousand a second, so [`Json::read`] first walks the object's top-level fields itself, in any
-//! order; whatever it does not know at sight (whitespace, escapes, arrays, errors) goes to a real parser. A payload is taken to
-//! end at the first `"}` that is not escaped, as those of this program do; where that is wrong, what follows is no field.
+//! Deliveries come by the hundred thousand a second, so [`Json::read`] first walks through the text itself; what the walk does not
+//! know at sight (whitespace, escapes in names, errors) goes to a real parser.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memmem};
 use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
@@ -15,91 +13,11 @@ use crate::protocol::{
     Upgrade, Who,
 };
 
-/// What presence can be changed to.
-const STATUSES: [&str; 3] = ["away", "busy", "online"];
-
 /// JSON v1.
 #[derive(Debug)]
 pub(crate) struct Json {
     /// Whether members ask to be told about each other's presence.
-    presence: bool,
-    payload_end: memmem::Finder<'static>,
-}
-
-impl Json {
-    /// `presence`: whether members ask to be told about each other's presence.
-    pub(crate) fn new(presence: bool) -> Self {
-        Self { presence, payload_end: memmem::Finder::new(br#""}"#) }
-    }
-
-    /// One message to meaning.
-    fn inbound<'a>(&self, text: &'a str, rooms: u32) -> Result<Heard<'a>, Malformed> {
-        match self.walk(text, rooms) {
-            Some(heard) => Ok(heard),
-            None => parse(text, rooms),
-        }
-    }
-
-    /// The quick way: `None` when the text is not of the plain shape.
-    fn walk<'a>(&self, text: &'a str, rooms: u32) -> Option<Heard<'a>> {
-        let bytes = text.as_bytes();
-        let (mut kind, mut id, mut room, mut payload, mut success) = ("", "", None, None, None);
-        let mut at = 1;
-        if bytes.first() != Some(&b'{') {
-            return None;
-        }
-        loop {
-            let key = quoted(text, at)?;
-            at += key.len() + 2;
-            if bytes.get(at) != Some(&b':') {
-                return None;
-            }
-            at += 1;
-            let value_end = match bytes.get(at)? {
-                b'"' => at + quoted(text, at)?.len() + 2,
-                b'{' if key == "payload" => self.payload_end(bytes, at)?,
-                b'0'..=b'9' | b't' | b'f' => at + memchr2(b',', b'}', &bytes[at..])?,
-                _ => return None,
-            };
-            let value = bytes.get(at..value_end)?;
-            match key {
-                "type" => kind = quoted(text, at)?,
-                "room" => room = Some(quoted(text, at)?),
-                "id" => id = text.get(at..value_end)?,
-                "payload" if value.first() == Some(&b'{') => payload = Some(value),
-                "payload" => return None,
-                "success" => success = Some(value == b"true"),
-                _ => {}
-            }
-            at = value_end + 1;
-            match bytes.get(value_end)? {
-                b',' => {}
-                b'}' if at == bytes.len() => break,
-                _ => return None,
-            }
-        }
-        match kind {
-            "room:message" => Some(Heard::Delivery {
-                room: RoomRef::Name(Cow::Borrowed(room?)),
-                payload: Cow::Borrowed(payload?),
-            }),
-            "ack" if success == Some(true) => Some(Heard::Acked(Call::numbered(id.parse().ok()?, rooms)?)),
-            _ => None,
-        }
-    }
-
-    /// Where a payload of one string ends that begins at `start`.
-    fn payload_end(&self, bytes: &[u8], start: usize) -> Option<usize> {
-        let mut from = start;
-        loop {
-            let quote = from + self.payload_end.find(bytes.get(from..)?)?;
-            let slashes = bytes[start..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-            if slashes.is_multiple_of(2) {
-                return Some(quote + 2);
-            }
-            from = quote + 1;
-        }
-    }
+    pub(crate) presence: bool,
 }
 
 impl Speak for Json {
@@ -138,7 +56,7 @@ impl Speak for Json {
     fn presence(&self, _dialogue: &mut Dialogue, turn: u32, out: &mut Out) {
         out.put(&[r#"{"type":"presence:status","id":"#]);
         out.put_number(Call::Presence.number(0));
-        out.put(&[r#","status":""#, STATUSES[turn as usize % STATUSES.len()], r#""}"#]);
+        out.put(&[r#","status":""#, status(turn), r#""}"#]);
         out.end(Kind::Text);
     }
 
@@ -152,21 +70,42 @@ impl Speak for Json {
         heard: &mut dyn FnMut(Heard<'a>),
     ) -> Result<(), Malformed> {
         match message {
-            Message::Text(text) => heard(self.inbound(text, who.rooms.count())?),
+            Message::Text(text) => heard(inbound(text, who.rooms.count())?),
             Message::Binary(_) => return Err(Malformed),
         }
         Ok(())
     }
 }
 
-/// The plain string that opens at `at`, without its quotes.
-fn quoted(text: &str, at: usize) -> Option<&str> {
-    let inner = text.as_bytes().get(at..)?.strip_prefix(b"\"")?;
-    let len = memchr(b'"', inner)?;
-    if memchr(b'\\', &inner[..len]).is_some() {
-        return None;
+/// One message to meaning.
+fn inbound(text: &str, rooms: u32) -> Result<Heard<'_>, Malformed> {
+    match walk(text, rooms) {
+        Some(heard) => Ok(heard),
+        None => parse(text, rooms),
     }
-    text.get(at + 1..at + 1 + len)
+}
+
+/// The quick way: `None` when the text is not of the plain shape.
+fn walk(text: &str, rooms: u32) -> Option<Heard<'_>> {
+    let (mut kind, mut id, mut room, mut payload, mut success) = (None, None, None, None, None);
+    let mut walk = Walk::new(text);
+    walk.object(|walk, key| match key {
+        "type" => once(&mut kind, walk.plain_string()?),
+        "room" => once(&mut room, walk.plain_string()?),
+        "payload" => once(&mut payload, walk.value()?),
+        "id" => once(&mut id, walk.value()?),
+        "success" => once(&mut success, walk.value()?),
+        _ => walk.value().map(|_| ()),
+    })?;
+    walk.end()?;
+    match kind? {
+        "room:message" => {
+            let payload = Cow::Borrowed(payload?.as_bytes());
+            Some(Heard::Delivery { room: RoomRef::Name(Cow::Borrowed(room?)), payload })
+        }
+        "ack" if success? == "true" => Some(Heard::Acked(Call::numbered(id?.parse().ok()?, rooms)?)),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]
@@ -191,7 +130,7 @@ fn parse(text: &str, rooms: u32) -> Result<Heard<'_>, Malformed> {
         "room:message" => {
             let room = RoomRef::Name(envelope.room.ok_or(Malformed)?);
             let payload = envelope.payload.ok_or(Malformed)?;
-            let payload = Cow::Borrowed(raw_within(text, &payload).ok_or(Malformed)?);
+            let payload = Cow::Borrowed(raw_within(text, &payload).ok_or(Malformed)?.as_bytes());
             Ok(Heard::Delivery { room, payload })
         }
         "ack" => {
@@ -208,13 +147,6 @@ fn parse(text: &str, rooms: u32) -> Result<Heard<'_>, Malformed> {
     }
 }
 
-/// The value's own bytes in `text`: a `LazyValue` only lends them for as long as it lives itself.
-fn raw_within<'a>(text: &'a str, value: &LazyValue<'_>) -> Option<&'a [u8]> {
-    let raw = value.as_raw_str();
-    let start = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    text.as_bytes().get(start..start + raw.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,7 +160,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Heard<'_>, Malformed> {
-        Json::new(false).inbound(text, 2)
+        inbound(text, 2)
     }
 
     #[test]
@@ -238,10 +170,10 @@ mod tests {
         let who = Who { token: &|| None, rooms };
         let mut dialogue = Dialogue::default();
         let mut out = Out::default();
-        let json = Json::new(false);
+        let json = Json { presence: false };
         assert_eq!(json.open(&mut dialogue, who, &mut out), Some(Heard::Established));
         json.join(&mut dialogue, who, 0, &mut out);
-        Json::new(true).join(&mut dialogue, who, 1, &mut out);
+        Json { presence: true }.join(&mut dialogue, who, 1, &mut out);
         json.publish(&mut dialogue, who, Publishing { ordinal: 1, seq: 41, payload: b"{}" }, &mut out);
         json.presence(&mut dialogue, 4, &mut out);
         let messages: Vec<_> =
@@ -272,7 +204,7 @@ mod tests {
                 format!(
                     r#"{{"from":"{{\"payload\":1}}","type":"room:message","room":"r1","payload":{PAYLOAD}}}"#
                 ),
-                false,
+                true,
             ),
             (format!("{{ \"type\" : \"room:message\",\n\"room\":\"r1\" ,\"payload\": {PAYLOAD} }}"), false),
             (
@@ -285,11 +217,11 @@ mod tests {
                 format!(
                     r#"{{"type":"room:message","room":"r1","metadata":{{"payload":0}},"payload":{PAYLOAD}}}"#
                 ),
-                false,
+                true,
             ),
         ];
         for (text, quick) in rows {
-            assert_eq!(Json::new(false).walk(&text, 1).is_some(), quick, "{text}");
+            assert_eq!(walk(&text, 1).is_some(), quick, "{text}");
             assert_eq!(read(&text), Ok(delivery("r1", PAYLOAD)), "{text}");
             assert_eq!(parse(&text, 1), Ok(delivery("r1", PAYLOAD)), "{text}");
         }

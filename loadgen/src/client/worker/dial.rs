@@ -6,13 +6,16 @@
 use std::cmp::Reverse;
 
 use mio::{Interest, Token};
-use ringway::ws::{close, encode};
 
 use super::{Due, Life, Report, Worker, flow};
 use crate::{
-    client::conn::{Conn, Stage},
+    client::{
+        conn::{Conn, Stage},
+        wire::Wire,
+    },
     figures::record::Event,
     plan::{Slot, schedule::Pacer},
+    protocol::Transport,
     scenario::PhaseKind,
 };
 
@@ -105,7 +108,8 @@ impl Worker {
         self.in_flight += 1;
         let phase = self.traffic.when().phase as u16;
         let route = self.setup.route_of(self.conn_id(slot));
-        let dialed = Conn::dial(route, phase, self.dials, self.now_ns).and_then(|mut conn| {
+        let wire = self.new_wire(slot);
+        let dialed = Conn::dial(route, wire, phase, self.dials, self.now_ns).and_then(|mut conn| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(conn.source(), Token(slot.index()), interest)?;
             Ok(conn)
@@ -117,6 +121,18 @@ impl Worker {
                 self.plan_ahead(CONNECT_TIMEOUT_NS, Due::Deadline(slot, self.dials));
             }
             Err(error) => self.fail(slot, phase, &format!("cannot connect: {}", flow::plain(&error))),
+        }
+    }
+
+    fn new_wire(&self, slot: Slot) -> Wire {
+        match self.setup.speak.transport() {
+            Transport::WebSocket => Wire::websocket(),
+            Transport::Polling => {
+                let id = self.conn_id(slot);
+                let token = || self.setup.token(id);
+                let path = &self.setup.target_of(id).path;
+                Wire::polling(&self.setup.speak.upgrade(path, self.setup.who(id, &token)).path)
+            }
         }
     }
 
@@ -213,7 +229,7 @@ impl Worker {
             Stage::Joining => "no answer to a join within 10 s",
             Stage::Ready => return,
             Stage::Closing if self.now_ns < conn.since_ns + CLOSE_TIMEOUT_NS => return,
-            Stage::Closing => "no answer to the close frame within 2 s",
+            Stage::Closing => "no answer to the goodbye within 2 s",
         };
         self.end(slot, waited_for);
     }
@@ -226,9 +242,9 @@ impl Worker {
         conn.stage = Stage::Closing;
         conn.since_ns = now_ns;
         let dial = conn.dial;
-        self.plan_ahead(CLOSE_TIMEOUT_NS, Due::Deadline(slot, dial));
         self.outgoing.clear();
-        encode::close(&mut self.outgoing, close::NORMAL, "", Some(self.masks.u32(..).to_ne_bytes()));
+        conn.wire.close(&mut self.gear, &mut self.outgoing);
+        self.plan_ahead(CLOSE_TIMEOUT_NS, Due::Deadline(slot, dial));
         if let Err(error) = self.send_outgoing(slot) {
             self.end(slot, &flow::cannot_send(&error));
         }

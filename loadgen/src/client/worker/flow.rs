@@ -9,18 +9,19 @@ use std::{
 };
 
 use mio::{Interest, Token, event::Event as Readiness};
-use ringway::ws::{CloseReason, Input, Item, Opcode, close, encode};
 
-use super::{Due, Worker};
+use super::{Due, SIDE, Worker};
 use crate::{
     client::{
         conn::{Conn, Stage},
         handshake::{self, Response},
+        polling::{Incoming, Lane, Step},
         traffic::Traffic,
+        wire::Wire,
     },
     figures::record::{Event, Timing},
     plan::Slot,
-    protocol::{Call, Heard, Kind, Message, Out, RoomsBy},
+    protocol::{Call, Heard, RoomsBy, Transport},
     scenario::Reading,
 };
 
@@ -29,20 +30,21 @@ const SLOW_READS_PER_S: u32 = 20;
 const SLOW_READ_BYTES_MIN: usize = 256;
 
 impl Worker {
-    pub(super) fn on_event(&mut self, slot: Slot, event: &Readiness) {
+    pub(super) fn on_event(&mut self, slot: Slot, lane: Lane, event: &Readiness) {
         let Some(conn) = self.conns.get_mut(slot.index()).and_then(Option::as_mut) else { return };
-        if conn.stage == Stage::Connecting {
-            match conn.is_connected() {
-                Ok(true) => self.request_upgrade(slot),
-                Ok(false) => return,
-                Err(error) => {
-                    self.end(slot, &format!("cannot connect: {}", plain(&error)));
-                    return;
-                }
+        match conn.stands(lane) {
+            Ok((true, _)) => {}
+            Ok((false, true)) => self.on_connected(slot, lane),
+            Ok((false, false)) => return,
+            Err(error) => {
+                self.end(slot, &format!("cannot connect: {}", plain(&error)));
+                return;
             }
-        } else if event.is_writable() && conn.unsent_bytes() > 0 {
+        }
+        let Some(conn) = &mut self.conns[slot.index()] else { return };
+        if event.is_writable() && conn.unsent_bytes() > 0 {
             let before = conn.unsent_bytes();
-            let flushed = conn.flush();
+            let flushed = conn.flush(lane);
             self.watch.unsent(before, conn.unsent_bytes());
             if let Err(error) = flushed {
                 self.end(slot, &cannot_send(&error));
@@ -50,44 +52,95 @@ impl Worker {
             }
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(slot);
+            self.read(slot, lane);
+        }
+    }
+
+    fn on_connected(&mut self, slot: Slot, lane: Lane) {
+        let Some(conn) = &mut self.conns[slot.index()] else { return };
+        conn.wire.connected(lane, self.now_ns);
+        let is_first = conn.stage == Stage::Connecting;
+        if is_first {
+            conn.stage = Stage::Upgrading;
+        }
+        let sent = match self.setup.speak.transport() {
+            Transport::WebSocket if is_first => self.request_upgrade(slot),
+            Transport::WebSocket => Ok(()),
+            Transport::Polling => self.take_steps(slot),
+        };
+        if let Err(error) = sent {
+            self.end(slot, &cannot_send(&error));
         }
     }
 
     /// Sends the messages in `out`.
     pub(super) fn say(&mut self, slot: Slot) -> io::Result<()> {
         self.outgoing.clear();
-        frame(&mut self.out, &mut self.outgoing, &mut self.masks);
+        if let Some(conn) = &mut self.conns[slot.index()] {
+            let before = conn.unsent_bytes();
+            conn.wire.send(&self.out, &mut self.gear, &mut self.outgoing);
+            self.watch.unsent(before, conn.unsent_bytes());
+        }
+        self.out.clear();
         self.send_outgoing(slot)
     }
 
-    /// Sends the frames in `outgoing`.
+    /// Sends the frames in `outgoing`, or what a polling session has to send by now.
     pub(super) fn send_outgoing(&mut self, slot: Slot) -> io::Result<()> {
+        match self.setup.speak.transport() {
+            Transport::WebSocket if self.outgoing.is_empty() => Ok(()),
+            Transport::WebSocket => self.send_on(slot, Lane::Main),
+            Transport::Polling => self.take_steps(slot),
+        }
+    }
+
+    fn send_on(&mut self, slot: Slot, lane: Lane) -> io::Result<()> {
         let Some(conn) = &mut self.conns[slot.index()] else { return Ok(()) };
         let before = conn.unsent_bytes();
-        let sent = conn.send(&self.outgoing);
+        let sent = conn.send(lane, &self.outgoing);
         self.watch.unsent(before, conn.unsent_bytes());
         sent
     }
 
-    fn request_upgrade(&mut self, slot: Slot) {
+    /// Does what a polling session wants done.
+    fn take_steps(&mut self, slot: Slot) -> io::Result<()> {
+        let id = self.conn_id(slot);
+        loop {
+            self.outgoing.clear();
+            let Some(conn) = &mut self.conns[slot.index()] else { return Ok(()) };
+            let before = conn.unsent_bytes();
+            let step = conn.wire.next(&self.setup.target_of(id).host, self.now_ns, &mut self.outgoing);
+            self.watch.unsent(before, conn.unsent_bytes());
+            match step {
+                None => return Ok(()),
+                Some(Step::Send(lane)) => self.send_on(slot, lane)?,
+                Some(Step::Dial(lane)) => {
+                    let token = match lane {
+                        Lane::Main => Token(slot.index()),
+                        Lane::Side => Token(slot.index() | SIDE),
+                    };
+                    let source = conn.redial(lane, self.setup.route_of(id))?;
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    self.poll.registry().register(source, token, interest)?;
+                }
+            }
+        }
+    }
+
+    fn request_upgrade(&mut self, slot: Slot) -> io::Result<()> {
         let id = self.conn_id(slot);
         let key = self.handshake_key(slot);
-        let Some(conn) = &mut self.conns[slot.index()] else { return };
-        conn.stage = Stage::Upgrading;
         let token = || self.setup.token(id);
         let target = self.setup.target_of(id);
         let upgrade = self.setup.speak.upgrade(&target.path, self.setup.who(id, &token));
         let bearer = if upgrade.bearer { token() } else { None };
         self.outgoing.clear();
         handshake::write_request(&mut self.outgoing, &target.host, &upgrade, &key, bearer.as_deref());
-        if let Err(error) = self.send_outgoing(slot) {
-            self.end(slot, &cannot_send(&error));
-        }
+        self.send_on(slot, Lane::Main)
     }
 
     /// Reads until the socket has no more.
-    fn read(&mut self, slot: Slot) {
+    fn read(&mut self, slot: Slot, lane: Lane) {
         let budget = self.budget(slot);
         if budget.is_some() && self.sated_until_ns.get(&slot).is_some_and(|until_ns| self.now_ns < *until_ns)
         {
@@ -96,9 +149,9 @@ impl Worker {
         let read_bytes = budget.map_or(self.buffer.len(), |bytes| bytes.min(self.buffer.len()));
         loop {
             let Some(conn) = &mut self.conns[slot.index()] else { return };
-            let count = match conn.read(&mut self.buffer[..read_bytes]) {
+            let count = match conn.read(lane, &mut self.buffer[..read_bytes]) {
                 Ok(0) => {
-                    self.end(slot, "the connection was closed without a close frame");
+                    self.on_read_closed(slot, lane);
                     return;
                 }
                 Ok(count) => count,
@@ -111,7 +164,7 @@ impl Worker {
             };
             self.look_at_clock();
             let mut buffer = mem::take(&mut self.buffer);
-            let digested = self.digest(slot, &mut buffer[..count]);
+            let digested = self.digest(slot, lane, &mut buffer[..count]);
             self.buffer = buffer;
             if let Err(reason) = digested {
                 self.end(slot, &reason);
@@ -128,6 +181,18 @@ impl Worker {
                 // Edge-triggered: what comes after a short read is a new event.
                 return;
             }
+        }
+    }
+
+    /// The target has closed a lane without a word.
+    fn on_read_closed(&mut self, slot: Slot, lane: Lane) {
+        let Some(conn) = &mut self.conns[slot.index()] else { return };
+        let over = conn.wire.closed(lane).and_then(|()| {
+            conn.drop_lane(lane);
+            self.take_steps(slot).map_err(|error| cannot_send(&error))
+        });
+        if let Err(reason) = over {
+            self.end(slot, &reason);
         }
     }
 
@@ -174,10 +239,12 @@ impl Worker {
     }
 
     /// Deals with what was read; the error says why the connection is over.
-    fn digest(&mut self, slot: Slot, bytes: &mut [u8]) -> Result<(), String> {
-        let upgrading = self.conns[slot.index()].as_ref().is_some_and(|conn| conn.stage == Stage::Upgrading);
+    fn digest(&mut self, slot: Slot, lane: Lane, bytes: &mut [u8]) -> Result<(), String> {
+        let upgrading = self.conns[slot.index()].as_ref().is_some_and(|conn| {
+            conn.stage == Stage::Upgrading && matches!(conn.wire, Wire::WebSocket { .. })
+        });
         if !upgrading {
-            return self.digest_frames(slot, bytes);
+            return self.digest_messages(slot, lane, bytes);
         }
         let mut stored = self.heads.remove(&slot);
         let bytes = match &mut stored {
@@ -199,7 +266,7 @@ impl Worker {
             Response::Refused(reason) => Err(reason),
             Response::Accepted { head_bytes } => {
                 self.upgraded(slot)?;
-                self.digest_frames(slot, &mut bytes[head_bytes..])
+                self.digest_messages(slot, lane, &mut bytes[head_bytes..])
             }
         }
     }
@@ -242,14 +309,14 @@ impl Worker {
         self.say(slot).map_err(|error| cannot_send(&error))
     }
 
-    fn digest_frames(&mut self, slot: Slot, bytes: &mut [u8]) -> Result<(), String> {
+    fn digest_messages(&mut self, slot: Slot, lane: Lane, bytes: &mut [u8]) -> Result<(), String> {
         let id = self.conn_id(slot);
-        let Self { setup, conns, traffic, inflater, limits, outgoing, out, masks, now_ns, .. } = self;
+        let Self { setup, conns, traffic, gear, outgoing, out, now_ns, watch, .. } = self;
         let Some(conn) = &mut conns[slot.index()] else { return Ok(()) };
         let token = || setup.token(id);
         let who = setup.who(id, &token);
         let speak = &*setup.speak;
-        let Conn { decoder, dialogue, stage, phase, joins_left, since_ns, .. } = conn;
+        let Conn { wire, dialogue, stage, phase, joins_left, since_ns, .. } = conn;
         let mut ear = Ear {
             traffic,
             slot,
@@ -261,53 +328,35 @@ impl Worker {
             established: false,
             over: None,
         };
+        let mut accepted = false;
         outgoing.clear();
-        let mut input = Input::new(bytes);
-        while ear.over.is_none() {
-            let message = match decoder.next(&mut input, inflater, limits) {
-                Ok(None) => break,
-                Ok(Some(Item::Text(text))) => Message::Text(text),
-                Ok(Some(Item::Binary(bytes))) => Message::Binary(bytes),
-                Ok(Some(Item::Pong(_))) => continue,
-                Ok(Some(Item::Ping(payload))) => {
-                    let mask = Some(masks.u32(..).to_ne_bytes());
-                    encode::frame(outgoing, Opcode::Pong, payload, false, mask);
-                    continue;
+        let received = wire.receive(lane, bytes, *now_ns, gear, outgoing, &mut |incoming| match incoming {
+            Incoming::Accepted => accepted = true,
+            Incoming::Message(message) => {
+                if ear.over.is_none()
+                    && speak.read(dialogue, who, message, out, &mut |heard| ear.hear(heard)).is_err()
+                {
+                    ear.traffic.count(Event::Corrupt);
                 }
-                Ok(Some(Item::Close(reason))) => {
-                    if *stage != Stage::Closing {
-                        let code = reason.map_or(close::NORMAL, |reason| reason.code);
-                        encode::close(outgoing, code, "", Some(masks.u32(..).to_ne_bytes()));
-                    }
-                    ear.over = Some(closed(reason));
-                    break;
-                }
-                Err(error) => {
-                    encode::close(outgoing, error.close_code(), "", Some(masks.u32(..).to_ne_bytes()));
-                    ear.over = Some(format!("the server broke the protocol: {error}"));
-                    break;
-                }
-            };
-            if speak.read(dialogue, who, message, out, &mut |heard| ear.hear(heard)).is_err() {
-                ear.traffic.count(Event::Corrupt);
             }
-            if !out.is_empty() {
-                frame(out, outgoing, masks);
-            }
-        }
+        });
         let Ear { established, over, joins, .. } = ear;
         let is_ready = joins && *joins_left == 0;
-        if !outgoing.is_empty()
-            && let Err(error) = self.send_outgoing(slot)
-        {
-            return Err(over.unwrap_or_else(|| cannot_send(&error)));
+        if !out.is_empty() {
+            // Answers go after what the wire itself had to say.
+            let before = wire.unsent_bytes();
+            wire.send(out, gear, outgoing);
+            watch.unsent(before, wire.unsent_bytes());
+            out.clear();
         }
+        let sent = self.send_outgoing(slot).map_err(|error| cannot_send(&error));
         if is_ready {
             self.become_ready(slot);
         }
-        if let Some(over) = over {
-            return Err(over);
+        if accepted {
+            self.upgraded(slot)?;
         }
+        over.map_or(received, Err).and(sent)?;
         if established {
             self.enter_rooms(slot)?;
         }
@@ -371,26 +420,6 @@ impl Ear<'_> {
     fn fault(&mut self, code: &str) {
         self.traffic.count(Event::Fault);
         self.traffic.recorder().reasons().faults.add(code);
-    }
-}
-
-/// Turns messages into frames, appended to `frames`.
-fn frame(out: &mut Out, frames: &mut Vec<u8>, masks: &mut fastrand::Rng) {
-    for (kind, bytes) in out.iter() {
-        let opcode = match kind {
-            Kind::Text => Opcode::Text,
-            Kind::Binary => Opcode::Binary,
-        };
-        encode::frame(frames, opcode, bytes, false, Some(masks.u32(..).to_ne_bytes()));
-    }
-    out.clear();
-}
-
-fn closed(reason: Option<CloseReason<'_>>) -> String {
-    match reason {
-        None => "closed without a code".to_owned(),
-        Some(CloseReason { code, text: "" }) => format!("closed with {code}"),
-        Some(CloseReason { code, text }) => format!("closed with {code}: {text}"),
     }
 }
 

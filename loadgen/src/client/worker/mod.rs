@@ -23,7 +23,7 @@ use ringway::ws::{Limits, deflate::Inflater};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{conn::Conn, crew::Obey, setup::Setup, traffic::Traffic},
+    client::{conn::Conn, crew::Obey, polling::Lane, setup::Setup, traffic::Traffic, wire::Gear},
     figures::record::{Record, SecondRecord},
     host::clock::Alarm,
     plan::{
@@ -43,6 +43,8 @@ use watch::Watch;
 
 const WAKE: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
+/// Tokens are slots; those of side lanes have this bit too.
+const SIDE: usize = 1 << 40;
 const EVENTS_PER_TURN: usize = 1024;
 /// What one read takes at most: enough that a flood costs few reads, and still in the processor's cache.
 const READ_BYTES: usize = 256 << 10;
@@ -191,9 +193,7 @@ pub(crate) struct Worker {
     /// Frames, and the messages inside them, on their way out.
     outgoing: Vec<u8>,
     out: Out,
-    masks: fastrand::Rng,
-    inflater: Inflater,
-    limits: Limits,
+    gear: Gear,
 }
 
 impl Worker {
@@ -237,12 +237,14 @@ impl Worker {
             heads: HashMap::new(),
             outgoing: Vec::new(),
             out: Out::default(),
-            masks: seeded(setup.scenario.seed, [0x3a, thread.into()]),
-            inflater: Inflater::new(),
-            limits: Limits {
-                message_bytes_max: setup.payload_bytes_max() * 2 + ENVELOPE_BYTES_MAX,
-                fragments_max: u32::MAX,
-                inflate_ratio_max: u32::MAX,
+            gear: Gear {
+                inflater: Inflater::new(),
+                limits: Limits {
+                    message_bytes_max: setup.payload_bytes_max() * 2 + ENVELOPE_BYTES_MAX,
+                    fragments_max: u32::MAX,
+                    inflate_ratio_max: u32::MAX,
+                },
+                masks: seeded(setup.scenario.seed, [0x3a, thread.into()]),
             },
             setup,
         };
@@ -283,7 +285,10 @@ impl Worker {
                 match event.token() {
                     WAKE => self.obey(),
                     ALARM => self.alarm.went_off(),
-                    Token(slot) => self.on_event(Slot(slot as u32), event),
+                    Token(slot) => {
+                        let lane = if slot & SIDE == 0 { Lane::Main } else { Lane::Side };
+                        self.on_event(Slot(slot as u32), lane, event);
+                    }
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(super) struct Watch {
 impl Watch {
     /// The bytes that wait in one connection are so many now.
     pub(super) fn unsent(&mut self, before: usize, after: usize) {
-        self.unsent_bytes = self.unsent_bytes + after as u64 - before as u64;
+        self.unsent_bytes = (self.unsent_bytes + after as u64).saturating_sub(before as u64);
     }
 }
 
