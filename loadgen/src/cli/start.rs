@@ -122,7 +122,9 @@ fn targets(flags: &TargetFlags, protocol: Protocol) -> Result<Vec<Target>, Box<d
 
 fn speaker(flags: &TargetFlags, scenario: &Scenario) -> Box<dyn Speak> {
     match scenario.protocol {
-        Protocol::Json => Box::new(Json { presence: scenario.roles.iter().any(|role| role.presence.is_some())) },
+        Protocol::Json => {
+            Box::new(Json { presence: scenario.roles.iter().any(|role| role.presence.is_some()) })
+        }
         Protocol::Relay => Box::new(Relay),
         Protocol::SocketIo => Box::new(SocketIo { transport: Transport::WebSocket }),
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
