@@ -53,7 +53,7 @@ Modes:
   idle    join a room each, answer heartbeats, and hold still
 
 Protocols:
-  json              Ringway's JSON v1             nchan       a URL per room: ws://host/pubsub/{room}
+  json              Ringway's JSON v1             nchan       a URL per room: /pubsub/{room}
   relay             Ringway's relay v1 (binary)   pusher      protocol 7 (Soketi, Sockudo)
   socketio          Socket.IO 5, by WebSocket     centrifugo  Centrifugo's JSON protocol
   socketio-polling  the same by long-polling      echo        any path that sends everything back

@@ -128,7 +128,7 @@ pub(crate) struct ReportArgs {
 /// `loadgen compare`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompareArgs {
-    /// What `--json` wrote: two files, or `vs` between the repeated runs of each side
+    /// Two files, or `vs` between those of each side
     #[arg(value_name = "RESULT.json", required = true, num_args = 2..)]
     pub(crate) results: Vec<PathBuf>,
     /// Of the resampling
@@ -139,7 +139,7 @@ pub(crate) struct CompareArgs {
 /// `loadgen agent`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct AgentArgs {
-    /// Where to wait for the coordinator: whoever reaches this makes this machine open connections
+    /// Whoever reaches this address makes this machine open connections
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = host_and_port)]
     pub(crate) listen: String,
     /// Threads that share the connections
