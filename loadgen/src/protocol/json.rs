@@ -10,7 +10,8 @@ use sonic_rs::{JsonValueTrait, LazyValue};
 
 use crate::protocol::{
     Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomRef, RoomsBy, Speak, Traits,
-    Upgrade, Who,
+    Upgrade, Who, status,
+    walk::{Walk, bytes, once, raw_within},
 };
 
 /// JSON v1.
@@ -130,7 +131,7 @@ fn parse(text: &str, rooms: u32) -> Result<Heard<'_>, Malformed> {
         "room:message" => {
             let room = RoomRef::Name(envelope.room.ok_or(Malformed)?);
             let payload = envelope.payload.ok_or(Malformed)?;
-            let payload = Cow::Borrowed(raw_within(text, &payload).ok_or(Malformed)?.as_bytes());
+            let payload = bytes(raw_within(text, &payload));
             Ok(Heard::Delivery { room, payload })
         }
         "ack" => {

@@ -187,11 +187,9 @@ impl Worker {
     /// The target has closed a lane without a word.
     fn on_read_closed(&mut self, slot: Slot, lane: Lane) {
         let Some(conn) = &mut self.conns[slot.index()] else { return };
-        let over = conn.wire.closed(lane).and_then(|()| {
-            conn.drop_lane(lane);
-            self.take_steps(slot).map_err(|error| cannot_send(&error))
-        });
-        if let Err(reason) = over {
+        let over = conn.wire.closed(lane);
+        conn.drop_lane(lane);
+        if let Err(reason) = over.and_then(|()| self.take_steps(slot).map_err(|error| cannot_send(&error))) {
             self.end(slot, &reason);
         }
     }
