@@ -5,8 +5,6 @@
 //! phases, a `worker` per thread, `protocol`: what is said) → `truth` (the account) → `figures` (the result) → `slo` and
 //! `report`. It shares only the WebSocket codec with the gateway.
 
-#![allow(dead_code)] // Until the seams of this branch are wired.
-
 mod agents;
 mod cli;
 mod client;
@@ -23,7 +21,7 @@ mod truth;
 
 use std::{env, process::ExitCode};
 
-use crate::report::progress::note;
+use crate::report::note::note;
 
 /// There was no run.
 const EXIT_NO_RUN: u8 = 3;

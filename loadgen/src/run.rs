@@ -12,10 +12,15 @@ use std::{
 use clap::ValueEnum;
 
 use crate::{
+    agents::{
+        link::{self, AgentFacts, Agents, Hired, LinkError},
+        message::Task,
+    },
     client::{
         crew::Crew,
         lead::{self, Finished, RunError},
         progress::Progress,
+        sampler::Sampler,
         setup::Setup,
         target::Target,
     },
@@ -23,9 +28,10 @@ use crate::{
         sum_up::{Facts, StreamFacts},
         summary::{self, Agent, Machine, Summary},
     },
-    host::clock::Clock,
+    host::{clock::Clock, server::ServerProbe},
     plan::{Plan, PlanError, StreamId},
     protocol::{RoomsBy, Speak},
+    report::format,
     scenario::Scenario,
     tokens::Tokens,
     truth::payload,
@@ -35,15 +41,44 @@ use crate::{
 pub(crate) struct Order {
     pub(crate) scenario: Scenario,
     pub(crate) speak: Box<dyn Speak>,
+    pub(crate) workforce: Workforce,
+    /// Where to, without queries, which may hold secrets.
+    pub(crate) shown_urls: Vec<String>,
+    /// Where the tokens came from.
+    pub(crate) token_origin: String,
+    /// The servers, when they are to be measured.
+    pub(crate) probe: Option<ServerProbe>,
+}
+
+/// Who makes the load.
+pub(crate) enum Workforce {
+    /// Threads of this process: at most as many as there are connections.
+    Here {
+        ends: Ends,
+        threads: u32,
+    },
+    Agents {
+        agents: Agents,
+        urls: Vec<String>,
+        sources: Vec<IpAddr>,
+    },
+}
+
+/// Where connections go to and come from.
+pub(crate) struct Ends {
     /// At least one; connections take turns.
     pub(crate) targets: Vec<Target>,
     /// Addresses to connect from, in turn; none to leave it to the kernel.
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) tokens: Tokens,
-    /// Where the tokens came from.
-    pub(crate) token_origin: String,
-    /// At most as many as there are connections.
+}
+
+/// Which of the run's threads are in this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) first_thread: u32,
     pub(crate) threads: u32,
+    pub(crate) threads_total: u32,
 }
 
 /// Why there is no result.
@@ -53,9 +88,51 @@ pub(crate) enum OrderError {
     Plan(#[from] PlanError),
     #[error("a closed loop waits for answers, and this protocol neither answers nor sends back")]
     NothingToWaitFor,
+    #[error("the agents have {threads} threads, more than there are connections")]
+    TooManyThreads { threads: u32 },
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Agent(#[from] LinkError),
 }
+
+/// Makes ready what the threads of this process share.
+///
+/// # Errors
+/// When the scenario cannot be carried out.
+pub(crate) fn prepare(
+    scenario: Scenario,
+    speak: Box<dyn Speak>,
+    ends: Ends,
+    run: u32,
+    share: Share,
+) -> Result<Setup, OrderError> {
+    let traits = speak.traits();
+    if scenario.closed && !traits.acks && !traits.echoes {
+        return Err(OrderError::NothingToWaitFor);
+    }
+    if share.threads_total > scenario.connections {
+        return Err(OrderError::TooManyThreads { threads: share.threads_total });
+    }
+    let plan = Plan::new(&scenario, traits, share.threads_total)?;
+    let Ends { targets, sources, tokens } = ends;
+    Ok(Setup {
+        room_names: Setup::name_rooms(&plan, traits),
+        plan,
+        scenario,
+        speak,
+        targets,
+        sources,
+        tokens,
+        clock: Clock::start(),
+        run,
+        first_thread: share.first_thread,
+        threads: share.threads,
+    })
+}
+
+/// Told how a run stands, and what the servers use: cores and memory.
+pub(crate) type Observe<'o> = dyn FnMut(&Progress<'_>, Option<(f64, u64)>) + 'o;
 
 /// Carries it out. Setting `interrupted` ends it early, with a result of what there is.
 ///
@@ -64,16 +141,12 @@ pub(crate) enum OrderError {
 pub(crate) fn carry_out(
     order: Order,
     interrupted: &AtomicBool,
-    observe: &mut dyn FnMut(&Progress<'_>),
+    observe: &mut Observe<'_>,
 ) -> Result<Summary, OrderError> {
-    let Order { scenario, speak, targets, sources, tokens, token_origin, threads } = order;
+    let Order { scenario, speak, workforce, shown_urls, token_origin, probe } = order;
     let traits = speak.traits();
-    if scenario.closed && !traits.acks && !traits.echoes {
-        return Err(OrderError::NothingToWaitFor);
-    }
-    let plan = Plan::new(&scenario, traits, threads)?;
     let target = summary::Target {
-        urls: targets.iter().map(Target::shown).collect(),
+        urls: shown_urls,
         protocol: scenario
             .protocol
             .to_possible_value()
@@ -81,22 +154,39 @@ pub(crate) fn carry_out(
         tokens: token_origin,
     };
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let setup = Arc::new(Setup {
-        room_names: Setup::name_rooms(&plan, traits),
-        plan: plan.clone(),
-        scenario: scenario.clone(),
-        speak,
-        targets,
-        sources,
-        tokens,
-        clock: Clock::start(),
-        run: fastrand::u32(..payload::RUNS),
-        first_thread: 0,
-        threads,
+    let run = fastrand::u32(..payload::RUNS);
+    let (setup, crew, hired) = match workforce {
+        Workforce::Here { ends, threads } => {
+            let share = Share { first_thread: 0, threads, threads_total: threads };
+            let setup = Arc::new(prepare(scenario.clone(), speak, ends, run, share)?);
+            let crew = Crew::of_threads(&setup).map_err(RunError::from)?;
+            (setup, crew, None)
+        }
+        Workforce::Agents { agents, urls, sources } => {
+            let share = Share { first_thread: 0, threads: 0, threads_total: agents.threads() };
+            let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
+            let setup = Arc::new(prepare(scenario.clone(), speak, ends, run, share)?);
+            let task = Task {
+                scenario: scenario.clone(),
+                urls,
+                sources,
+                run,
+                first_thread: 0,
+                threads: 0,
+                threads_total: share.threads_total,
+            };
+            let Hired { crew, facts } = agents.hire(&task, &setup.clock)?;
+            (setup, crew, Some(facts))
+        }
+    };
+    let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
+    let sampler = probe.map(|probe| Sampler::start(probe, &clock));
+    let finished = lead::run(setup, crew, interrupted, &mut |progress| {
+        observe(progress, sampler.as_ref().and_then(Sampler::latest));
     });
-    let crew = Crew::of_threads(&setup).map_err(RunError::from)?;
-    let finished = lead::run(setup, crew, interrupted, observe)?;
-    let Finished { record, spans, published, memory_bytes, interrupted } = finished;
+    let server = sampler.map(|sampler| sampler.finish(&clock));
+    let Finished { record, spans, published, memory_bytes, interrupted } = finished?;
+    let hired = hired.map(|facts| link::lock(&facts).clone());
     let end_s = record.seconds.len() as f64;
     let stream = |stream: u32| {
         let id = StreamId(stream);
@@ -122,15 +212,31 @@ pub(crate) fn carry_out(
         started_unix_s: started.as_secs(),
         machine: machine(),
         target,
-        agents: vec![Agent { name: "here".to_owned(), memory_bytes, cores: cores() }],
-        server: None,
+        agents: match &hired {
+            None => vec![Agent { name: "here".to_owned(), memory_bytes, cores: cores() }],
+            Some(hired) => hired.iter().map(agent).collect(),
+        },
+        server,
         interrupted,
         stream: &stream,
     };
-    Ok(Summary::of(facts, &record))
+    let mut summary = Summary::of(facts, &record);
+    let clocks_ns = hired.iter().flatten().map(|facts| facts.clock_error_ns).max();
+    if let Some(clocks_ns) = clocks_ns.filter(|_| hired.as_ref().is_some_and(|hired| hired.len() > 1)) {
+        summary.warnings.push(format!(
+            "the agents' clocks agree within {}, which is how uncertain a delivery from one to another is",
+            format::micros(2.0 * clocks_ns as f64 / 1e3)
+        ));
+    }
+    Ok(summary)
 }
 
-fn machine() -> Machine {
+fn agent(facts: &AgentFacts) -> Agent {
+    let AgentFacts { name, host, cores, memory_bytes, .. } = facts;
+    Agent { name: format!("{name} ({host})"), memory_bytes: *memory_bytes, cores: *cores }
+}
+
+pub(crate) fn machine() -> Machine {
     let read = |name: &str| {
         fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
     };

@@ -191,23 +191,22 @@ impl Link {
     /// Hands over the agent's part and sets its clock.
     fn prepare(&mut self, part: Task, clock: &Clock) -> Result<ClockSync, LinkFault> {
         self.ask(&Ask::Prepare(Box::new(part)))?;
-        match self.answer()? {
-            Answer::Ready => {}
-            Answer::Refused(reason) => return Err(LinkFault::Refused(reason)),
-            _ => return Err(LinkFault::OutOfTurn),
+        let answer = self.answer()?;
+        if let Answer::Refused(reason) = answer {
+            return Err(LinkFault::Refused(reason));
+        }
+        if !matches!(answer, Answer::Ready) {
+            return Err(LinkFault::OutOfTurn);
         }
         let mut sync = ClockSync::default();
         for _ in 0..SYNCS_BEFORE {
             self.ask(&Ask::Time { asked_ns: clock.now_ns() })?;
-            let agent_ns = loop {
-                match self.answer()? {
-                    Answer::Time { agent_ns, asked_ns } => break (asked_ns, agent_ns),
-                    // Its threads are there already.
-                    Answer::Snapshot { .. } => {}
-                    _ => return Err(LinkFault::OutOfTurn),
-                }
-            };
-            let (asked_ns, agent_ns) = agent_ns;
+            let mut answer = self.answer()?;
+            // Its threads are there already, and say so.
+            while matches!(answer, Answer::Snapshot { .. }) {
+                answer = self.answer()?;
+            }
+            let Answer::Time { asked_ns, agent_ns } = answer else { return Err(LinkFault::OutOfTurn) };
             let estimate = sync.add(Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() });
             self.facts.clock_error_ns = estimate.error_ns;
             self.ask(&Ask::Offset { offset_ns: estimate.offset_ns })?;
@@ -335,6 +334,6 @@ fn write_asks(mut stream: TcpStream, mut sealer: Sealer, unsent: &Receiver<Ask>,
 }
 
 /// A thread that panicked while it noted something has left facts that are still facts.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

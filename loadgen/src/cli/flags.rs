@@ -3,11 +3,13 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::modes::Mode;
 use crate::{
+    protocol::pusher,
     scenario::{Arrivals, Protocol, Size, units},
+    slo::search::Knob,
     tokens::signer::NAMES,
 };
 
@@ -113,6 +115,13 @@ pub(crate) struct TargetFlags {
     /// What the target speaks; see below [default: json, or the scenario's]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, help_heading = TARGET)]
     pub(crate) protocol: Option<Protocol>,
+    #[command(flatten)]
+    pub(crate) terms: TermFlags,
+}
+
+/// What a target may want, wherever it is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TermFlags {
     /// For wss://: trust these certificates (PEM) instead of the system's
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub(crate) ca_file: Option<PathBuf>,
@@ -120,10 +129,10 @@ pub(crate) struct TargetFlags {
     #[arg(long, conflicts_with = "ca_file", help_heading = TARGET)]
     pub(crate) insecure: bool,
     /// Pusher's protocol: key of the app
-    #[arg(long, value_name = "KEY", default_value = "app-key", help_heading = TARGET)]
+    #[arg(long, value_name = "KEY", default_value = pusher::DEFAULT_KEY, help_heading = TARGET)]
     pub(crate) app_key: String,
     /// Pusher's protocol: secret of the app
-    #[arg(long, value_name = "SECRET", default_value = "app-secret", help_heading = TARGET)]
+    #[arg(long, value_name = "SECRET", default_value = pusher::DEFAULT_SECRET, help_heading = TARGET)]
     pub(crate) app_secret: String,
 }
 
@@ -164,7 +173,7 @@ pub(crate) struct VerdictFlags {
     pub(crate) slo: Vec<String>,
     /// rate or conns: search for the highest that keeps every --slo
     #[arg(long, hide_possible_values = true, value_enum, value_name = "WHAT", requires = "slo", conflicts_with = "runs", help_heading = VERDICT)]
-    pub(crate) find_max: Option<FindMax>,
+    pub(crate) find_max: Option<Knob>,
     /// Repeat the run and number the files
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), help_heading = VERDICT)]
     pub(crate) runs: u32,
@@ -193,6 +202,9 @@ pub(crate) struct MachineFlags {
     /// Let agents make the load (`loadgen agent`)
     #[arg(long, value_name = "HOST:PORT[,...]", value_delimiter = ',', value_parser = host_and_port, help_heading = MACHINES)]
     pub(crate) agents: Vec<String>,
+    /// What agents want to be told [default: LOADGEN_AGENT_SECRET]
+    #[arg(long, value_name = "FILE", help_heading = MACHINES)]
+    pub(crate) agent_secret_file: Option<PathBuf>,
 }
 
 /// What is left of a run.
@@ -216,13 +228,6 @@ pub(crate) struct OutputFlags {
     /// Nothing until the table at the end
     #[arg(long, short, conflicts_with = "plain", help_heading = OUTPUT)]
     pub(crate) quiet: bool,
-}
-
-/// What a search makes larger.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum FindMax {
-    Rate,
-    Conns,
 }
 
 /// The addresses of one `--source`.

@@ -2,10 +2,12 @@
 //!
 //! `run` is what happens when no subcommand is named; the help of the program itself shows only its most used flags.
 
+mod agent;
 pub(crate) mod flags;
 mod help;
 pub(crate) mod limits;
 pub(crate) mod modes;
+mod repeat;
 pub(crate) mod resolve;
 mod results;
 pub(crate) mod scenarios;
@@ -67,7 +69,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Make load for a `loadgen run --agents` on another machine
     #[command(after_help = help::AGENT)]
-    Agent(AgentArgs),
+    Agent(Box<AgentArgs>),
 }
 
 /// `loadgen scenarios`.
@@ -145,6 +147,13 @@ pub(crate) struct AgentArgs {
     /// Threads that share the connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: u32,
+    /// What a coordinator has to know [default: LOADGEN_AGENT_SECRET, or drawn and shown]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agent_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) terms: flags::TermFlags,
+    #[command(flatten)]
+    pub(crate) tokens: flags::TokenFlags,
 }
 
 /// The two sides of a comparison.
@@ -181,7 +190,7 @@ impl Command {
             }
             Self::Report(args) => return results::report(args).map(|()| 0),
             Self::Compare(args) => (results::compare(args)?, 0),
-            Self::Agent(_) => return Err("loadgen agent is not there yet".into()),
+            Self::Agent(args) => return agent::serve(args).map(|()| 0),
         };
         io::stdout().lock().write_all(text.as_bytes())?;
         Ok(code)

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -9,23 +10,26 @@ use std::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{
-    flags::{RunFlags, TargetFlags, VerdictFlags},
-    resolve, results,
+    agent,
+    flags::{RunFlags, TargetFlags, TermFlags, VerdictFlags},
+    repeat, resolve, results,
 };
 use crate::{
     EXIT_NO_RUN,
+    agents::link::Agents,
     client::{progress::Progress, target::Target, tls::Trust},
-    host::{limits, open_files},
+    figures::summary::Summary,
+    host::{limits, open_files, server::ServerProbe},
     protocol::{
         Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
         relay::Relay, socketio::SocketIo,
     },
     report::{
-        glimpse::{Glimpse, Tail},
+        glimpse::{Glimpse, ServerGlimpse, Tail},
         live::{Kind, Live},
         table,
     },
-    run::{self, Order},
+    run::{self, Ends, Order, Workforce},
     scenario::{PhaseKind, Protocol, Scenario},
     slo::{
         grammar::Slo,
@@ -39,18 +43,65 @@ const GATEWAY: &str = "ws://127.0.0.1:8080";
 
 /// Runs what the flags ask for and shows the result; gives the exit code.
 pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
-    not_yet(flags)?;
+    let interrupted = on_signals()?;
+    if let Some(knob) = flags.verdict.find_max {
+        return repeat::find_max(flags, knob, &interrupted);
+    }
+    if flags.verdict.runs > 1 {
+        return repeat::runs(flags, &interrupted);
+    }
+    let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
+    let summary = run_once(flags, &interrupted, live)?;
+    results::write(&summary, &table::render(&summary), &flags.output)?;
+    Ok(exit_code(&summary))
+}
+
+/// One run, judged.
+pub(super) fn run_once(
+    flags: &RunFlags,
+    interrupted: &AtomicBool,
+    mut live: Live,
+) -> Result<Summary, Box<dyn Error>> {
     // Short, so that it can be typed again.
     let scenario = resolve::scenario(flags, fastrand::u64(..) >> 32)?;
     let slos = slos(&flags.verdict, &scenario)?;
+    let speak = speaker(&flags.target.terms, &scenario);
+    let probe = ServerProbe::find(&flags.server.pid, &flags.server.metrics)?;
+    let sources = flags.machines.sources();
+    let (workforce, shown_urls, token_origin) = if flags.machines.agents.is_empty() {
+        here(flags, &scenario, sources, &mut live)?
+    } else {
+        let secret = agent::secret(flags.machines.agent_secret_file.as_deref())?;
+        let secret = secret
+            .ok_or("--agents: no secret to tell them: --agent-secret-file FILE, or LOADGEN_AGENT_SECRET")?;
+        let agents = Agents::connect(&flags.machines.agents, &secret)?;
+        let urls = urls(&flags.target);
+        let shown = urls.iter().map(|url| without_query(url)).collect();
+        (Workforce::Agents { agents, urls, sources }, shown, "the agents' own".to_owned())
+    };
+    let shown = scenario.clone();
+    let order = Order { scenario, speak, workforce, shown_urls, token_origin, probe };
+    let carried_out = run::carry_out(order, interrupted, &mut |progress, server| {
+        let server = server.map(|(cpu, memory_bytes)| ServerGlimpse { cpu, memory_bytes });
+        live.update(&Glimpse { server, ..glimpse(&shown, progress) });
+    });
+    live.end();
+    let mut summary = carried_out?;
+    judge(&mut summary, &slos);
+    Ok(summary)
+}
+
+/// Threads of this process, after a look at what it may do.
+fn here(
+    flags: &RunFlags,
+    scenario: &Scenario,
+    sources: Vec<IpAddr>,
+    live: &mut Live,
+) -> Result<(Workforce, Vec<String>, String), Box<dyn Error>> {
     let threads = flags.machines.threads;
     open_files::ensure(scenario.connections, threads)?;
-    let targets = targets(&flags.target, scenario.protocol)?;
-    let sources = flags.machines.sources();
-    let speak = speaker(&flags.target, &scenario);
-    let (tokens, token_origin) = Tokens::find(&flags.tokens, &Need::of(&scenario), &targets[0])?;
-    let interrupted = on_signals()?;
-    let mut live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
+    let targets = targets(&urls(&flags.target), &flags.target.terms, scenario.protocol)?;
+    let (tokens, token_origin) = Tokens::find(&flags.tokens, &Need::of(scenario), &targets[0])?;
     let wanted = limits::Wanted {
         conns: scenario.connections,
         threads,
@@ -61,31 +112,17 @@ pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     for warning in limits::warnings(&limits::check(&wanted)) {
         live.note(&format!("limits     {warning}"));
     }
-    let shown = scenario.clone();
-    let order = Order { scenario, speak, targets, sources, tokens, token_origin, threads };
-    let carried_out =
-        run::carry_out(order, &interrupted, &mut |progress| live.update(&glimpse(&shown, progress)));
-    live.end();
-    let mut summary = carried_out?;
-    judge(&mut summary, &slos);
-    results::write(&summary, &table::render(&summary), &flags.output)?;
-    Ok(exit_code(&summary))
+    let shown_urls = targets.iter().map(Target::shown).collect();
+    Ok((Workforce::Here { ends: Ends { targets, sources, tokens }, threads }, shown_urls, token_origin))
 }
 
-/// Flags that this program reads, but does not obey: better no run than another one than was asked for.
-fn not_yet(flags: &RunFlags) -> Result<(), Box<dyn Error>> {
-    let RunFlags { verdict, server, machines, .. } = flags;
-    let asked = [
-        ("--agents", !machines.agents.is_empty()),
-        ("--find-max", verdict.find_max.is_some()),
-        ("--runs", verdict.runs > 1),
-        ("--pid", !server.pid.is_empty()),
-        ("--metrics", !server.metrics.is_empty()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((flag, _)) => Err(format!("{flag} is not there yet").into()),
-        None => Ok(()),
-    }
+fn urls(flags: &TargetFlags) -> Vec<String> {
+    if flags.url.is_empty() { vec![GATEWAY.to_owned()] } else { flags.url.clone() }
+}
+
+/// What stands behind a question mark may be a secret.
+fn without_query(url: &str) -> String {
+    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn slos(flags: &VerdictFlags, scenario: &Scenario) -> Result<Vec<Slo>, Box<dyn Error>> {
@@ -100,7 +137,11 @@ fn slos(flags: &VerdictFlags, scenario: &Scenario) -> Result<Vec<Slo>, Box<dyn E
 }
 
 /// All targets, looked up and found to listen.
-fn targets(flags: &TargetFlags, protocol: Protocol) -> Result<Vec<Target>, Box<dyn Error>> {
+pub(super) fn targets(
+    urls: &[String],
+    terms: &TermFlags,
+    protocol: Protocol,
+) -> Result<Vec<Target>, Box<dyn Error>> {
     let path = match protocol {
         Protocol::Json => "/ws",
         Protocol::Echo => "/echo",
@@ -112,18 +153,15 @@ fn targets(flags: &TargetFlags, protocol: Protocol) -> Result<Vec<Target>, Box<d
         | Protocol::Pusher
         | Protocol::Centrifugo => "/",
     };
-    let trust = match &flags.ca_file {
-        _ if flags.insecure => Trust::Anybody,
+    let trust = match &terms.ca_file {
+        _ if terms.insecure => Trust::Anybody,
         Some(path) => Trust::File(path.clone()),
         None => Trust::System,
     };
-    if flags.url.is_empty() {
-        return Ok(vec![Target::find(GATEWAY, path, &trust)?]);
-    }
-    Ok(flags.url.iter().map(|url| Target::find(url, path, &trust)).collect::<Result<_, _>>()?)
+    Ok(urls.iter().map(|url| Target::find(url, path, &trust)).collect::<Result<_, _>>()?)
 }
 
-fn speaker(flags: &TargetFlags, scenario: &Scenario) -> Box<dyn Speak> {
+pub(super) fn speaker(terms: &TermFlags, scenario: &Scenario) -> Box<dyn Speak> {
     match scenario.protocol {
         Protocol::Json => {
             Box::new(Json { presence: scenario.roles.iter().any(|role| role.presence.is_some()) })
@@ -133,13 +171,13 @@ fn speaker(flags: &TargetFlags, scenario: &Scenario) -> Box<dyn Speak> {
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
         Protocol::Echo => Box::new(Echo),
         Protocol::Nchan => Box::new(Nchan),
-        Protocol::Pusher => Box::new(Pusher::new(&flags.app_key, &flags.app_secret)),
+        Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, &terms.app_secret)),
         Protocol::Centrifugo => Box::new(Centrifugo),
     }
 }
 
 /// Set by the first signal, which ends the run with a report; the second one ends the process.
-fn on_signals() -> Result<Arc<AtomicBool>, Box<dyn Error>> {
+pub(super) fn on_signals() -> Result<Arc<AtomicBool>, Box<dyn Error>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(

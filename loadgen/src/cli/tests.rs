@@ -1,6 +1,6 @@
 use super::*;
 use crate::scenario::{Arrivals, Protocol, Size};
-use flags::FindMax;
+
 use modes::Mode;
 
 fn command_of(line: &str) -> Result<Command, clap::Error> {
@@ -37,10 +37,10 @@ fn flags_are_those_of_run_with_or_without_its_name() {
         assert_eq!(messages.payload, Some(Size::Uniform(64, 128)));
         assert_eq!(messages.arrivals, Some(Arrivals::Poisson));
         assert_eq!(it.target.url, ["ws://a/", "ws://b/"]);
-        assert_eq!((it.target.protocol, it.target.insecure), (Some(Protocol::SocketIoPolling), true));
+        assert_eq!((it.target.protocol, it.target.terms.insecure), (Some(Protocol::SocketIoPolling), true));
         assert_eq!((it.tokens.alg.as_deref(), it.tokens.kid.as_deref()), (Some("EdDSA"), Some("1")));
         assert_eq!(it.verdict.slo, ["p99<5ms", "loss==0"]);
-        assert_eq!((it.verdict.find_max, it.verdict.runs), (Some(FindMax::Conns), 1));
+        assert_eq!((it.verdict.find_max, it.verdict.runs), (Some(crate::slo::search::Knob::Conns), 1));
         assert_eq!((it.server.pid.as_slice(), it.machines.threads), (&[1, 2][..], 2));
         assert_eq!(it.machines.sources().len(), 3);
         assert_eq!(it.machines.agents, ["a:1", "b:2"]);

@@ -7,6 +7,7 @@ pub(crate) mod handshake;
 pub(crate) mod lead;
 pub(crate) mod polling;
 pub(crate) mod progress;
+pub(crate) mod sampler;
 pub(crate) mod setup;
 pub(crate) mod target;
 pub(crate) mod tls;

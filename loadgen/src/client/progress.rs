@@ -33,18 +33,11 @@ pub(crate) struct Progress<'r> {
     /// How much of this phase is done, from 0 to 1.
     pub(crate) done: Option<f64>,
     pub(crate) connections: u32,
-    /// Connections that were dialed at least once, with whatever success.
-    pub(crate) tried: u64,
     /// On their way to be ready.
     pub(crate) opening: u64,
     pub(crate) ready: u64,
     pub(crate) failed: u64,
-    pub(crate) sent: u64,
-    pub(crate) delivered: u64,
     pub(crate) errors: u64,
-    pub(crate) unanswered: u64,
-    /// Deliveries that are still to come, once that is known.
-    pub(crate) awaited: Option<u64>,
     /// The last second that is over.
     pub(crate) sent_per_s: u64,
     pub(crate) delivered_per_s: u64,
@@ -89,15 +82,10 @@ impl<'r> Progress<'r> {
             length,
             done: done.map(|done| done.min(1.0)),
             connections: scenario.connections,
-            tried,
             opening: sum(|it| it.opening.into()),
             ready: sum(|it| it.ready.into()),
             failed: sum(|it| it.failed),
-            sent: sum(|it| it.sent),
-            delivered: sum(|it| it.delivered),
             errors: sum(|it| it.errors),
-            unanswered: sum(|it| it.unanswered),
-            awaited: snapshots.iter().map(|it| it.awaited).sum(),
             sent_per_s: seconds.iter().map(|second| second.sent).sum(),
             delivered_per_s: seconds.iter().map(|second| second.delivered).sum(),
             latency: (!latency.is_empty()).then_some(latency),

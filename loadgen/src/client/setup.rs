@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use crate::{
     client::{conn::Route, target::Target},
     host::clock::Clock,
-    plan::{ConnId, Plan, RoleId},
+    plan::{ConnId, Plan, RoleId, size::Sizes},
     protocol::{RoomNames, RoomsBy, Speak, Traits, Who},
-    scenario::{Reading, Role, Scenario, Size},
+    scenario::{Reading, Role, Scenario},
     tokens::Tokens,
     truth::payload::Style,
 };
@@ -73,7 +73,7 @@ impl Setup {
     /// The longest payload of any role.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         let published = self.scenario.roles.iter().filter_map(|role| role.publish.as_ref());
-        published.map(|publish| longest(&publish.size)).max().unwrap_or(0)
+        published.map(|publish| Sizes::new(&publish.size).max()).max().unwrap_or(0)
     }
 
     /// Names of rooms, where the protocol has any.
@@ -84,12 +84,5 @@ impl Setup {
                 (0..plan.room_count()).map(|room| Plan::room_name(crate::plan::RoomId(room))).collect()
             }
         }
-    }
-}
-
-fn longest(size: &Size) -> usize {
-    match size {
-        Size::Fixed(bytes) | Size::Uniform(_, bytes) => *bytes,
-        Size::Weighted(sizes) => sizes.iter().map(|(bytes, _)| *bytes).max().unwrap_or(0),
     }
 }

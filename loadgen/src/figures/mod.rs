@@ -4,7 +4,6 @@ pub(crate) mod bootstrap;
 pub(crate) mod compare;
 pub(crate) mod files;
 pub(crate) mod hdr;
-pub(crate) mod latency;
 pub(crate) mod load;
 pub(crate) mod reasons;
 pub(crate) mod record;

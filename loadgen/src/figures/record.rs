@@ -24,8 +24,6 @@ pub(crate) enum Event {
     Refused,
     /// A publication was due, but the target took no more bytes of its connection.
     Withheld,
-    /// The first delivery of a publication to a membership.
-    Delivered,
     Opened,
     /// A dial came to nothing.
     Failed,
@@ -63,7 +61,6 @@ impl Event {
             | Self::Fault => true,
             Self::Sent
             | Self::Acked
-            | Self::Delivered
             | Self::Opened
             | Self::Left
             | Self::Returned
@@ -104,7 +101,6 @@ impl Counts {
             Event::Acked => &mut self.acked,
             Event::Refused => &mut self.refused,
             Event::Withheld => &mut self.withheld,
-            Event::Delivered => &mut self.delivered,
             Event::Opened => &mut self.opened,
             Event::Failed => &mut self.failed,
             Event::Dropped => &mut self.dropped,
@@ -300,7 +296,6 @@ impl Trouble {
             | Event::Acked
             | Event::Refused
             | Event::Withheld
-            | Event::Delivered
             | Event::Opened
             | Event::Failed
             | Event::Dropped

@@ -73,7 +73,7 @@ impl Recorder {
         self.phases[phase].timings.of_mut(timing).record(ns);
     }
 
-    /// Counts an event other than [`Event::Delivered`].
+    /// Counts an event; deliveries are [`delivery`](Self::delivery)'s.
     #[inline]
     pub(crate) fn count(&mut self, when: When, event: Event) {
         self.reach(when.second);

@@ -29,13 +29,6 @@ impl Server {
         within.map(|sample| sample.memory_bytes).max()
     }
 
-    /// CPU seconds in each second of the run that is covered, for timelines: second and share of a core.
-    pub(crate) fn cpu_by_second(&self, seconds: u32) -> Vec<(u32, f64)> {
-        (0..seconds)
-            .filter_map(|second| Some((second, self.cpu_between(second.into(), f64::from(second) + 1.0)?)))
-            .collect()
-    }
-
     /// With everything that follows from the samples.
     pub(crate) fn summed_up(mut self, phases: &[Phase], measured: &Counts, open_max: u64) -> Self {
         let (Some(first), Some(last)) = (self.samples.first().copied(), self.samples.last().copied()) else {
@@ -92,7 +85,6 @@ mod tests {
         for (start_s, end_s, cpu_s) in rows {
             assert_eq!(server.cpu_between(start_s, end_s), cpu_s, "{start_s} to {end_s}");
         }
-        assert_eq!(server.cpu_by_second(2), [(0, 0.5), (1, 0.75)]);
         assert_eq!((server.memory_between(0.0, 1.5), server.memory_between(3.0, 4.0)), (Some(9), None));
     }
 

@@ -4,5 +4,5 @@ pub(crate) mod format;
 pub(crate) mod glimpse;
 pub(crate) mod html;
 pub(crate) mod live;
-pub(crate) mod progress;
+pub(crate) mod note;
 pub(crate) mod table;

@@ -170,10 +170,7 @@ impl Signer {
 
 /// `None` when the key is not of the algorithm's kind.
 fn key_for(algorithm: Algorithm, der: &PrivateKeyDer<'_>) -> Result<Option<Key>, SignerError> {
-    let pkcs8 = match der {
-        PrivateKeyDer::Pkcs8(key) => Some(key.secret_pkcs8_der()),
-        _ => None,
-    };
+    let pkcs8 = if let PrivateKeyDer::Pkcs8(key) = der { Some(key.secret_pkcs8_der()) } else { None };
     Ok(match algorithm.kind {
         Kind::Hmac(_) => return Err(SignerError::WantsSecret(algorithm.name)),
         Kind::Rsa(with) => rsa_pair(der).map(|pair| Key::Rsa(Box::new(pair), with)),
@@ -188,11 +185,11 @@ fn key_for(algorithm: Algorithm, der: &PrivateKeyDer<'_>) -> Result<Option<Key>,
 }
 
 fn rsa_pair(der: &PrivateKeyDer<'_>) -> Option<RsaKeyPair> {
-    match der {
-        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
-        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()).ok(),
-        _ => None,
+    if let PrivateKeyDer::Pkcs8(key) = der {
+        return RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok();
     }
+    let PrivateKeyDer::Pkcs1(key) = der else { return None };
+    RsaKeyPair::from_der(key.secret_pkcs1_der()).ok()
 }
 
 #[cfg(test)]
