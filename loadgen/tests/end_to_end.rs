@@ -191,6 +191,104 @@ fn members_that_stay_lose_nothing_while_others_come_and_go() {
     assert_eq!(outcome.number("connections", "left"), outcome.number("connections", "returned"));
 }
 
+/// Everything that a scenario can have but presence, which the test server does not know.
+const SCENARIO: &str = r#"
+name = "all"
+about = "roles and phases of all kinds"
+connections = 60
+
+[rooms]
+count = 5
+pick = "zipf 1"
+
+[[role]]
+name = "talker"
+share = "40 %"
+rooms = 2
+publish = { rate = "200/s", size = "64..4096" }
+
+[[role]]
+name = "phone"
+share = "40 %"
+rooms = 1
+publish = { think = "exponential 1s", size = 64 }
+reconnect = { stay = "exponential 500ms", away = "constant 20ms", how = "cut" }
+
+[[role]]
+name = "slow"
+share = "20 %"
+rooms = 1
+reading = "20 KiB/s"
+
+[[phase]]
+kind = "ramp"
+upto = "50 %"
+rate = "1000/s"
+
+[[phase]]
+name = "half"
+kind = "steady"
+duration = "400ms"
+
+[[phase]]
+name = "more"
+kind = "ramp"
+rate = "1000/s"
+
+[[phase]]
+name = "storm"
+kind = "storm"
+cut = "50 %"
+rate = "at once"
+duration = "500ms"
+
+[[phase]]
+name = "spike"
+kind = "spike"
+times = 3
+duration = "400ms"
+
+[[phase]]
+name = "drain"
+kind = "drain"
+keep = "30 %"
+duration = "400ms"
+"#;
+
+#[test]
+fn roles_and_phases_of_all_kinds_balance() {
+    let folder = std::env::temp_dir().join(format!("loadgen-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("all.toml");
+    std::fs::write(&file, SCENARIO).unwrap();
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let url = format!("{}/ws", server.url());
+    for threads in ["1", "3"] {
+        let flags = ["--scenario", file.to_str().unwrap(), "--url", &url, "--threads", threads];
+        let outcome = loadgen(&flags, "");
+        assert_clean(&outcome);
+        let delivered = outcome.number("deliveries", "delivered");
+        assert_eq!(outcome.number("deliveries", "expected"), delivered, "{}", outcome.text);
+        assert!(delivered > 1_000 && outcome.number("connections", "returned") > 20, "{}", outcome.text);
+        assert_eq!(outcome.number("connections", "opened"), 60);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_closed_loop_hides_what_the_open_one_shows() {
+    let server = Server::start(SignIn::DevToken, Fault::Delay(Duration::from_millis(20)));
+    let p99_us = |flags: &[&str]| {
+        let outcome = run(&server, flags);
+        assert_clean(&outcome);
+        outcome.json["latency"]["delivery"]["p99_us"].as_f64().unwrap()
+    };
+    // Each publisher is due four times as often as the server gets round to it.
+    let open = p99_us(&["--rate", "800", "--duration", "300ms"]);
+    let closed = p99_us(&["--rate", "800", "--duration", "300ms", "--closed"]);
+    assert!(closed < open / 2.0, "{closed} of {open}");
+}
+
 #[test]
 fn echo_mode_needs_no_token() {
     let server = Server::start(SignIn::Token("unknown".to_owned()), Fault::None);

@@ -236,6 +236,17 @@ impl Worker {
         }
     }
 
+    /// Nobody reads slowly any more: what is on its way is to be seen, so that it is not taken for lost.
+    pub(super) fn read_freely(&mut self) {
+        self.has_slow_readers = false;
+        let paused: Vec<Slot> = self.sated_until_ns.keys().copied().collect();
+        for slot in paused {
+            if let Some(dial) = self.conns[slot.index()].as_ref().map(|conn| conn.dial) {
+                self.resume(slot, dial);
+            }
+        }
+    }
+
     /// Deals with what was read; the error says why the connection is over.
     fn digest(&mut self, slot: Slot, lane: Lane, bytes: &mut [u8]) -> Result<(), String> {
         let upgrading = self.conns[slot.index()].as_ref().is_some_and(|conn| {

@@ -374,6 +374,7 @@ impl Worker {
             !matches!(due, Due::Leave(..) | Due::Retire | Due::Presence(..) | Due::Phase(_))
         });
         self.moves.stop();
+        self.read_freely();
     }
 
     fn conn_id(&self, slot: Slot) -> ConnId {

@@ -15,7 +15,7 @@ use crate::{
 
 /// A connection with more than this unsent gets no further publications.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
-/// When a publisher is not there, so many others are asked to publish in its place.
+/// When a publisher is not there, so many others are asked to publish in its place, so that the rate stays.
 const SUBSTITUTES_MAX: u32 = 16;
 
 /// What is due next, in publishing time.
@@ -27,6 +27,7 @@ pub(super) struct Publications {
     /// On the run's clock; `u64::MAX` when that is not known.
     next_due_ns: u64,
     stopped: bool,
+    substitutes: fastrand::Rng,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl Publications {
             queue: BinaryHeap::new(),
             next_due_ns: u64::MAX,
             stopped: false,
+            substitutes: seeded(setup.scenario.seed, [0x5b, thread.into()]),
         };
         for (number, (own, role)) in (0..).zip(own.into_iter().zip(&setup.scenario.roles)) {
             let Some(publish) = &role.publish else {
@@ -113,10 +115,10 @@ impl Publications {
         self.next_due_ns == u64::MAX
     }
 
-    /// Who publishes when the one in `slot` is not there: publishers with a schedule of their own have nobody.
-    fn substitute(&self, role: RoleId, slot: Slot) -> Option<Slot> {
+    /// Who may publish in another's place: publishers with a schedule of their own have nobody.
+    fn substitute(&mut self, role: RoleId) -> Option<Slot> {
         match &self.schedules[role.index()].as_ref()?.schedule {
-            Schedule::Together(together) => Some(together.after(slot)),
+            Schedule::Together(together) => together.any(&mut self.substitutes),
             Schedule::Each(_) => None,
         }
     }
@@ -165,14 +167,14 @@ impl Worker {
     }
 
     /// The publisher, or who stands in for it.
-    fn publisher_for(&self, slot: Slot) -> Option<Slot> {
+    fn publisher_for(&mut self, slot: Slot) -> Option<Slot> {
         let role = self.setup.plan.role_of(self.conn_id(slot));
         let mut candidate = slot;
         for _ in 0..=SUBSTITUTES_MAX {
             if self.is_ready(candidate) {
                 return Some(candidate);
             }
-            candidate = self.publications.substitute(role, candidate)?;
+            candidate = self.publications.substitute(role)?;
         }
         None
     }
