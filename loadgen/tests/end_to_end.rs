@@ -238,7 +238,8 @@ rate = "1000/s"
 [[phase]]
 name = "storm"
 kind = "storm"
-share = "50 %"
+cut = "50 %"
+rate = "at once"
 duration = "500ms"
 
 [[phase]]

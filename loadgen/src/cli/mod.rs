@@ -141,7 +141,7 @@ pub(crate) struct CompareArgs {
 /// `loadgen agent`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct AgentArgs {
-    /// Whoever reaches this address makes this machine open connections
+    /// Whoever reaches it makes this machine connect
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = host_and_port)]
     pub(crate) listen: String,
     /// Threads that share the connections

@@ -31,16 +31,22 @@ impl<'a> Walk<'a> {
         self.rest().starts_with(expected.as_bytes()).then(|| self.at += expected.len())
     }
 
+    /// Steps over this ASCII character, which must stand here.
+    #[inline]
+    fn byte(&mut self, expected: u8) -> Option<()> {
+        (self.text.as_bytes().get(self.at) == Some(&expected)).then(|| self.at += 1)
+    }
+
     /// Steps over an object; `field` gets each key and steps over its value.
     #[inline]
     pub(crate) fn object(&mut self, mut field: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
-        self.literal("{")?;
-        if self.literal("}").is_some() {
+        self.byte(b'{')?;
+        if self.byte(b'}').is_some() {
             return Some(());
         }
         loop {
             let key = self.plain_string()?;
-            self.literal(":")?;
+            self.byte(b':')?;
             field(self, key)?;
             match self.next()? {
                 b',' => {}
@@ -53,11 +59,11 @@ impl<'a> Walk<'a> {
     /// Steps over a string without escapes; what stands between its quotes.
     #[inline]
     pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
-        self.literal("\"")?;
+        self.byte(b'"')?;
         let start = self.at;
         self.at += special(self.rest())?;
         let inner = self.text.get(start..self.at);
-        self.literal("\"")?;
+        self.byte(b'"')?;
         inner
     }
 
@@ -86,10 +92,12 @@ impl<'a> Walk<'a> {
         (self.at == self.text.len()).then_some(())
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         &self.text.as_bytes()[self.at..]
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.rest().first().copied()?;
         // Only ASCII is matched by callers; a step into the middle of a character would end in a panic later.
@@ -97,13 +105,14 @@ impl<'a> Walk<'a> {
         Some(byte)
     }
 
+    #[inline]
     fn skip(&mut self, depth: u32) -> Option<()> {
         match self.rest().first()? {
             b'"' => self.skip_string(),
             b'{' => self.skip_items(depth, b'}', |walk| {
                 walk.skip_string()?;
                 walk.skip_space();
-                walk.literal(":")?;
+                walk.byte(b':')?;
                 walk.skip_space();
                 walk.skip(depth - 1)
             }),
@@ -155,14 +164,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[inline]
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest().first() {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn skip_string(&mut self) -> Option<()> {
-        self.literal("\"")?;
+        self.byte(b'"')?;
         loop {
             self.at += special(self.rest())?;
             match self.next()? {
@@ -230,6 +241,7 @@ pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
 }
 
 /// Where the first quote, backslash or control character is: eight bytes at a time.
+#[inline]
 fn special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES << 7;
