@@ -1,3 +1,5 @@
+//! What is read from command lines, and what their help looks like.
+
 use super::*;
 use crate::scenario::{Arrivals, Protocol, Size};
 use flags::{FindMax, TokenAlgorithm};

@@ -1,3 +1,5 @@
+//! A sound scenario, and each of the ways in which one is not.
+
 use super::*;
 use crate::scenario::{Arrivals, Protocol, Publish, Reconnect, Rooms};
 

@@ -1,3 +1,5 @@
+//! Scenario files as people write them, and what they are told of their mistakes.
+
 use super::*;
 use crate::scenario::{Leave, ThinkTime};
 
