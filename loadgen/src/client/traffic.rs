@@ -439,7 +439,7 @@ impl Traffic {
     }
 
     /// What everybody did: from now on it is known what is still to come.
-    pub(crate) fn expect(&mut self, everybody: Arc<Published>) {
+    pub(crate) fn learn(&mut self, everybody: Arc<Published>) {
         let held = self.held();
         self.awaited = Some(held.map(|held| audit::awaited(&held, &self.heard, &everybody)).sum());
         self.everybody = Some(everybody);

@@ -344,7 +344,7 @@ impl Worker {
                     let published = self.traffic.published(self.setup.plan.stream_count());
                     let _ = self.reports.send(Report::Published(Box::new(published)));
                 }
-                Command::Expect(everybody) => self.traffic.expect(everybody),
+                Command::Expect(everybody) => self.traffic.learn(everybody),
                 Command::Finish => {
                     self.stop_publishing();
                     self.close_all();
