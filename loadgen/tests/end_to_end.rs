@@ -365,7 +365,8 @@ fn what_prevents_a_run_is_said_with_a_way_out() {
     let rows = [
         (&["--url", &nobody][..], "Start the gateway first"),
         (&["--url", &url], "--secret-file"),
-        (&["--url", "wss://localhost:1/ws"], "only ws://"),
+        (&["--url", "http://localhost:1/ws"], "only ws:// and wss://"),
+        (&["--url", "wss://localhost:1/ws"], "nothing answers"),
         (&["--url", &url, "--token-file", "/nonexistent"], "/nonexistent: No such file"),
         (&["--url", &url, "--token-file", "-"], "holds nothing"),
         (&["--conns", "4000000"], "hard limit"),

@@ -148,7 +148,7 @@ pub(crate) struct TokenFlags {
     /// Mint with this private key (PEM): RSA, P-256, P-384 or Ed25519
     #[arg(long, group = "credential", value_name = "FILE", help_heading = TOKENS)]
     pub(crate) key_file: Option<PathBuf>,
-    /// How to sign, such as HS512 or RS256 [default: HS256, or what the key's curve says]
+    /// Such as HS512, RS256, EdDSA [default: HS256, or as the key is]
     #[arg(long, hide_possible_values = true, value_parser = NAMES, value_name = "NAME", help_heading = TOKENS)]
     pub(crate) alg: Option<String>,
     /// Names the key in minted tokens

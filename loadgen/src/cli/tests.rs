@@ -25,7 +25,7 @@ fn flags_are_those_of_run_with_or_without_its_name() {
         let line = format!(
             "{prefix}--mode churn --conns 50 --rooms 2 --connect-rate 10/s --churn-rate 5 --seed 3 --rate 30/min \
              --publishers 4 --payload 64..128 --arrivals poisson --closed --duration 2m --warmup 0 --drain-timeout 5s \
-             --url ws://a/ --url ws://b/ --protocol socketio-polling --insecure --key-file k.pem --alg eddsa --kid 1 \
+             --url ws://a/ --url ws://b/ --protocol socketio-polling --insecure --key-file k.pem --alg EdDSA --kid 1 \
              --tenant t --slo p99<5ms --slo loss==0 --find-max conns --pid 1 --pid 2 --threads 2 \
              --source 10.0.0.1,10.0.0.3 --source 10.0.1.1 --agents a:1,b:2 --json r.json --html r.html --hgrm r.hgrm \
              --hlog r.hlog --plain"
