@@ -6,16 +6,16 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Times of a process, in ns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Times {
+pub struct Times {
     /// Of all threads.
-    pub(crate) cpu_ns: u64,
+    pub cpu_ns: u64,
     /// Of the busiest thread: runnable, while something else had the core. In a fair comparison next to nothing.
-    pub(crate) waited_ns: u64,
+    pub waited_ns: u64,
 }
 
 /// `None` when there is no such process. `schedstat` is exact and forgets threads that have ended; `stat` remembers
 /// them, in ticks of 10 ms. The larger one is right.
-pub(crate) fn times(pid: u32) -> Option<Times> {
+pub fn times(pid: u32) -> Option<Times> {
     let by_stat_ns = fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|it| stat_ns(&it))?;
     let (mut times, mut busiest_ns) = (Times::default(), 0);
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -34,7 +34,7 @@ pub(crate) fn times(pid: u32) -> Option<Times> {
 }
 
 /// Resident memory in bytes.
-pub(crate) fn rss_bytes(pid: u32) -> Option<u64> {
+pub fn rss_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
