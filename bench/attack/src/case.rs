@@ -12,7 +12,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::atomic::AtomicBool,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use compare::{
@@ -23,6 +23,7 @@ use compare::{
     meter::Meter,
     net::{Net, Sources},
     peers::Peer,
+    procfs,
     protocol::{Protocol, Role},
     server::Server,
     token,
@@ -31,7 +32,7 @@ use compare::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    args::{Priority, RunArgs},
+    args::{Common, Priority, RunArgs},
     comers::{self, Comers},
     kind::Kind,
     tally::Tally,
@@ -59,6 +60,8 @@ pub(crate) struct Outcome {
     pub(crate) server_share: f64,
     /// Of a core: good clients alone.
     pub(crate) generator_share: f64,
+    /// How long packets waited because others had the cores, the server's or the generators', whichever was worse off; of the time.
+    pub(crate) packets_waited_share: f64,
     /// Kept from its core by others, the server or the good generator, whichever was worse off; of the time.
     pub(crate) waited_share: f64,
     pub(crate) comers: Comers,
@@ -116,6 +119,7 @@ impl<'a> Bench<'a> {
             timing: Timing { warm_up_ns: WARM_UP_NS, window_ns, drain_ns: DRAIN_NS, tick_ns: None },
         };
         let meter = Meter { pid: server.pid() };
+        let packets = Packets::look(&self.args.common);
         let (outcome, beside) = thread::scope(|scope| {
             let beside = scope.spawn(|| {
                 thread::sleep(Duration::from_nanos(LEAD_NS + WARM_UP_NS));
@@ -137,11 +141,36 @@ impl<'a> Bench<'a> {
             lateness: outcome.publish_late,
             server_share: outcome.usage.server_share(),
             generator_share: outcome.usage.generator_share(),
+            packets_waited_share: packets.waited_share(),
             waited_share: outcome.usage.waited_share(),
             comers,
             foes,
         })
     }
+}
+
+/// How long the kernel's threads that carry packets have waited for their cores.
+struct Packets {
+    since: Instant,
+    /// With what was there before.
+    threads: Vec<(u32, u64)>,
+}
+
+impl Packets {
+    fn look(common: &Common) -> Self {
+        let cores = [common.server_core, common.generator_core];
+        let threads = cores.into_iter().filter_map(procfs::softirq_thread);
+        Self { since: Instant::now(), threads: threads.map(|it| (it, waited_ns(it))).collect() }
+    }
+
+    fn waited_share(&self) -> f64 {
+        let waited = self.threads.iter().map(|&(thread, before_ns)| waited_ns(thread) - before_ns);
+        waited.max().unwrap_or_default() as f64 / self.since.elapsed().as_nanos().max(1) as f64
+    }
+}
+
+fn waited_ns(thread: u32) -> u64 {
+    procfs::times(thread).unwrap_or_default().waited_ns
 }
 
 /// The attackers' process. Dropped, it ends.

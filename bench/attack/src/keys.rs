@@ -8,7 +8,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use compare::{
     failure::Failure,
     token::{SECRET, TENANT},
@@ -48,22 +51,19 @@ impl Keys {
     /// Makes a key of the algorithm, with files in `folder`.
     pub(crate) fn make(algorithm: Algorithm, folder: &Path) -> Result<Self, Failure> {
         let config = folder.join(format!("{}.toml", algorithm.as_str()));
-        let private = folder.join(format!("{}.der", algorithm.as_str()));
+        let private = folder.join(format!("{}.private.pem", algorithm.as_str()));
         let public = folder.join(format!("{}.pem", algorithm.as_str()));
         let Some(kind) = openssl_kind(algorithm) else {
             std::fs::write(&config, "")?;
             let private = Private::Secret(hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()));
             return Ok(Self { algorithm, private, public_pem: None, config });
         };
-        openssl(
-            Command::new("openssl").arg("genpkey").args(kind).args(["-outform", "DER", "-out"]).arg(&private),
-        )?;
+        openssl(Command::new("openssl").arg("genpkey").args(kind).arg("-out").arg(&private))?;
         let mut show = Command::new("openssl");
-        openssl(
-            show.args(["pkey", "-inform", "DER", "-pubout", "-in"]).arg(&private).arg("-out").arg(&public),
-        )?;
-        let (der, pem) = (std::fs::read(&private)?, std::fs::read_to_string(&public)?);
+        openssl(show.args(["pkey", "-pubout", "-in"]).arg(&private).arg("-out").arg(&public))?;
+        let der = pkcs8(&std::fs::read_to_string(&private)?)?;
         std::fs::remove_file(&private)?;
+        let pem = std::fs::read_to_string(&public)?;
         let file = public.file_name().unwrap_or_default().to_string_lossy();
         let name = algorithm.as_str();
         std::fs::write(
@@ -152,6 +152,12 @@ fn pair(algorithm: Algorithm, der: &[u8]) -> Result<Private, Failure> {
         return Ok(Private::Ed25519(Box::new(pair)));
     }
     Ok(Private::Rsa(Box::new(RsaKeyPair::from_pkcs8(der).map_err(refused)?)))
+}
+
+/// What stands in a PEM file: PKCS#8.
+fn pkcs8(pem: &str) -> Result<Vec<u8>, Failure> {
+    let digits: String = pem.lines().filter(|it| !it.starts_with('-')).collect();
+    STANDARD.decode(digits).map_err(|it| Failure::Setup(format!("a key of openssl's: {it}")))
 }
 
 fn openssl(command: &mut Command) -> Result<(), Failure> {

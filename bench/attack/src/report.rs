@@ -18,6 +18,8 @@ const RATIO_MAX: f64 = 2.0;
 const OWN_LAG_MAX: f64 = 0.5;
 /// A server or a good generator that was kept from its core for longer was not measured alone; of the time.
 const WAITED_MAX: f64 = 0.1;
+/// A p99 is of a hundredth of the time.
+const PACKETS_WAITED_MAX: f64 = 0.01;
 const FILE: &str = "attack.json";
 
 /// A whole run.
@@ -87,6 +89,10 @@ impl Entry {
         let waited = self.median(|it| it.waited_share);
         if waited >= WAITED_MAX {
             objections.push(format!("kept from a core for {} % of the time", percent(waited)));
+        }
+        let packets = self.median(|it| it.packets_waited_share);
+        if packets >= PACKETS_WAITED_MAX {
+            objections.push(format!("packets waited for a core for {} % of the time", percent(packets)));
         }
         objections
     }

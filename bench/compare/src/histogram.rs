@@ -27,6 +27,12 @@ pub struct Histogram {
     max_ns: u64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Histogram {
     pub fn new() -> Self {
         Self { counts: Box::new([0; BUCKETS]), max_ns: 0 }

@@ -33,6 +33,15 @@ pub fn times(pid: u32) -> Option<Times> {
     Some(times)
 }
 
+/// The kernel's own thread for what interrupts leave behind on a core, packets of the loopback among it; `None` where that
+/// cannot be seen. Others' work on the core keeps it waiting, and every packet with it.
+pub fn softirq_thread(core: usize) -> Option<u32> {
+    let name = format!("ksoftirqd/{core}\n");
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == name))
+}
+
 /// Resident memory in bytes.
 pub fn rss_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

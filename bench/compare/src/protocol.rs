@@ -245,6 +245,12 @@ pub enum Upgrade {
     Refused(String),
 }
 
+impl Default for Handshake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Handshake {
     pub fn new() -> Self {
         let key = BASE64_STANDARD.encode(NONCE);
