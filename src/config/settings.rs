@@ -167,6 +167,7 @@ pub struct Auth {
     /// How long tokens stay revoked.
     pub revocation_s: u64,
     pub revocations_max: u32,
+    pub revocations_tenant_percent: u8,
 }
 
 /// How opaque tokens are looked up.
@@ -456,6 +457,7 @@ impl Settings {
                 timeout_ms: 10_000,
                 revocation_s: 86_400,
                 revocations_max: 65_536,
+                revocations_tenant_percent: 50,
             },
             introspection: Introspection {
                 url: None,

@@ -291,6 +291,18 @@ labels!(
 );
 
 labels!(
+    /// A table of a shard that many share.
+    Table {
+        /// Revocations of tokens.
+        Revocations = "revocations",
+        /// Requests that wait for their answer.
+        Requests = "requests",
+        /// Opaque tokens that wait to be looked up.
+        Introspection = "introspection",
+    }
+);
+
+labels!(
     /// How good a connection is, by its round trips and lost pings.
     QualityClass {
         Excellent = "excellent",
@@ -384,6 +396,7 @@ mod tests {
         check::<ErrorType>();
         check::<Dropped>();
         check::<RateLimit>();
+        check::<Table>();
         check::<AuthCache>();
         check::<QualityClass>();
         check::<Signed>();

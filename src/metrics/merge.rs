@@ -113,6 +113,10 @@ impl Merge<'_> {
         });
         let help = "Refused for being asked too often.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
+        let help = "Refused because who asked had his share of a table, beside others.";
+        self.counter_vec("websocket_share_full_total", help, "table", |it| &it.share_full);
+        let help = "Refused because a table was full.";
+        self.counter_vec("websocket_table_full_total", help, "table", |it| &it.table_full);
         let help =
             "Addresses, users and tenants that were forgotten although a limit still counted for them.";
         self.counter("websocket_limits_forgotten_total", help, |it| &it.limits_forgotten);

@@ -9,7 +9,7 @@ use crate::{
     base::{ShardId, TenantName},
     metrics::{
         AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
-        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status,
+        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status, Table,
         active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
@@ -65,6 +65,8 @@ fn shard(number: u16) -> ShardMetrics {
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
+    it.share_full.add(Table::Requests, 2 * n);
+    it.table_full.add(Table::Revocations, n);
     it.limits_forgotten = 3 * n;
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
