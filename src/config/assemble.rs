@@ -332,7 +332,10 @@ fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
         timeout_ms_max: requests.timeout_max_ms,
         pending_max: PendingLimits {
             per_connection: none_if_zero(requests.per_connection),
-            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+            shares: ShareLimits {
+                total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+                percent: requests.tenant_percent,
+            },
         },
     }
 }

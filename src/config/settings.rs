@@ -326,6 +326,7 @@ pub struct Requests {
     pub per_connection: u32,
     /// How many may wait on the node.
     pub total: u32,
+    pub tenant_percent: u8,
 }
 
 /// WebSocket options.
@@ -509,6 +510,7 @@ impl Settings {
                 timeout_max_ms: 120_000,
                 per_connection: 128,
                 total: 100_000,
+                tenant_percent: 50,
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             relay: Relay { room_ttl_s: 3600 },

@@ -121,7 +121,10 @@ impl Config {
             requests: RequestsConfig {
                 timeout_ms: 15_000,
                 timeout_ms_max: 120_000,
-                pending_max: PendingLimits { per_connection: 128, total: 1000 },
+                pending_max: PendingLimits {
+                    per_connection: 128,
+                    shares: ShareLimits { total: 1000, percent: 50 },
+                },
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },

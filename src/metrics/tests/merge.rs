@@ -9,8 +9,8 @@ use crate::{
     base::{ShardId, TenantName},
     metrics::{
         AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
-        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status, Table,
-        active::TENANTS_MAX, add_legacy_names, merge,
+        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status,
+        Table, active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
 
