@@ -28,7 +28,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "introspection.in_flight",
         &Number { unit: "", range: 1..=10_000, at: |s| &mut s.introspection.in_flight },
-        "How many of these calls may be under way, shared out to the shards. Further tokens wait, up to 1024 on a shard.",
+        "How many of these calls may be under way, shared out to the shards. Further tokens wait, up to 1024 on a shard, \
+         but not more of one address (IPv6: one /64) than a quarter of what the others leave.",
     )
     .live(),
     setting(
