@@ -32,7 +32,7 @@ fn one_address_leaves_others_room_to_be_looked_up() {
     // How many are not refused at once, of as many as there is room for; of one subscriber, whatever address he takes.
     let fill = |node: &mut Node, net: &str| {
         let ids: Vec<_> =
-            (0..1_026).map(|n| knock_from(node, &format!("{net}::{n:x}"), &format!("{n}|{net}"))).collect();
+            (0..1_026).map(|n| knock_from(node, &format!("{net}::{n:x}"), &format!("{n}|{}", net.replace(':', "-")))).collect();
         ids.iter().filter(|id| refused(node, **id).is_none()).count()
     };
     let count = |node: &mut Node| {
