@@ -77,13 +77,14 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "introspection.roles",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.roles },
-        "Where it has the roles: a text or a list of texts, or nothing.",
+        "Where it has the roles: a text or a list of texts, or nothing. Of a list of objects, a name behind it is looked for in \
+         each: `roles.name` reads [{\"name\": \"admin\"}].",
     )
     .live(),
     setting(
         "introspection.abilities",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.abilities },
-        "Where it has the abilities: a text or a list of texts, or nothing.",
+        "Where it has the abilities, likewise.",
     )
     .live(),
     setting(
