@@ -368,6 +368,15 @@ labels!(
     }
 );
 
+labels!(
+    /// What became of a configuration that was loaded again.
+    ReloadResult {
+        Applied = "applied",
+        /// Something was wrong with it: the old one goes on.
+        Refused = "refused",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,5 +411,6 @@ mod tests {
         check::<Signed>();
         check::<OutsideResult>();
         check::<KeysResult>();
+        check::<ReloadResult>();
     }
 }
