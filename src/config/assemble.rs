@@ -11,7 +11,7 @@ use crate::{
         introspection::{FieldPath, Fields},
         key_digest,
     },
-    base::{BreakerLimits, NodeId, Rate},
+    base::{BreakerLimits, NodeId, Rate, ShareLimits},
     conn::{MessageLimits, QualityLimits},
     engine::{
         self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
@@ -211,7 +211,10 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         replay_entries: settings.api.replay_entries as usize,
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
-        revocations_max: settings.auth.revocations_max as usize,
+        revocations: ShareLimits {
+            total: settings.auth.revocations_max as usize,
+            percent: settings.auth.revocations_tenant_percent,
+        },
         token_hasher: TokenHasher::new(&machine.token_key),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
@@ -329,7 +332,10 @@ fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
         timeout_ms_max: requests.timeout_max_ms,
         pending_max: PendingLimits {
             per_connection: none_if_zero(requests.per_connection),
-            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+            shares: ShareLimits {
+                total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+                percent: requests.tenant_percent,
+            },
         },
     }
 }

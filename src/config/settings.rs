@@ -167,6 +167,7 @@ pub struct Auth {
     /// How long tokens stay revoked.
     pub revocation_s: u64,
     pub revocations_max: u32,
+    pub revocations_tenant_percent: u8,
 }
 
 /// How opaque tokens are looked up.
@@ -325,6 +326,7 @@ pub struct Requests {
     pub per_connection: u32,
     /// How many may wait on the node.
     pub total: u32,
+    pub tenant_percent: u8,
 }
 
 /// WebSocket options.
@@ -456,6 +458,7 @@ impl Settings {
                 timeout_ms: 10_000,
                 revocation_s: 86_400,
                 revocations_max: 65_536,
+                revocations_tenant_percent: 50,
             },
             introspection: Introspection {
                 url: None,
@@ -507,6 +510,7 @@ impl Settings {
                 timeout_max_ms: 120_000,
                 per_connection: 128,
                 total: 100_000,
+                tenant_percent: 50,
             },
             ws: Ws { deflate: true, deflate_min_bytes: 1024 },
             relay: Relay { room_ttl_s: 3600 },

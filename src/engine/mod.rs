@@ -160,7 +160,7 @@ impl Engine {
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
-            revocations: Revocations::new(config.revocations_max),
+            revocations: Revocations::new(config.revocations),
             conns: Slab::new(),
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),

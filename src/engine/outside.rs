@@ -3,11 +3,11 @@
 //! Owns no URL and no judgement: whoever asks says what for ([`Purpose`]), and is handed what came. Invariants: a call
 //! comes to one end, that of the shell or that of its time; what comes later finds nobody.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Engine, Output};
 use crate::{
-    auth::TokenDigest,
+    auth::{Introspection, TokenDigest},
     base::Now,
     metrics::OutsideResult,
     model::{CallId, OutsideAnswer, OutsideError, OutsideRequest},
@@ -19,8 +19,8 @@ const GRACE_MS: u64 = 1_000;
 /// What a call is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// Whose the token of this digest is.
-    Introspection(TokenDigest),
+    /// Whose the token of this digest is, asked by these settings.
+    Introspection { digest: TokenDigest, settings: Arc<Introspection> },
 }
 
 /// The calls of one shard. Their number is bounded by who makes them.
@@ -93,10 +93,10 @@ impl Engine {
     pub(super) fn called(&mut self, call: CallId, answer: Result<OutsideAnswer, OutsideError>, now: Now) {
         let Some(UnderWay { purpose, asked_us, .. }) = self.calls.end(call) else { return };
         match purpose {
-            Purpose::Introspection(digest) => {
+            Purpose::Introspection { digest, settings } => {
                 self.metrics.introspection_calls.inc(result_of(&answer));
                 self.metrics.introspection_duration.observe_us(now.mono_us.saturating_sub(asked_us));
-                self.introspected(digest, answer, now);
+                self.introspected(digest, &settings, answer, now);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{Flows, KeysStats, Lately, ShardMetrics},
+    metrics::{Flows, KeysStats, Lately, ReloadStats, ShardMetrics},
 };
 
 /// How many rooms and talkers a shard names.
@@ -49,6 +49,8 @@ pub struct NodeFacts {
     pub started_unix_s: f64,
     /// What has become of the issuer's set of keys.
     pub keys: KeysStats,
+    /// What has become of reloads of the configuration.
+    pub reloads: ReloadStats,
     /// Connections of the other shards.
     pub other_connections: usize,
     /// By shard.

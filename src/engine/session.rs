@@ -170,7 +170,11 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.policy.limits.rooms_per_connection_max,
+            rooms_max: match self.config.policy.limits.rooms_per_connection_max {
+                usize::MAX => 0,
+                rooms_max => rooms_max,
+            },
+            rates: self.config.policy.limits.rates(),
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

@@ -67,7 +67,7 @@ impl Engine {
         self.due = due;
         self.end_rooms(now);
         self.tell_presence(now);
-        self.expire_surveys(now);
+        self.meet_surveys(now);
         self.evict_step(now);
         self.review_step(now);
         self.expire_requests(now);

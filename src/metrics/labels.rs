@@ -291,6 +291,18 @@ labels!(
 );
 
 labels!(
+    /// A table of a shard that many share.
+    Table {
+        /// Revocations of tokens.
+        Revocations = "revocations",
+        /// Requests that wait for their answer.
+        Requests = "requests",
+        /// Opaque tokens that wait to be looked up.
+        Introspection = "introspection",
+    }
+);
+
+labels!(
     /// How good a connection is, by its round trips and lost pings.
     QualityClass {
         Excellent = "excellent",
@@ -356,6 +368,15 @@ labels!(
     }
 );
 
+labels!(
+    /// What became of a configuration that was loaded again.
+    ReloadResult {
+        Applied = "applied",
+        /// Something was wrong with it: the old one goes on.
+        Refused = "refused",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,10 +405,12 @@ mod tests {
         check::<ErrorType>();
         check::<Dropped>();
         check::<RateLimit>();
+        check::<Table>();
         check::<AuthCache>();
         check::<QualityClass>();
         check::<Signed>();
         check::<OutsideResult>();
         check::<KeysResult>();
+        check::<ReloadResult>();
     }
 }

@@ -6,10 +6,10 @@ use super::{
     histogram::Histogram,
     labels::{
         AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent, Signed,
+        Received, Reject, Sent, Signed, Table,
     },
 };
-use crate::base::ShardId;
+use crate::base::{NoPlace, ShardId};
 
 /// One shard's counters and gauges. The shard's engine writes them with plain additions; a clone is a snapshot, which
 /// travels to the shard that answers a scrape.
@@ -83,6 +83,10 @@ pub struct ShardMetrics {
     pub dropped: CounterVec<Dropped>,
     /// What was refused for being asked too often.
     pub rate_limited: CounterVec<RateLimit>,
+    /// What was refused because who asked had his share of a table.
+    pub share_full: CounterVec<Table>,
+    /// What was refused because a table was full.
+    pub table_full: CounterVec<Table>,
     /// Addresses, users and tenants whose limits were forgotten early, since so many others came.
     pub limits_forgotten: u64,
     /// Gauge: bytes in all outboxes.
@@ -140,6 +144,8 @@ impl ShardMetrics {
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),
+            share_full: CounterVec::default(),
+            table_full: CounterVec::default(),
             limits_forgotten: 0,
             outbound_queue_bytes: 0,
             slow_consumers: 0,
@@ -149,6 +155,16 @@ impl ShardMetrics {
             mailbox_full: 0,
             rtt: Histogram::default(),
             quality: CounterVec::default(),
+        }
+    }
+}
+
+impl ShardMetrics {
+    /// Counts what was refused for want of a place.
+    pub fn no_place(&mut self, table: Table, why: NoPlace) {
+        match why {
+            NoPlace::Share => self.share_full.inc(table),
+            NoPlace::Total => self.table_full.inc(table),
         }
     }
 }

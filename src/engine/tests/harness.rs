@@ -379,6 +379,13 @@ impl Node {
         self.step(end_ms - self.now.mono_ms());
     }
 
+    /// Moves the clock until no page of the node waits for its turn.
+    pub(super) fn wait_for_pages(&mut self) {
+        while self.engines.iter().any(|engine| engine.surveys.due_ms().is_some()) {
+            self.advance(1);
+        }
+    }
+
     /// Moves the clock and lets nobody notice.
     pub(super) fn step(&mut self, ms: u64) {
         self.now.mono_us += ms * 1_000;

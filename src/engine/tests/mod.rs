@@ -26,6 +26,7 @@ mod hostile_inputs;
 mod hostile_tokens;
 mod http;
 mod introspection;
+mod introspection_bounds;
 mod isolation;
 mod json;
 mod keepalive;
