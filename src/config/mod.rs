@@ -19,6 +19,7 @@ mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
 mod kind_outside;
+mod kind_resources;
 mod layers;
 mod load;
 #[cfg(test)]

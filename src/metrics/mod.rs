@@ -20,7 +20,7 @@ pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
     AuthCache, Disconnect, Dropped, ErrorType, KeysResult, Label, OutsideResult, Protocol, QualityClass,
-    RateLimit, Received, Reject, Sent, Signed, Status,
+    RateLimit, Received, Reject, Sent, Signed, Status, Unasked,
 };
 pub use legacy::add_legacy_names;
 pub use merge::{KeysStats, NodeStats, merge};

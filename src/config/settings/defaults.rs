@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
     Abilities, AbilityRule, Admin, Api, Auth, Channels, Claims, Cors, Drain, Heartbeat, History, Http,
-    Introspection, Limits, Log, Metrics, Outside, Presence, Quality, Relay, Requests, Server, Settings,
-    Token, Ws,
+    Introspection, Limits, Log, Metrics, Outside, Presence, Quality, Relay, Requests, Resources, Server,
+    Settings, Token, Ws,
 };
 use crate::{
     auth::{AbilityPattern, Algorithm, ClaimNames, Role, Rule},
@@ -81,6 +81,17 @@ impl Settings {
             },
             outside: Outside { ca_file: None, plaintext: false, in_flight: 1024 },
             abilities: Abilities { rules: default_rules(production) },
+            resources: Resources {
+                base_url: None,
+                rules: Vec::new(),
+                timeout_ms: 3_000,
+                in_flight: 64,
+                cache_s: 10,
+                cache_denied_s: 2,
+                cache_entries: 10_000,
+                breaker_failures: 5,
+                breaker_open_ms: 5_000,
+            },
             heartbeat: Heartbeat { interval_ms: 30_000, timeout_ms: 60_000 },
             quality: Quality {
                 excellent_ms: 50,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    auth::{Algorithm, KeyDigest, Rule, Tenants},
+    auth::{self, Algorithm, KeyDigest, Rule, Tenants},
     base::{Network, RoomPattern, Secret, UserName},
     http::{AllowedOrigin, ProxyProtocol},
     model::Scopes,
@@ -33,6 +33,7 @@ pub struct Settings {
     pub introspection: Introspection,
     pub outside: Outside,
     pub abilities: Abilities,
+    pub resources: Resources,
     pub heartbeat: Heartbeat,
     pub quality: Quality,
     pub limits: Limits,
@@ -245,6 +246,50 @@ pub struct AbilityRule {
 impl PartialEq for AbilityRule {
     fn eq(&self, other: &Self) -> bool {
         self.rule == other.rule
+    }
+}
+
+/// What servers decide in rooms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resources {
+    /// What the rules' paths are of.
+    pub base_url: Option<String>,
+    pub rules: Vec<ResourceRule>,
+    pub timeout_ms: u64,
+    /// Of the whole node.
+    pub in_flight: u32,
+    /// 0: not at all.
+    pub cache_s: u64,
+    pub cache_denied_s: u64,
+    /// Of each kind and shard.
+    pub cache_entries: usize,
+    /// 0: never.
+    pub breaker_failures: u32,
+    pub breaker_open_ms: u64,
+}
+
+/// One rule; its URL may be a path. Where it stands makes no difference between two.
+#[derive(Clone, Eq, Debug)]
+pub struct ResourceRule {
+    pub rule: auth::ResourceRule,
+    /// In the file.
+    pub line: Option<usize>,
+}
+
+impl PartialEq for ResourceRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
+}
+
+impl Resources {
+    /// The whole URL of a rule, its places in braces; `None` for a path of no server.
+    pub fn url_of(&self, rule: &auth::ResourceRule) -> Option<String> {
+        let url = rule.url.as_str();
+        if !url.starts_with('/') {
+            return Some(url.to_owned());
+        }
+        self.base_url.as_deref().map(|base| format!("{}{url}", base.trim_end_matches('/')))
     }
 }
 
