@@ -26,6 +26,8 @@ mod load;
 mod outside_tests;
 mod production;
 mod report;
+#[cfg(test)]
+mod resource_tests;
 mod rules;
 pub mod settings;
 mod source;

@@ -51,6 +51,7 @@ mod recovery;
 mod relay;
 mod reload;
 mod requests;
+mod resources;
 mod rooms;
 mod secrets;
 mod slow_consumer;

@@ -45,6 +45,8 @@ pub(super) struct Words {
     lines: Lines,
     /// When to look at the memberships of a connection again. Invariant: as its bearer says.
     due: BTreeSet<(u64, ConnId)>,
+    /// Not before.
+    next_step_ms: u64,
     /// While commands are made again that have waited for it.
     fresh: Option<(TokenDigest, Said)>,
 }
@@ -178,6 +180,7 @@ impl Words {
             questions: Questions::default(),
             lines: Lines::new(seed),
             due: BTreeSet::new(),
+            next_step_ms: 0,
             fresh: None,
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 /// When to ask again about a member where nobody could be asked, unless breakers are open for longer.
 const RETRY_MS: u64 = 1_000;
 
-/// Connections whose memberships are looked at in one go.
+/// Connections whose memberships are looked at in one go; the rest has to wait for the next millisecond.
 const CONNS_PER_STEP: usize = 64;
 
 /// What is given with the join, and stays while it is asked for anew.
@@ -80,6 +80,9 @@ impl Engine {
 
     /// Looks after connections whose time has come, as long as there is room for their questions.
     pub(super) fn look_after_members(&mut self, now: Now) {
+        if now.mono_ms() < self.words.next_step_ms {
+            return;
+        }
         for _ in 0..CONNS_PER_STEP {
             let own = &mut self.words;
             if !own.questions.is_quiet() {
@@ -94,6 +97,7 @@ impl Engine {
             }
             self.look_at_rooms(id, now);
         }
+        self.words.next_step_ms = now.mono_ms() + 1;
     }
 
     fn look_at_rooms(&mut self, id: ConnId, now: Now) {
@@ -142,7 +146,8 @@ impl Engine {
     /// When one of the above is of use.
     pub(in crate::engine) fn words_due_ms(&self) -> Option<u64> {
         let own = &self.words;
-        let member = own.due.first().map(|(due_ms, _)| *due_ms).filter(|_| own.questions.is_quiet());
-        [own.questions.due_ms(), member].into_iter().flatten().min()
+        let member = own.due.first().filter(|_| own.questions.is_quiet());
+        let member_ms = member.map(|(due_ms, _)| (*due_ms).max(own.next_step_ms));
+        [own.questions.due_ms(), member_ms].into_iter().flatten().min()
     }
 }
