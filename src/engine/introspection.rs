@@ -101,11 +101,13 @@ enum Cause {
     Refresh(Asked),
 }
 
-/// An `authenticate` without its token.
-#[derive(Debug)]
+/// An `authenticate`.
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) call: Option<CorrelationId>,
     pub(super) tenant: Option<TenantName>,
+    /// Kept only where something may be asked with it.
+    pub(super) token: Option<Secret>,
 }
 
 impl Introspections {
@@ -267,7 +269,7 @@ impl Engine {
             self.refuse(conn, ask.call, fault, now);
             return;
         }
-        let again = Asked { call: ask.call.clone(), tenant: ask.tenant.clone() };
+        let again = ask.clone();
         let cause = match self.session(conn) {
             Ok(_) => Cause::Refresh(ask),
             Err(_) => Cause::First { ask, held: Vec::new() },
@@ -348,6 +350,7 @@ impl Engine {
             bearer: Some(question.token.clone()),
             timeout_ms: introspection.timeout_ms,
             body_bytes_max: ANSWER_BYTES_MAX,
+            wants_body: true,
         };
         let purpose = Purpose::Introspection { digest, settings: Arc::clone(introspection) };
         self.call_outside(purpose, request, now);

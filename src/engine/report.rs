@@ -78,6 +78,8 @@ impl Engine {
         self.metrics.limits_forgotten = self.spending.crowded_out() + self.admission.crowded_out();
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.introspection_breaker = u64::from(self.introspections.is_breaker_open());
+        self.metrics.resource_breakers = self.words.breakers_open();
+        self.metrics.resource_held_bytes = self.words.held_bytes();
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {

@@ -1,6 +1,6 @@
 //! Bytes of an open WebSocket: frames to messages to commands, and the echo endpoint.
 
-use super::Engine;
+use super::{Engine, resources::Spelled};
 use crate::{
     base::{ConnId, Now},
     conn::{Encoding, Finish, SocketKind, Stage},
@@ -68,7 +68,10 @@ impl Engine {
                 self.count_message(id);
                 let charged = self.charge(id, text.len(), now);
                 match (native::decode(text), charged) {
-                    (Ok(call), Ok(())) => self.call(id, call, now),
+                    (Ok(call), Ok(())) => {
+                        self.count_call(id, &call);
+                        self.call_in_turn(id, call, Spelled::Text(text), now);
+                    }
                     (Ok(Call { id: call, .. }) | Err(Refusal { id: call, .. }), Err(excess)) => {
                         self.refuse_excess(id, call, excess, now);
                     }

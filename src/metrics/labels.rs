@@ -358,6 +358,22 @@ labels!(
 );
 
 labels!(
+    /// Why a resource's server was not asked.
+    Unasked {
+        /// It has failed again and again.
+        BreakerOpen = "breaker_open",
+        /// As many questions wait as may.
+        QueueFull = "queue_full",
+        /// A question has waited for its turn for too long.
+        TooLate = "too_late",
+        /// As many messages of the connection, or of the shard, wait as may.
+        HeldFull = "held_full",
+        /// The connection's token came before there was anything to ask with it.
+        NoToken = "no_token",
+    }
+);
+
+labels!(
     /// What became of a look at the issuer's set of keys.
     KeysResult {
         /// New keys are in use.
@@ -410,6 +426,7 @@ mod tests {
         check::<QualityClass>();
         check::<Signed>();
         check::<OutsideResult>();
+        check::<Unasked>();
         check::<KeysResult>();
         check::<ReloadResult>();
     }

@@ -57,6 +57,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     let mut merge = Merge { shards, families: Vec::new() };
     merge.connections();
     merge.introspection();
+    merge.resources();
     merge.messages();
     merge.rooms_and_queues();
     merge.history();
@@ -100,6 +101,21 @@ impl Merge<'_> {
         self.counter_vec("websocket_introspection_cache_total", help, "result", |it| &it.introspection_cache);
         let help = "Shards that ask the introspection server nothing, since it has failed again and again.";
         self.gauge("websocket_introspection_breaker_open", help, |it| &it.introspection_breaker);
+    }
+
+    fn resources(&mut self) {
+        let help = "Calls to servers of resources; 404 is `denied`, too.";
+        self.counter_vec("websocket_resource_calls_total", help, "result", |it| &it.resource_calls);
+        let help = "From a call to a resource's server to its end, in ms.";
+        self.histogram("websocket_resource_duration_ms", help, |it| &it.resource_duration);
+        let help = "Resources looked up among those asked about before.";
+        self.counter_vec("websocket_resource_cache_total", help, "result", |it| &it.resource_cache);
+        let help = "Commands refused because no server of resources could be asked.";
+        self.counter_vec("websocket_resource_unasked_total", help, "reason", |it| &it.resource_unasked);
+        let help = "Servers of resources that shards ask nothing, since they have failed again and again.";
+        self.gauge("websocket_resource_breakers_open", help, |it| &it.resource_breakers);
+        let help = "Bytes of messages that wait for what is said of their rooms.";
+        self.gauge("websocket_resource_held_bytes", help, |it| &it.resource_held_bytes);
     }
 
     fn messages(&mut self) {

@@ -20,7 +20,7 @@ pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
     AuthCache, Disconnect, Dropped, ErrorType, KeysResult, Label, OutsideResult, Protocol, QualityClass,
-    RateLimit, Received, Reject, ReloadResult, Sent, Signed, Status, Table,
+    RateLimit, Received, Reject, ReloadResult, Sent, Signed, Status, Table, Unasked,
 };
 pub use legacy::add_legacy_names;
 pub use merge::{KeysStats, NodeStats, ReloadStats, merge};

@@ -6,7 +6,7 @@ use super::{
     histogram::Histogram,
     labels::{
         AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent, Signed, Table,
+        Received, Reject, Sent, Signed, Table, Unasked,
     },
 };
 use crate::base::{NoPlace, ShardId};
@@ -37,6 +37,18 @@ pub struct ShardMetrics {
     pub introspection_cache: CounterVec<AuthCache>,
     /// Gauge: 1 while the breaker keeps this shard from asking.
     pub introspection_breaker: u64,
+    /// Calls about resources.
+    pub resource_calls: CounterVec<OutsideResult>,
+    /// From such a call to its end.
+    pub resource_duration: Histogram,
+    /// Looks at what resources' servers have said before.
+    pub resource_cache: CounterVec<AuthCache>,
+    /// Commands that were refused because nobody could be asked.
+    pub resource_unasked: CounterVec<Unasked>,
+    /// Gauge: servers of resources that breakers keep this shard from asking.
+    pub resource_breakers: u64,
+    /// Gauge: bytes of messages that wait for what is said of their rooms.
+    pub resource_held_bytes: u64,
 
     /// Messages from clients.
     pub received: CounterGrid<Received, Protocol>,
@@ -123,6 +135,12 @@ impl ShardMetrics {
             introspection_duration: Histogram::default(),
             introspection_cache: CounterVec::default(),
             introspection_breaker: 0,
+            resource_calls: CounterVec::default(),
+            resource_duration: Histogram::default(),
+            resource_cache: CounterVec::default(),
+            resource_unasked: CounterVec::default(),
+            resource_breakers: 0,
+            resource_held_bytes: 0,
             received: CounterGrid::default(),
             sent: CounterGrid::default(),
             received_bytes: 0,

@@ -70,7 +70,13 @@ fn converse(stream: impl Read + Write, manner: Manner, number: usize, heads: &mp
 }
 
 fn request(url: &str) -> OutsideRequest {
-    OutsideRequest { url: url.into(), bearer: None, timeout_ms: PATIENCE_MS, body_bytes_max: 64 }
+    OutsideRequest {
+        url: url.into(),
+        bearer: None,
+        timeout_ms: PATIENCE_MS,
+        body_bytes_max: 64,
+        wants_body: true,
+    }
 }
 
 fn ask(outside: &Outside, request: OutsideRequest) -> Outcome {

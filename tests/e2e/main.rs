@@ -52,6 +52,7 @@ mod recovery;
 mod relay;
 mod reload;
 mod requests;
+mod resources;
 mod rooms;
 mod secrets;
 mod signing;

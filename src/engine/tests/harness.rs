@@ -555,6 +555,7 @@ impl Node {
                 "{shard:?}: {:?}",
                 engine.calls
             );
+            assert!(engine.words.is_empty(), "{shard:?}: {:?}", engine.words);
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
             assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);

@@ -43,6 +43,8 @@ mod relay_rooms;
 mod reload;
 mod requests;
 mod requests_chance;
+mod resources;
+mod resources_stay;
 mod revocation;
 mod rooms;
 mod survey;

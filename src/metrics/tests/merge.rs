@@ -10,7 +10,7 @@ use crate::{
     metrics::{
         AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
         OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, ReloadResult, ReloadStats, Sent,
-        ShardMetrics, Status, Table, active::TENANTS_MAX, add_legacy_names, merge,
+        ShardMetrics, Status, Table, Unasked, active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
 
@@ -47,6 +47,12 @@ fn shard(number: u16) -> ShardMetrics {
     it.introspection_duration.observe_us(9_000 * n);
     it.introspection_cache.add(AuthCache::Hit, 4 * n);
     it.introspection_breaker = 1;
+    it.resource_calls.add(OutsideResult::Denied, 2 * n);
+    it.resource_duration.observe_us(7_000 * n);
+    it.resource_cache.add(AuthCache::Miss, 6 * n);
+    it.resource_unasked.add(Unasked::QueueFull, n);
+    it.resource_breakers = 2;
+    it.resource_held_bytes = 300 * n;
     it.received.add(Received::RoomSend, Protocol::Json, 10 * n);
     it.received.add(Received::Text, Protocol::Echo, 7 * n);
     it.sent.add(Sent::RoomMessage, Protocol::Json, 100 * n);
