@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Questions that may wait until a call is over.
-const QUEUE_MAX: usize = 1024;
+pub(super) const QUEUE_MAX: usize = 1024;
 
 /// How many of these may be of nobody who waits: those about members who stay meanwhile.
 const PATIENT_MAX: usize = QUEUE_MAX / 2;
