@@ -190,7 +190,7 @@ impl Engine {
         let Err(mut question) = self.call(id, call, now) else { return };
         let (call, room, digest) = (question.call.take(), question.room.clone(), question.digest);
         let asked = if self.words.lines.has_room(id, spelled, true) {
-            self.ask_server(id, question, now)
+            self.ask_server(id, *question, now)
         } else {
             Err(Refusal::Unasked(Unasked::HeldFull))
         };

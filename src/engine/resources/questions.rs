@@ -89,16 +89,11 @@ impl Engine {
     ///
     /// # Errors
     /// When nobody can be asked.
-    pub(super) fn ask_server(
-        &mut self,
-        id: ConnId,
-        question: Box<Question>,
-        now: Now,
-    ) -> Result<(), Refusal> {
+    pub(super) fn ask_server(&mut self, id: ConnId, question: Question, now: Now) -> Result<(), Refusal> {
         let Some(limits) = self.config.policy.resources.as_ref().map(|resources| resources.limits) else {
             return Err(Refusal::Unclear);
         };
-        let Question { digest, resource: Resource { url, server }, room, .. } = *question;
+        let Question { digest, resource: Resource { url, server }, room, .. } = question;
         let own = &mut self.words;
         if !own.questions.open.contains_key(&digest) {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
