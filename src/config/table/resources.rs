@@ -16,7 +16,7 @@ pub(super) static ROWS: &[Setting] = &[
         "resources.rules",
         &ResourceRules(|s| &mut s.resources.rules),
         "Which resource a room stands for. Whoever wants to do one of `actions` in a room like `room` (a pattern as in \
-         abilities.rules) may if a GET of `url` with his own token is answered with 2xx, and no ability is asked for or of any use; with \
+         abilities.rules) may if a GET of `url` with his own token is answered with 2xx, whatever his abilities; with \
          401, 403 or 404 he is refused with that status, with anything else as `unavailable`. The first rule that names the action \
          decides; without one, abilities do. `actions` are some of join, send, presence and history (`*` is all of these); unless \
          said, the ones that read: join, presence and history. `{id}`, or any other name in braces, is what stands there in the \
@@ -24,8 +24,8 @@ pub(super) static ROWS: &[Setting] = &[
          what is done there, anew after resources.cache_s. `ringway config check --explain` says who decides.",
     )
     .example(
-        "[{ room = \"task:{id}\", url = \"https://app.example.com/api/v1/app/tasks/{id}\" }, \
-         { room = \"task:{id}\", url = \"https://app.example.com/api/v1/app/tasks/{id}/comments\", actions = [\"send\"] }]",
+        "[{ room = \"task:{id}\", url = \"https://app.example.com/tasks/{id}\" }, \
+         { room = \"note:{id}\", url = \"https://app.example.com/notes/{id}\", actions = [\"*\"] }]",
     )
     .live(),
     setting(
@@ -38,7 +38,7 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "resources.in_flight",
         &Number { unit: "", range: 1..=10_000, at: |s| &mut s.resources.in_flight },
-        "How many of these calls may be under way, shared out to the shards. Further questions wait, up to 1024 on a shard. Equal \
+        "How many of these calls may be under way, shared out to the shards. Further questions wait, up to 1024 on a shard, and 128 of one connection. Equal \
          ones share a call.",
     )
     .live(),

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::Refusal;
+use super::{Refusal, questions::QUEUE_MAX};
 use crate::{
     auth::TokenDigest,
     base::{ConnId, HashSeed, Map, Now, RoomId, RoomName, map_with_seed},
@@ -20,6 +20,11 @@ use crate::{
 /// What may wait of one connection, and of all of a shard, in bytes. One command of a connection may whatever its length.
 const CONN_BYTES_MAX: usize = 64 * 1024;
 const SHARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Lines of one connection: nobody fills the queue of questions alone.
+const LINES_MAX: usize = 128;
+
+const _: () = assert!(LINES_MAX * 8 <= QUEUE_MAX, "one connection has an eighth of the queue at most");
 
 /// What a command takes beside its own bytes, about.
 const OVERHEAD_BYTES: usize = 128;
@@ -119,10 +124,12 @@ impl Lines {
         self.by_slot.get(&conn.slot).filter(|waiting| waiting.conn == conn)
     }
 
-    fn has_room(&self, conn: ConnId, command: Spelled<'_>) -> bool {
-        let own = self.of(conn).map_or(0, |waiting| waiting.bytes);
+    /// Whether another command may wait, in a line of its own or in one that there is.
+    fn has_room(&self, conn: ConnId, command: Spelled<'_>, in_own_line: bool) -> bool {
+        let (own, lines) = self.of(conn).map_or((0, 0), |waiting| (waiting.bytes, waiting.lines.len()));
         let fits = own == 0 || own + command.cost() <= CONN_BYTES_MAX;
-        fits && self.bytes + command.cost() <= SHARD_BYTES_MAX
+        let has_line = !in_own_line || lines < LINES_MAX;
+        fits && has_line && self.bytes + command.cost() <= SHARD_BYTES_MAX
     }
 
     /// Begins a line of a room that has none, or puts the command at the end of the one that it has.
@@ -173,7 +180,7 @@ impl Engine {
         now: Now,
     ) {
         if let Some((room, digest)) = self.line_of(id, &call.command) {
-            if self.words.lines.has_room(id, spelled) {
+            if self.words.lines.has_room(id, spelled, false) {
                 self.words.lines.hold(id, room, digest, spelled);
             } else {
                 self.not_held(id, call.id, Refusal::Unasked(Unasked::HeldFull), now);
@@ -182,8 +189,8 @@ impl Engine {
         }
         let Err(mut question) = self.call(id, call, now) else { return };
         let (call, room, digest) = (question.call.take(), question.room.clone(), question.digest);
-        let asked = if self.words.lines.has_room(id, spelled) {
-            self.ask_server(id, question, now)
+        let asked = if self.words.lines.has_room(id, spelled, true) {
+            self.ask_server(id, *question, now)
         } else {
             Err(Refusal::Unasked(Unasked::HeldFull))
         };

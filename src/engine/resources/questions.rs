@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Questions that may wait until a call is over.
-const QUEUE_MAX: usize = 1024;
+pub(super) const QUEUE_MAX: usize = 1024;
 
 /// How many of these may be of nobody who waits: those about members who stay meanwhile.
 const PATIENT_MAX: usize = QUEUE_MAX / 2;
@@ -89,16 +89,11 @@ impl Engine {
     ///
     /// # Errors
     /// When nobody can be asked.
-    pub(super) fn ask_server(
-        &mut self,
-        id: ConnId,
-        question: Box<Question>,
-        now: Now,
-    ) -> Result<(), Refusal> {
+    pub(super) fn ask_server(&mut self, id: ConnId, question: Question, now: Now) -> Result<(), Refusal> {
         let Some(limits) = self.config.policy.resources.as_ref().map(|resources| resources.limits) else {
             return Err(Refusal::Unclear);
         };
-        let Question { digest, resource: Resource { url, server }, room, .. } = *question;
+        let Question { digest, resource: Resource { url, server }, room, .. } = question;
         let own = &mut self.words;
         if !own.questions.open.contains_key(&digest) {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {

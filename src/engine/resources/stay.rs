@@ -131,7 +131,7 @@ impl Engine {
         }
         for action in STAYS.into_iter().filter(|action| standing.may(*action)) {
             let refusal = match self.word(id, room.as_str(), action, now) {
-                Some(Word::Unknown(question)) => self.ask_server(id, question, now).err(),
+                Some(Word::Unknown(question)) => self.ask_server(id, *question, now).err(),
                 Some(Word::No(refusal)) => Some(refusal),
                 Some(Word::Yes { .. }) | None => None,
             };

@@ -366,17 +366,36 @@ fn no_more_questions_wait_than_may() {
         policy.limits.rooms_per_connection_max = 10_000;
     }));
     let mut clients: Vec<_> =
-        (0..4).map(|number| Client::connect(&mut node, 0, &format!("u{number}"), "acme")).collect();
+        (0..12).map(|number| Client::connect(&mut node, 0, &format!("u{number}"), "acme")).collect();
     let mut refused = 0;
     for client in &mut clients {
-        for room in 0..300 {
+        for room in 0..100 {
             client.say(&mut node, &join(room, &format!("note:{room}")));
         }
         refused += answers(&mut node, client).iter().filter(|(_, code)| code == "unavailable").count();
     }
-    assert_eq!(refused, 4 * 300 - 1_024 - 2);
+    assert_eq!(refused, 12 * 100 - 1_024 - 2);
     let full = node.engines[0].metrics_mut().resource_unasked.get(Unasked::QueueFull);
     assert_eq!(full, refused as u64);
+}
+
+#[test]
+fn nobody_fills_the_queue_alone() {
+    let mut node = Node::with(config_with(1, |policy| {
+        with_rules(policy, rules(), ResourceLimits::for_tests());
+        policy.limits.rooms_per_connection_max = 10_000;
+    }));
+    let mut ada = Client::connect(&mut node, 0, "ada", "acme");
+    for room in 0..130 {
+        ada.say(&mut node, &join(room, &format!("note:{room}")));
+    }
+    let refused = [(128, "rate_limited".to_owned()), (129, "rate_limited".to_owned())];
+    assert_eq!(answers(&mut node, &mut ada), refused);
+    // Each answer lets one more come.
+    node.answer_call(YES);
+    assert_eq!(answers(&mut node, &mut ada), ok(&[0]));
+    ada.say(&mut node, &join(128, "note:128"));
+    assert_eq!(answers(&mut node, &mut ada), []);
 }
 
 #[test]
