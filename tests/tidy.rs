@@ -33,8 +33,13 @@ const UNSAFE_ROOMS: [&str; 6] = [
 const FOLDERS: [&str; 4] = ["src", "loadgen", "bench", "tests"];
 
 /// The packages whose dependencies ARCHITECTURE.md explains.
-const MANIFESTS: [&str; 4] =
-    ["Cargo.toml", "loadgen/Cargo.toml", "bench/Cargo.toml", "bench/compare/Cargo.toml"];
+const MANIFESTS: [&str; 5] = [
+    "Cargo.toml",
+    "loadgen/Cargo.toml",
+    "bench/Cargo.toml",
+    "bench/attack/Cargo.toml",
+    "bench/compare/Cargo.toml",
+];
 
 /// A line that breaks a rule.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ fn check(source: &Source) -> Vec<Finding> {
     let mut findings = rules::unsafe_rooms(source, &UNSAFE_ROOMS);
     let everywhere = [rules::header, rules::length, rules::unfinished, rules::tests_run];
     let in_sources = [imports::imports, rules::purity, rules::unwraps];
-    let programs = ["src/", "loadgen/src/", "bench/compare/src/"];
+    let programs = ["src/", "loadgen/src/", "bench/attack/src/", "bench/compare/src/"];
     let is_source = programs.iter().any(|it| source.path.starts_with(it));
     findings.extend(everywhere.iter().flat_map(|rule| rule(source)));
     findings.extend(in_sources.iter().filter(|_| is_source).flat_map(|rule| rule(source)));

@@ -66,6 +66,8 @@ pub(super) enum Texts<'a> {
     One(Text<'a>),
     /// The JSON array. Invariant: of strings.
     Many(&'a str),
+    /// From wherever they stood.
+    Listed(Vec<Text<'a>>),
 }
 
 impl<'a> Claims<'a> {
@@ -147,6 +149,7 @@ impl<'a> Texts<'a> {
                 })?;
                 Ok(texts)
             }
+            Self::Listed(texts) => Ok(texts.iter().map(|text| text.decode()).collect()),
         }
     }
 
@@ -162,11 +165,13 @@ impl<'a> Texts<'a> {
                 })?;
                 Ok(found)
             }
+            Self::Listed(texts) => Ok(texts.iter().any(|text| text.decode() == wanted)),
         }
     }
 }
 
-fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
+/// A string.
+pub(super) fn text(claim: Claim, value: Value<'_>) -> Result<Text<'_>, AuthError> {
     match value {
         Value::Text(text) => Ok(text),
         Value::Number(_) | Value::Array(_) | Value::Object(_) | Value::True | Value::False | Value::Null => {

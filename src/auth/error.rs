@@ -106,6 +106,8 @@ pub enum AuthError {
 pub enum Unjudged {
     #[error("too many are being looked up")]
     Busy,
+    #[error("too many of your address are being looked up")]
+    Share,
     /// The breaker is open.
     #[error("the introspection server has failed again and again")]
     Down,

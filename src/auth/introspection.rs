@@ -6,9 +6,9 @@
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    claims::{Claims, Dates, Texts, identifier, numeric_date},
+    claims::{Claims, Dates, Texts, identifier, numeric_date, text},
     error::{AuthError, Claim, Part, Unjudged},
-    json::{self, Value},
+    json::{self, Text, Value},
     verdicts::VerdictLimits,
     verifier::{Identity, identity},
 };
@@ -45,7 +45,8 @@ pub struct Fields {
     pub expires_at: FieldPath,
 }
 
-/// Names of members, from the outermost object inwards: `data.user.id`.
+/// Names of members, from the outermost object inwards: `data.user.id`. Of what may be several, a name behind a list is
+/// looked for in each of its elements: `roles.name`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldPath(Box<[Box<str>]>);
 
@@ -63,19 +64,70 @@ impl FieldPath {
         let mut value = Value::Object(answer);
         for name in &self.0 {
             let Value::Object(object) = value else { return Ok(None) };
-            let mut found = None;
-            json::members(Part::Answer, object.as_bytes(), |member, value| {
-                if *member == **name {
-                    found = Some(value);
-                }
-                Ok(())
-            })?;
-            match found {
+            match member(object, name)? {
                 Some(Value::Null) | None => return Ok(None),
                 Some(inner) => value = inner,
             }
         }
         Ok(Some(value))
+    }
+
+    /// All texts there, if there is anything.
+    fn find_texts<'a>(&self, claim: Claim, answer: &'a str) -> Result<Option<Texts<'a>>, AuthError> {
+        let mut texts = Vec::new();
+        let found = gather(&self.0, claim, Value::Object(answer), &mut texts)?;
+        Ok(found.then_some(Texts::Listed(texts)))
+    }
+}
+
+fn member<'a>(object: &'a str, wanted: &str) -> Result<Option<Value<'a>>, AuthError> {
+    let mut found = None;
+    json::members(Part::Answer, object.as_bytes(), |name, value| {
+        if name == wanted {
+            found = Some(value);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Collects the texts that lie behind these names. What is on the way and holds nothing has none; what is at the end and is
+/// neither a text nor a list of texts spoils the answer. Whether there was anything.
+fn gather<'a>(
+    names: &[Box<str>],
+    claim: Claim,
+    value: Value<'a>,
+    texts: &mut Vec<Text<'a>>,
+) -> Result<bool, AuthError> {
+    match (names.split_first(), value) {
+        (_, Value::Null) => Ok(false),
+        (Some((name, rest)), Value::Object(object)) => match member(object, name)? {
+            Some(inner) => gather(rest, claim, inner, texts),
+            None => Ok(false),
+        },
+        (Some(_), Value::Array(array)) => {
+            let mut found = false;
+            json::elements(Part::Answer, array, |element| {
+                found |= gather(names, claim, element, texts)?;
+                Ok(())
+            })?;
+            Ok(found)
+        }
+        (Some(_), Value::Text(_) | Value::Number(_) | Value::True | Value::False) => Ok(false),
+        (None, Value::Text(one)) => {
+            texts.push(one);
+            Ok(true)
+        }
+        (None, Value::Array(many)) => {
+            json::elements(Part::Answer, many, |element| {
+                texts.push(text(claim, element)?);
+                Ok(())
+            })?;
+            Ok(true)
+        }
+        (None, Value::Number(_) | Value::Object(_) | Value::True | Value::False) => {
+            Err(AuthError::BadClaim(claim))
+        }
     }
 }
 
@@ -117,19 +169,17 @@ fn read(fields: &Fields, body: &[u8]) -> Result<Option<Identity>, AuthError> {
         return Ok(None);
     }
     let answer = std::str::from_utf8(body).map_err(|_| AuthError::BadClaim(Claim::User))?;
-    let text = |path: &FieldPath, claim| path.find(answer)?.map(|value| identifier(claim, value)).transpose();
-    let texts =
-        |path: &FieldPath, claim| path.find(answer)?.map(|value| Texts::read(claim, value)).transpose();
+    let one = |path: &FieldPath, claim| path.find(answer)?.map(|value| identifier(claim, value)).transpose();
     let at = |path: &FieldPath, claim| path.find(answer)?.map(|value| date(claim, value)).transpose();
     let (expires_at_s, issued_at_s) =
         (at(&fields.expires_at, Claim::Expiry)?, at(&fields.issued_at, Claim::IssuedAt)?);
     let claims = Claims {
-        user: text(&fields.user, Claim::User)?,
-        tenant: text(&fields.tenant, Claim::Tenant)?,
-        token_id: text(&fields.token_id, Claim::TokenId)?,
+        user: one(&fields.user, Claim::User)?,
+        tenant: one(&fields.tenant, Claim::Tenant)?,
+        token_id: one(&fields.token_id, Claim::TokenId)?,
         dates: Dates { expires_at_s, issued_at_s, not_before_s: None },
-        roles: texts(&fields.roles, Claim::Roles)?,
-        abilities: texts(&fields.abilities, Claim::Abilities)?,
+        roles: fields.roles.find_texts(Claim::Roles, answer)?,
+        abilities: fields.abilities.find_texts(Claim::Abilities, answer)?,
         ..Claims::default()
     };
     identity(&claims, TenantName::parse).map(Some)
@@ -223,6 +273,72 @@ mod tests {
             let expected = Judgement::Good(who("9", "default", None));
             assert_eq!(judge(&fields, 204, body.as_bytes(), NOW_S, 0), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn roles_may_be_named_inside_lists() {
+        type Row<'a> = (&'a str, &'a str, Option<&'a [&'a str]>);
+        let none: Option<&[&str]> = Some(&[]);
+        let rows: [Row<'_>; 22] = [
+            ("roles", r#"{"roles":"a"}"#, Some(&["a"])),
+            ("roles", r#"{"roles":["b","a"]}"#, Some(&["a", "b"])),
+            ("roles", r#"{"roles":[]}"#, none),
+            ("roles", r#"{"roles":null}"#, none),
+            ("roles", "{}", none),
+            ("roles", r#"{"roles":[{"name":"a"}]}"#, None),
+            ("roles", r#"{"roles":{"name":"a"}}"#, None),
+            ("roles", r#"{"roles":["a",null]}"#, None),
+            ("roles.name", r#"{"roles":[{"name":"a"}]}"#, Some(&["a"])),
+            ("roles.name", r#"{"roles":[{"id":1,"name":"a"},{"name":"\u0062"}]}"#, Some(&["a", "b"])),
+            ("roles.name", r#"{"roles":{"name":"a"}}"#, Some(&["a"])),
+            (
+                "roles.name",
+                r#"{"roles":[{"name":["a","b"]},{"name":null},{},null,7,"x",[]]}"#,
+                Some(&["a", "b"]),
+            ),
+            ("roles.name", r#"{"roles":[[{"name":"a"}],[[{"name":"b"}]]]}"#, Some(&["a", "b"])),
+            ("roles.name", r#"{"roles":[]}"#, none),
+            ("roles.name", r#"{"roles":"name"}"#, none),
+            ("roles.name", r#"{"roles":[{"name":1}]}"#, None),
+            ("roles.name", r#"{"roles":[{"name":"a"},{"name":{}}]}"#, None),
+            ("roles.name", r#"{"roles":[{"name":"a","name":"b"}]}"#, None),
+            (
+                "teams.roles.name",
+                r#"{"teams":[{"roles":[{"name":"a"}]},{"roles":[{"name":"b"}]}]}"#,
+                Some(&["a", "b"]),
+            ),
+            ("data.roles.name", r#"{"data":{"roles":[{"name":"a"}]}}"#, Some(&["a"])),
+            ("data.roles.name", r#"{"data":7}"#, none),
+            ("roles.name.x", r#"{"roles":[{"name":"a"}]}"#, none),
+        ];
+        for (path, body, expected) in rows {
+            let mut fields = flat();
+            fields.roles = FieldPath::parse(path).unwrap();
+            let body = format!(r#"{{"id":"ada",{}"#, &body[1..]).replace(",}", "}");
+            let judged = judge(&fields, 200, body.as_bytes(), NOW_S, 0);
+            match expected {
+                Some(roles) => {
+                    let rights = crate::auth::abilities::Rights::new(roles, &[]);
+                    assert_eq!(
+                        judged,
+                        Judgement::Good(Identity { rights, ..who("ada", "default", None) }),
+                        "{body}"
+                    );
+                }
+                None => assert!(
+                    matches!(judged, Judgement::Unclear(Unjudged::Unreadable, _)),
+                    "{body} {judged:?}"
+                ),
+            }
+        }
+        // Abilities likewise; whose token it is stands in one place.
+        let fields = fields(["users.id", "tenant_id", "can.name", "expires_at"]);
+        let body = br#"{"users":[{"id":"ada"}],"can":[{"name":"x"},{"name":"ringway:admin"}]}"#;
+        assert!(matches!(judge(&fields, 200, body, NOW_S, 0), Judgement::Unclear(..)));
+        let admin = Identity { admin: true, ..who("ada", "default", None) };
+        let fields = self::fields(["id", "tenant_id", "can.name", "expires_at"]);
+        let body = br#"{"id":"ada","can":[{"name":"x"},{"name":"ringway:admin"}]}"#;
+        assert_eq!(judge(&fields, 200, body, NOW_S, 0), Judgement::Good(admin));
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Issuer {
             url: source.url.clone(),
             bearer: None,
             timeout_ms: LOOK_TIMEOUT_MS,
+            wants_body: true,
             body_bytes_max: SET_BYTES_MAX,
         })
     }

@@ -4,7 +4,8 @@
 //! A token goes through [`Verifier::verify`]: taken apart (`jws`), its signature checked with a key of the
 //! configuration ([`KeySet`]), and only then its claims read (`claims`) and judged (`verifier`). A shard asks its
 //! [`TokenCache`], which remembers what was dear. An opaque token is looked up at the operator's server, whose answer
-//! becomes an identity (`introspection`) that is kept for seconds (`verdicts`). Issuers publish keys as [`Jwks`].
+//! becomes an identity (`introspection`) that is kept for seconds (`verdicts`). Which rooms stand for what of his REST API is
+//! `resources`' to say. Issuers publish keys as [`Jwks`].
 //! Invariants: the algorithm is the key's, never the token's; no key ever comes from a token; nothing of a
 //! token's payload is parsed before its signature holds; no token, secret or claim appears in an error.
 //! The clock is an argument. What an identity may do in which rooms is `abilities`' to say.
@@ -26,6 +27,7 @@ mod key_set;
 mod mint;
 mod pem;
 mod replays;
+pub mod resources;
 mod revocations;
 mod signing;
 mod token_digest;
@@ -56,6 +58,7 @@ pub use key::{Key, SECRET_BYTES_MIN};
 pub use key_set::{KEYS_PER_ALGORITHM_MAX, KeySet};
 pub use mint::{MintClaims, SigningKey, mint};
 pub use replays::{Replays, Seen};
+pub use resources::{Resource, ResourceLimits, ResourceRule, Resources, UrlTemplate};
 pub use revocations::{Revocation, Revocations, Revoked};
 pub use signing::{CallKey, CallSignature, SIGNED_WITHIN_S, SignatureMark};
 pub use token_digest::{TokenDigest, TokenHasher};

@@ -2,12 +2,12 @@
 //! tenant had until some moment.
 //!
 //! Invariants: what was taken in stays until its time, so that nothing that was promised is forgotten; the number of
-//! entries is bounded by who asks for room first; nothing depends on the order of a hash.
+//! entries, and of each tenant's, is bounded by who asks for room first; nothing depends on the order of a hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Identity;
-use crate::base::{TenantName, TokenId, UserName};
+use crate::base::{NoPlace, ShareLimits, Shares, TenantName, TokenId, UserName};
 
 /// Which tokens of a tenant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,7 +32,8 @@ pub struct Revocation {
 /// One shard's table; every shard of a node has the same.
 #[derive(Debug)]
 pub struct Revocations {
-    entries_max: usize,
+    /// How many entries each tenant has.
+    shares: Shares<TenantName>,
     entries: BTreeMap<Key, Revocation>,
     /// The same entries by their end.
     ends: BTreeSet<(u64, Key)>,
@@ -41,9 +42,9 @@ pub struct Revocations {
 type Key = (TenantName, Revoked);
 
 impl Revocations {
-    /// Nothing is revoked; room for so many entries.
-    pub fn new(entries_max: usize) -> Self {
-        Self { entries_max, entries: BTreeMap::new(), ends: BTreeSet::new() }
+    /// Nothing is revoked; room for so many entries, and so many of a tenant.
+    pub fn new(limits: ShareLimits) -> Self {
+        Self { shares: Shares::new(limits), entries: BTreeMap::new(), ends: BTreeSet::new() }
     }
 
     /// How many entries there are.
@@ -57,18 +58,25 @@ impl Revocations {
     }
 
     /// Whether there is room for an entry of this key.
-    pub fn has_room(&self, tenant: &TenantName, revoked: &Revoked) -> bool {
-        self.len() < self.entries_max || self.entries.contains_key(&(tenant.clone(), revoked.clone()))
+    pub fn check(&self, tenant: &TenantName, revoked: &Revoked) -> Result<(), NoPlace> {
+        match self.entries.contains_key(&(tenant.clone(), revoked.clone())) {
+            true => Ok(()),
+            false => self.shares.check(tenant),
+        }
     }
 
     /// Takes a revocation in, also without room: whoever decides on it looks before. With one that is there already, the
     /// later moments count.
     pub fn revoke(&mut self, tenant: &TenantName, revoked: &Revoked, revocation: Revocation) {
         let key = (tenant.clone(), revoked.clone());
-        let last = self.entries.get(&key).copied().unwrap_or(revocation);
-        if self.entries.contains_key(&key) {
-            self.ends.remove(&(last.until_s, key.clone()));
+        let last = self.entries.get(&key).copied();
+        match last {
+            Some(last) => {
+                self.ends.remove(&(last.until_s, key.clone()));
+            }
+            None => self.shares.take(tenant.clone()),
         }
+        let last = last.unwrap_or(revocation);
         let merged = Revocation {
             at_s: last.at_s.max(revocation.at_s),
             until_s: last.until_s.max(revocation.until_s),
@@ -100,6 +108,7 @@ impl Revocations {
                 return;
             }
             self.entries.remove(&key);
+            self.shares.give_back(&key.0);
         }
     }
 }
@@ -149,7 +158,7 @@ mod tests {
             identity("globex", "ada", Some("t-1"), Some(1)),
         ];
         for (name, revoked, expected) in rows {
-            let mut table = Revocations::new(4);
+            let mut table = Revocations::new(ShareLimits { total: 4, percent: 100 });
             table.revoke(&tenant("acme"), &revoked, HELD);
             let covered: Vec<usize> = (0..bearers.len()).filter(|&it| table.covers(&bearers[it])).collect();
             assert_eq!(covered, expected, "{name}");
@@ -158,21 +167,44 @@ mod tests {
 
     #[test]
     fn a_full_table_has_room_for_what_it_has() {
-        let mut table = Revocations::new(2);
+        let mut table = Revocations::new(ShareLimits { total: 2, percent: 100 });
         let revoked = |name: &str| Revoked::User(user(name));
         for name in ["a", "b", "a"] {
-            assert!(table.has_room(&tenant("t"), &revoked(name)));
+            assert_eq!(table.check(&tenant("t"), &revoked(name)), Ok(()));
             table.revoke(&tenant("t"), &revoked(name), HELD);
         }
-        assert!(!table.has_room(&tenant("t"), &revoked("c")) && table.len() == 2);
+        assert_eq!((table.check(&tenant("t"), &revoked("c")), table.len()), (Err(NoPlace::Total), 2));
         assert!(["a", "b"].into_iter().all(|name| table.covers(&identity("t", name, None, Some(100)))));
         table.sweep(200, 1);
-        assert!(table.len() == 1 && table.has_room(&tenant("t"), &revoked("c")));
+        assert_eq!((table.check(&tenant("t"), &revoked("c")), table.len()), (Ok(()), 1));
+    }
+
+    #[test]
+    fn a_tenant_that_has_its_share_leaves_room_for_others() {
+        let mut table = Revocations::new(ShareLimits { total: 4, percent: 50 });
+        let revoked = |name: &str| Revoked::User(user(name));
+        for (tenant_name, name, expected) in [
+            ("loud", "a", Ok(())),
+            ("loud", "b", Ok(())),
+            ("loud", "c", Err(NoPlace::Share)),
+            ("loud", "a", Ok(())),
+            ("quiet", "a", Ok(())),
+            ("third", "a", Ok(())),
+            ("fourth", "a", Err(NoPlace::Total)),
+        ] {
+            let verdict = table.check(&tenant(tenant_name), &revoked(name));
+            assert_eq!(verdict, expected, "{tenant_name} {name}");
+            if verdict.is_ok() {
+                table.revoke(&tenant(tenant_name), &revoked(name), HELD);
+            }
+        }
+        table.sweep(200, 10);
+        assert_eq!((table.shares.taken(), table.check(&tenant("loud"), &revoked("c"))), (0, Ok(())));
     }
 
     #[test]
     fn the_later_moments_count_and_the_end_is_kept() {
-        let mut table = Revocations::new(2);
+        let mut table = Revocations::new(ShareLimits { total: 2, percent: 100 });
         let key = (tenant("t"), Revoked::Everyone);
         for (at_s, until_s) in [(100, 200), (90, 300), (110, 150)] {
             table.revoke(&key.0, &key.1, Revocation { at_s, until_s });

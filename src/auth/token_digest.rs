@@ -1,12 +1,12 @@
-//! What opaque tokens are remembered by: an HMAC under a key of this process, so that nothing that is kept, nor what
+//! What tokens, and questions about their bearers, are remembered by: an HMAC under a key of this process, so that nothing that is kept, nor what
 //! time a look-up takes, helps anybody to a token.
 
-use ring::hmac::{HMAC_SHA256, Key, sign};
+use ring::hmac::{Context, HMAC_SHA256, Key, Tag, sign};
 
 /// Half of a SHA-256.
 const BYTES: usize = 16;
 
-/// The keyed hash of a token's text.
+/// The keyed hash of a token's text, or of that and what is asked with it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TokenDigest([u8; BYTES]);
 
@@ -30,10 +30,21 @@ impl TokenHasher {
 
     /// The digest of a token.
     pub fn digest(&self, token: &str) -> TokenDigest {
-        let tag = sign(&self.0, token.as_bytes());
-        let (bytes, _) = tag.as_ref().split_first_chunk().expect("a SHA-256 has more bytes than these");
-        TokenDigest(*bytes)
+        shortened(&sign(&self.0, token.as_bytes()))
     }
+
+    /// The digest of something that is asked with a token of that digest.
+    pub fn digest_of(&self, token: TokenDigest, what: &str) -> TokenDigest {
+        let mut context = Context::with_key(&self.0);
+        context.update(&token.0);
+        context.update(what.as_bytes());
+        shortened(&context.sign())
+    }
+}
+
+fn shortened(tag: &Tag) -> TokenDigest {
+    let (bytes, _) = tag.as_ref().split_first_chunk().expect("a SHA-256 has more bytes than these");
+    TokenDigest(*bytes)
 }
 
 #[cfg(test)]
@@ -57,5 +68,9 @@ mod tests {
         assert_ne!(one.digest("7|abc"), one.digest("7|abd"));
         assert_ne!(one.digest("7|abc"), two.digest("7|abc"));
         assert!(!format!("{one:?}").contains('1'), "{one:?}");
+        let [ada, bob] = ["7|abc", "7|abd"].map(|token| one.digest(token));
+        let digests = [(ada, "/a"), (ada, "/b"), (bob, "/a")].map(|(token, url)| one.digest_of(token, url));
+        assert!(digests[0] != digests[1] && digests[0] != digests[2], "{digests:?}");
+        assert_eq!(one.digest_of(ada, "/a"), digests[0]);
     }
 }

@@ -1,7 +1,8 @@
-//! What the operator's server has said of opaque tokens, for a few seconds: whose a good one is, and which are bad.
+//! What the operator's servers have said of tokens, for a few seconds: whose a good opaque one is, and which are bad; or
+//! whether the bearer of one may have a resource.
 //!
-//! Good and bad are kept apart, so that a flood of bad tokens pushes out no good one. Found by the keyed hash of a token;
-//! no token is kept. Owns no clock. Invariants: as many entries as were asked for, at most; an entry whose time is over
+//! Good and bad are kept apart, so that a flood of bad tokens pushes out no good one. Found by the keyed hash of what was asked
+//! about; no token is kept. Owns no clock. Invariants: as many entries as were asked for, at most; an entry whose time is over
 //! is never found.
 
 use super::{token_digest::TokenDigest, verifier::Identity};
@@ -12,7 +13,7 @@ const WAYS: usize = 4;
 /// Until when a verdict holds, how many of each kind there may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VerdictLimits {
-    /// How long a good token is taken without another look; 0 is not at all.
+    /// How long a good one is taken without another look; 0 is not at all.
     pub good_ms: u64,
     /// How long a bad one is refused so.
     pub bad_ms: u64,
@@ -20,12 +21,12 @@ pub struct VerdictLimits {
     pub entries_max: usize,
 }
 
-/// One shard's memory of opaque tokens.
+/// One shard's memory of what was said: `Good` goes with a good verdict, `Bad` with a bad one.
 #[derive(Debug)]
-pub struct Verdicts {
+pub struct Verdicts<Good = Identity, Bad = ()> {
     limits: VerdictLimits,
-    good: Box<[Set<Box<Identity>>]>,
-    bad: Box<[Set<()>]>,
+    good: Box<[Set<Box<Good>>]>,
+    bad: Box<[Set<Bad>]>,
 }
 
 type Set<T> = [Option<Entry<T>>; WAYS];
@@ -37,36 +38,41 @@ struct Entry<T> {
     value: T,
 }
 
-impl Verdicts {
+impl<Good: Clone, Bad: Copy> Verdicts<Good, Bad> {
     /// Remembers nothing yet.
     pub fn new(limits: VerdictLimits) -> Self {
         let sets = |lasts_ms: u64| if lasts_ms == 0 { 0 } else { limits.entries_max.div_ceil(WAYS) };
         Self { limits, good: empty(sets(limits.good_ms)), bad: empty(sets(limits.bad_ms)) }
     }
 
-    /// What is known of a token at `now_ms` (monotonic): whose it is, or `Err` for a bad one.
-    pub fn find(&self, digest: TokenDigest, now_ms: u64) -> Option<Result<&Identity, ()>> {
-        if let Some(identity) = find(&self.good, digest, now_ms) {
-            return Some(Ok(identity));
+    /// What is known at `now_ms` (monotonic), good or bad.
+    pub fn find(&self, digest: TokenDigest, now_ms: u64) -> Option<Result<&Good, Bad>> {
+        self.find_with_end(digest, now_ms).map(|(verdict, _)| verdict)
+    }
+
+    /// The same, and until when.
+    pub fn find_with_end(&self, digest: TokenDigest, now_ms: u64) -> Option<(Result<&Good, Bad>, u64)> {
+        if let Some(Entry { value, until_ms, .. }) = find(&self.good, digest, now_ms) {
+            return Some((Ok(value), *until_ms));
         }
-        find(&self.bad, digest, now_ms).map(|()| Err(()))
+        find(&self.bad, digest, now_ms).map(|entry| (Err(entry.value), entry.until_ms))
     }
 
     /// Remembers what was said. `lasts_ms` is what is left of the token, where that is known.
     pub fn remember(
         &mut self,
         digest: TokenDigest,
-        verdict: Result<&Identity, ()>,
+        verdict: Result<&Good, Bad>,
         lasts_ms: Option<u64>,
         now_ms: u64,
     ) {
         let VerdictLimits { good_ms, bad_ms, .. } = self.limits;
         match verdict {
-            Ok(identity) => {
+            Ok(good) => {
                 let until_ms = now_ms + good_ms.min(lasts_ms.unwrap_or(u64::MAX));
-                put(&mut self.good, Entry { digest, until_ms, value: Box::new(identity.clone()) }, now_ms);
+                put(&mut self.good, Entry { digest, until_ms, value: Box::new(good.clone()) }, now_ms);
             }
-            Err(()) => put(&mut self.bad, Entry { digest, until_ms: now_ms + bad_ms, value: () }, now_ms),
+            Err(bad) => put(&mut self.bad, Entry { digest, until_ms: now_ms + bad_ms, value: bad }, now_ms),
         }
     }
 }
@@ -75,10 +81,10 @@ fn empty<T: Clone>(sets: usize) -> Box<[Set<T>]> {
     std::iter::repeat_with(|| std::array::from_fn(|_| None)).take(sets).collect()
 }
 
-fn find<T>(sets: &[Set<T>], digest: TokenDigest, now_ms: u64) -> Option<&T> {
+fn find<T>(sets: &[Set<T>], digest: TokenDigest, now_ms: u64) -> Option<&Entry<T>> {
     let is_it = |entry: &&Entry<T>| entry.digest == digest && entry.until_ms > now_ms;
     let mut places = places(sets.len(), digest)?.into_iter();
-    places.find_map(|set| sets[set].iter().flatten().find(is_it)).map(|entry| &entry.value)
+    places.find_map(|set| sets[set].iter().flatten().find(is_it))
 }
 
 /// In its own place, in one that is free or over, or in place of what is over soonest.
@@ -143,7 +149,7 @@ mod tests {
             (Err(()), None, 1_000, false),
         ];
         for (verdict, lasts_ms, after_ms, found) in rows {
-            let mut verdicts = Verdicts::new(LIMITS);
+            let mut verdicts: Verdicts = Verdicts::new(LIMITS);
             assert_eq!(verdicts.find(digest(1), 7), None);
             verdicts.remember(digest(1), verdict, lasts_ms, 7);
             let expected = found.then_some(verdict);
@@ -155,7 +161,7 @@ mod tests {
     #[test]
     fn the_last_word_counts() {
         let (ada, bob) = (identity("ada"), identity("bob"));
-        let mut verdicts = Verdicts::new(LIMITS);
+        let mut verdicts: Verdicts = Verdicts::new(LIMITS);
         verdicts.remember(digest(1), Ok(&ada), None, 0);
         verdicts.remember(digest(1), Ok(&bob), None, 1);
         assert_eq!(verdicts.find(digest(1), 1), Some(Ok(&bob)));
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn bad_tokens_push_out_no_good_one_and_both_are_bounded() {
         let ada = identity("ada");
-        let mut verdicts = Verdicts::new(LIMITS);
+        let mut verdicts: Verdicts = Verdicts::new(LIMITS);
         (0..20).for_each(|number| verdicts.remember(digest(number), Ok(&ada), None, 0));
         (1_000..100_000).for_each(|number| verdicts.remember(digest(number), Err(()), None, 0));
         assert!((0..20).all(|number| verdicts.find(digest(number), 1).is_some()));
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_over_is_replaced_first() {
         let ada = identity("ada");
-        let mut verdicts = Verdicts::new(VerdictLimits { entries_max: 4, ..LIMITS });
+        let mut verdicts: Verdicts = Verdicts::new(VerdictLimits { entries_max: 4, ..LIMITS });
         verdicts.remember(digest(0), Ok(&ada), None, 0);
         verdicts.remember(digest(1), Ok(&ada), Some(10), 0);
         (2..4).for_each(|number| verdicts.remember(digest(number), Ok(&ada), None, 5));
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_time_of_0_remembers_nothing() {
-        let mut verdicts = Verdicts::new(VerdictLimits { good_ms: 0, bad_ms: 0, ..LIMITS });
+        let mut verdicts: Verdicts = Verdicts::new(VerdictLimits { good_ms: 0, bad_ms: 0, ..LIMITS });
         verdicts.remember(digest(1), Ok(&identity("ada")), None, 0);
         verdicts.remember(digest(2), Err(()), None, 0);
         assert_eq!((verdicts.find(digest(1), 0), verdicts.find(digest(2), 0)), (None, None));

@@ -7,11 +7,12 @@ use super::settings::{self, Settings};
 use crate::{
     auth::{
         self, Abilities, ApiKeys, Backend, CallKey, ClaimNames, Introspection, Jwks, Key, KeyError, KeySet,
-        KeySource, SigningKey, TokenHasher, VerdictLimits, Verifier,
+        KeySource, ResourceLimits, ResourceRule, Resources, SigningKey, TokenHasher, UrlTemplate,
+        VerdictLimits, Verifier,
         introspection::{FieldPath, Fields},
         key_digest,
     },
-    base::{BreakerLimits, NodeId, Rate},
+    base::{BreakerLimits, NodeId, Rate, ShareLimits},
     conn::{MessageLimits, QualityLimits},
     engine::{
         self, ChannelTemplates, DrainConfig, Limits, MetricsPolicy, Policy, PresenceConfig, RequestsConfig,
@@ -142,6 +143,7 @@ pub fn policy(settings: &Settings, machine: &Machine) -> Result<Policy, BadKey> 
         abilities: abilities(settings),
         introspection: introspection(settings, machine.shards).map(Arc::new),
         jwks: key_source(&settings.auth).map(Arc::new),
+        resources: resources(&settings.resources, machine.shards).map(Arc::new),
     })
 }
 
@@ -175,6 +177,31 @@ fn introspection(settings: &Settings, shards: u16) -> Option<Introspection> {
         },
         breaker: BreakerLimits { failures_max: own.breaker_failures, open_ms: own.breaker_open_ms },
     })
+}
+
+/// What servers decide in rooms; `None` where they decide nothing. Calls are shared out to the shards.
+///
+/// # Panics
+/// Never with settings that were loaded: the rules have been checked.
+pub fn resources(own: &settings::Resources, shards: u16) -> Option<Resources> {
+    let whole = |rule: &settings::ResourceRule| {
+        let rule = &rule.rule;
+        let url = own.url_of(rule).map(|url| UrlTemplate::parse(&url, &rule.room));
+        let url = url.and_then(Result::ok).expect("it was checked when it was loaded");
+        ResourceRule { url, ..rule.clone() }
+    };
+    let limits = ResourceLimits {
+        timeout_ms: own.timeout_ms,
+        in_flight_max: own.in_flight.div_ceil(u32::from(shards.max(1))) as usize,
+        verdicts: VerdictLimits {
+            good_ms: own.cache_s * 1_000,
+            bad_ms: own.cache_denied_s * 1_000,
+            entries_max: own.cache_entries,
+        },
+        breaker: BreakerLimits { failures_max: own.breaker_failures, open_ms: own.breaker_open_ms },
+    };
+    let rules: Vec<_> = own.rules.iter().map(whole).collect();
+    (!rules.is_empty()).then(|| Resources::new(rules, limits))
 }
 
 fn key_source(auth: &settings::Auth) -> Option<KeySource> {
@@ -211,7 +238,10 @@ pub fn engine(settings: &Settings, machine: &Machine) -> Result<engine::Config, 
         replay_entries: settings.api.replay_entries as usize,
         auth_cache_entries: settings.auth.cache_entries as usize,
         revocation_s: settings.auth.revocation_s,
-        revocations_max: settings.auth.revocations_max as usize,
+        revocations: ShareLimits {
+            total: settings.auth.revocations_max as usize,
+            percent: settings.auth.revocations_tenant_percent,
+        },
         token_hasher: TokenHasher::new(&machine.token_key),
         openapi: http::openapi::document(env!("CARGO_PKG_VERSION")).into(),
         http: http::Limits::default(),
@@ -329,7 +359,10 @@ fn requests(requests: &settings::Requests, shards: u16) -> RequestsConfig {
         timeout_ms_max: requests.timeout_max_ms,
         pending_max: PendingLimits {
             per_connection: none_if_zero(requests.per_connection),
-            total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+            shares: ShareLimits {
+                total: requests.total.div_ceil(u32::from(shards.max(1))) as usize,
+                percent: requests.tenant_percent,
+            },
         },
     }
 }

@@ -2,11 +2,15 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::{kind_abilities::show_rule, load::Loaded, source::Source};
+use super::{
+    kind_abilities::show_rule, kind_outside::hide_query, kind_resources::show_rule as show_resource_rule,
+    load::Loaded, source::Source,
+};
 use crate::{
     auth::{
-        Rights,
+        Resource, Rights,
         abilities::{Basis, Lack, Ruling, Who},
+        resources::NoResource,
     },
     base::{RoomName, TenantName, UserName, names::DEFAULT_TENANT},
     config::assemble,
@@ -65,11 +69,16 @@ impl Question {
     }
 }
 
-/// The answer, and whether it is yes.
+/// The answer, and whether it is yes, or a server of resources may say so.
 pub fn explain(loaded: &Loaded, question: &Question) -> (String, bool) {
     let Question { user, tenant, rights, action, room } = question;
-    let abilities = assemble::abilities(&loaded.settings);
     let who = Who { user: user.as_str(), tenant: tenant.as_str() };
+    if let Some(resources) = assemble::resources(&loaded.settings.resources, 1)
+        && let Some(found) = resources.find(room.as_str(), *action, who)
+    {
+        return by_resource(loaded, question, found);
+    }
+    let abilities = assemble::abilities(&loaded.settings);
     let ruling = abilities.explain(rights.as_deref(), *action, room.as_str(), who);
     let roles: Vec<_> = rights.iter().flat_map(|rights| rights.roles()).collect();
     let roles = if roles.is_empty() { "no roles".to_owned() } else { format!("roles {}", roles.join(", ")) };
@@ -97,14 +106,51 @@ pub fn explain(loaded: &Loaded, question: &Question) -> (String, bool) {
             false
         }
     };
-    let needs_membership = match action {
-        Action::Send | Action::Presence | Action::History => true,
-        Action::Join | Action::Request => false,
-    };
-    if is_allowed && needs_membership {
-        line(&mut text, format_args!("as a member: it has to be in the room"));
+    if is_allowed {
+        mention_membership(&mut text, *action);
     }
     (text, is_allowed)
+}
+
+/// That some things are for members.
+fn mention_membership(text: &mut String, action: Action) {
+    match action {
+        Action::Send | Action::Presence | Action::History => {
+            line(text, format_args!("as a member: it has to be in the room"));
+        }
+        Action::Join | Action::Request => {}
+    }
+}
+
+/// What a server decides, by which rule, and where it is asked.
+fn by_resource(
+    loaded: &Loaded,
+    question: &Question,
+    (index, resource): (usize, Result<Resource, NoResource>),
+) -> (String, bool) {
+    const KEY: &str = "resources.rules";
+    let Question { user, tenant, action, room, .. } = question;
+    let may = if resource.is_ok() { "may" } else { "may not" };
+    let if_so = if resource.is_ok() { " if the backend lets it" } else { "" };
+    let mut text = format!("user {user} of tenant {tenant} {may} {} {room}{if_so}\n", words(*action));
+    if let Some(rule) = loaded.settings.resources.rules.get(index) {
+        let (source, shown) = (source_of(loaded, KEY, rule.line), show_resource_rule(&rule.rule));
+        line(&mut text, format_args!("by {KEY}[{index}] ({source}): {shown}"));
+    }
+    match &resource {
+        Ok(Resource { url, .. }) => {
+            let url = hide_query(url);
+            line(
+                &mut text,
+                format_args!("GET {url} with the user's token: 2xx is yes, 401, 403 and 404 are no"),
+            );
+            mention_membership(&mut text, *action);
+        }
+        Err(NoResource) => {
+            line(&mut text, format_args!("what stands in the room's name makes no URL: it is `not_found`"));
+        }
+    }
+    (text, resource.is_ok())
 }
 
 /// What the action is, before the room's name.
@@ -122,12 +168,13 @@ fn words(action: Action) -> &'static str {
 fn rule(loaded: &Loaded, index: usize) -> String {
     const KEY: &str = "abilities.rules";
     let Some(rule) = loaded.settings.abilities.rules.get(index) else { return String::new() };
-    let source = loaded.source(KEY);
-    let source = match (source, rule.line) {
-        (Source::File { .. }, Some(line)) => source.at_line(line),
-        (source, _) => source.clone(),
-    };
+    let source = source_of(loaded, KEY, rule.line);
     format!("{KEY}[{index}] ({source}): {}", show_rule(&rule.rule))
+}
+
+fn source_of(loaded: &Loaded, key: &str, line: Option<usize>) -> Source {
+    let source = loaded.source(key);
+    line.map_or(source.clone(), |line| source.at_line(line))
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -92,6 +92,7 @@ impl Kind for OnOff {
 
 /// The integers that fields have.
 pub(super) trait Whole: Copy + TryFrom<u64> + ToString + Sync {}
+impl Whole for u8 {}
 impl Whole for u16 {}
 impl Whole for u32 {}
 impl Whole for u64 {}

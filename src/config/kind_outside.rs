@@ -28,11 +28,7 @@ impl Kind for MaybeUrl {
     }
 
     fn show(&self, settings: &mut Settings) -> Option<String> {
-        let url = (self.0)(settings).as_deref()?;
-        Some(quote(&match url.split_once('?') {
-            Some((before, _)) => format!("{before}?***"),
-            None => url.to_owned(),
-        }))
+        (self.0)(settings).as_deref().map(|url| quote(&hide_query(url)))
     }
 
     fn allowed(&self) -> String {
@@ -45,7 +41,15 @@ impl Kind for MaybeUrl {
     }
 }
 
-fn is_url(text: &str) -> bool {
+/// A URL without what stands in its query.
+pub(super) fn hide_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, _)) => format!("{before}?***"),
+        None => url.to_owned(),
+    }
+}
+
+pub(super) fn is_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     let names_host = uri.authority().is_some_and(|it| !it.host().is_empty() && !it.as_str().contains('@'));
@@ -54,7 +58,8 @@ fn is_url(text: &str) -> bool {
 
 /// Whether what is sent to a URL can be read on its way.
 pub(super) fn is_plaintext(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else { return false };
+    // Places of a template are behind the server.
+    let Ok(uri) = url.replace(['{', '}'], "").parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let is_here = host == "localhost" || host.parse().is_ok_and(|it: std::net::IpAddr| it.is_loopback());
     uri.scheme_str() == Some("http") && !is_here

@@ -19,12 +19,15 @@ mod kind_api_keys;
 mod kind_history;
 mod kind_keys;
 mod kind_outside;
+mod kind_resources;
 mod layers;
 mod load;
 #[cfg(test)]
 mod outside_tests;
 mod production;
 mod report;
+#[cfg(test)]
+mod resource_tests;
 mod rules;
 pub mod settings;
 mod source;

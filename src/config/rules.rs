@@ -3,6 +3,7 @@
 use super::{
     error::{ConfigError, Problem},
     kind_outside::is_plaintext,
+    kind_resources,
     load::Loaded,
     production,
     source::Source,
@@ -150,5 +151,6 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
         let reason = format!("must be less than drain.timeout_s ({} s), which includes it", drain.timeout_s);
         refuse("drain.announce_s", Some(drain.announce_s.to_string()), reason);
     }
+    errors.extend(kind_resources::broken(loaded));
     errors
 }

@@ -95,6 +95,8 @@ pub enum Stage {
         reason: Disconnect,
         finish: Finish,
         deadline_ms: u64,
+        /// How much more the peer may send before it is cut off.
+        grace_bytes: u32,
         /// Reads on for the peer's close frame.
         decoder: Option<Decoder>,
     },

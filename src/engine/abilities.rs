@@ -1,15 +1,16 @@
 //! What clients may do: judged by their rights and the rules when they join, noted with the membership, and judged anew
-//! when either has changed. A message of a member costs a look at one byte.
+//! when either has changed. A message of a member costs a look at one byte. What a server of the operator's decides in a room
+//! (`resources`), nothing here does.
 //!
 //! The backend's own calls are not judged here. Invariant: what a stale standing says counts for nothing.
 
-use super::Engine;
+use super::{Engine, resources::Stop};
 use crate::{
     auth::abilities::Who,
     base::{ConnId, Now, RoomId, RoomKey, RoomRef},
     conn::Conn,
     hub::Standing,
-    model::{Action, Actions, Fault, FaultCode, Target},
+    model::{Action, Actions, Fault, FaultCode, Join, Target},
 };
 
 /// Memberships and connections that are judged anew in one go; the rest has to wait for the next millisecond.
@@ -35,15 +36,24 @@ impl Engine {
         granted.unwrap_or(Actions::NONE)
     }
 
+    /// The same, without what is for a server to decide.
+    pub(super) fn granted_in(&mut self, id: ConnId, room: &str) -> Actions {
+        let actions = self.actions_in(id, room);
+        actions.without(self.mapped_in(id, room))
+    }
+
     /// How a client that wants to join stands in the room.
     ///
     /// # Errors
-    /// When it may not; but who is in it by the backend's will may.
-    pub(super) fn may_join(&mut self, id: ConnId, room: &RoomRef<'_>) -> Result<Standing, Fault> {
-        let actions = self.actions_in(id, room.as_str());
-        let before = self.roster.find(id, room.as_str()).map(|(_, standing)| standing);
-        let standing = before.unwrap_or(Standing::of(Actions::NONE)).judged(actions);
-        if standing.may_stay() { Ok(standing) } else { Err(forbidden(Action::Join)) }
+    /// When it may not, or a server is to be asked; but who is in it by the backend's will may.
+    pub(super) fn may_join(&mut self, id: ConnId, join: &Join<'_>, now: Now) -> Result<Standing, Stop> {
+        let room = join.room.as_str();
+        let before = self.roster.find(id, room).map(|(_, standing)| standing);
+        let standing = before.unwrap_or(Standing::of(Actions::NONE)).judged(self.actions_in(id, room));
+        let mapped = self.mapped_in(id, room);
+        let standing =
+            if mapped.is_empty() { standing } else { self.admitted_to(id, join, standing, mapped, now)? };
+        if standing.may_stay() { Ok(standing) } else { Err(forbidden(Action::Join).into()) }
     }
 
     /// The room of this name that the client is in, if it may do this there; `outside` is what it is told that is in none.
@@ -53,11 +63,12 @@ impl Engine {
         action: Action,
         room: &RoomRef<'_>,
         outside: &'static str,
-    ) -> Result<RoomKey, Fault> {
+        now: Now,
+    ) -> Result<RoomKey, Stop> {
         let (key, standing) =
             self.roster.find(id, room.as_str()).ok_or_else(|| Fault::new(FaultCode::Forbidden, outside))?;
         let key = key.clone();
-        self.check_standing(id, &key, standing, action).map(|()| key)
+        self.check_standing(id, &key, standing, action, now).map(|()| key)
     }
 
     /// The same, by the room's id, for what relays send.
@@ -66,11 +77,12 @@ impl Engine {
         id: ConnId,
         room: RoomId,
         outside: &'static str,
-    ) -> Result<RoomKey, Fault> {
+        now: Now,
+    ) -> Result<RoomKey, Stop> {
         let (key, standing) =
             self.roster.find_id(id, room).ok_or_else(|| Fault::new(FaultCode::Forbidden, outside))?;
         let key = key.clone();
-        self.check_standing(id, &key, standing, Action::Send).map(|()| key)
+        self.check_standing(id, &key, standing, Action::Send, now).map(|()| key)
     }
 
     fn check_standing(
@@ -79,9 +91,10 @@ impl Engine {
         key: &RoomKey,
         standing: Standing,
         action: Action,
-    ) -> Result<(), Fault> {
-        let standing = if standing.is_stale() { self.judge(id, key, standing) } else { standing };
-        if standing.may(action) { Ok(()) } else { Err(forbidden(action)) }
+        now: Now,
+    ) -> Result<(), Stop> {
+        let standing = if standing.is_stale() { self.judge(id, key, standing, now) } else { standing };
+        if standing.may(action) { Ok(()) } else { self.may_by_word(id, key, standing, action, now) }
     }
 
     /// Whether a client may put a request to this target. In place of a room's name stands `user:ID` or `connection:ID`.
@@ -96,18 +109,34 @@ impl Engine {
     }
 
     /// Judges a membership, and notes how it stands.
-    fn judge(&mut self, id: ConnId, key: &RoomKey, before: Standing) -> Standing {
-        let standing = before.judged(self.actions_in(id, key.room.as_str()));
-        self.roster.judge(id, key.room.as_str(), standing);
+    fn judge(&mut self, id: ConnId, key: &RoomKey, before: Standing, now: Now) -> Standing {
+        let standing = self.judged_now(id, key, before, now);
+        if standing.is_doubted() {
+            self.look_after(id, now.mono_ms());
+        }
+        standing
+    }
+
+    /// The same; where a server is to be asked, the caller sees to that.
+    pub(super) fn judged_now(&mut self, id: ConnId, key: &RoomKey, before: Standing, now: Now) -> Standing {
+        let room = key.room.as_str();
+        let standing = before.judged(self.actions_in(id, room));
+        let mapped = self.mapped_in(id, room);
+        let standing = if mapped.is_empty() {
+            standing
+        } else {
+            self.judged_by_word(id, room, (before, standing), mapped, now)
+        };
+        self.roster.judge(id, room, standing);
         standing
     }
 
     /// Judges all memberships of a client, and has it leave the rooms that it may no longer be in. How many there were.
-    pub(super) fn review(&mut self, id: ConnId) -> usize {
+    pub(super) fn review(&mut self, id: ConnId, now: Now) -> usize {
         let rooms: Vec<_> =
             self.roster.standings(id).map(|(key, standing)| (key.clone(), standing)).collect();
         for (key, before) in &rooms {
-            if !self.judge(id, key, *before).may_stay() {
+            if !self.judge(id, key, *before, now).may_stay() {
                 // It is in the room, so that there is nothing to refuse.
                 let _ = self.leave(id, None, &RoomRef::of(&key.room));
             }
@@ -134,7 +163,7 @@ impl Engine {
         let (mut judged, slots) = (0, self.holders.slots());
         while judged < JUDGED_PER_STEP && slot < slots {
             if let Some((generation, _)) = self.conns.get_by_slot(slot) {
-                judged += self.review(ConnId { shard: self.shard, slot, generation });
+                judged += self.review(ConnId { shard: self.shard, slot, generation }, now);
             }
             (judged, slot) = (judged + 1, slot + 1);
         }
@@ -143,7 +172,7 @@ impl Engine {
 }
 
 /// What a client is told that nothing allows to do this. Says nothing of the room, which may not even exist.
-fn forbidden(action: Action) -> Fault {
+pub(super) fn forbidden(action: Action) -> Fault {
     let text = match action {
         Action::Join => "none of your abilities lets you join this room",
         Action::Send => "none of your abilities lets you send to this room",

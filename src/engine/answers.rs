@@ -304,6 +304,7 @@ pub(super) fn metrics(node: &NodeReport<'_>, format: Format) -> Vec<u8> {
         fds_max: node.facts.fds_max,
         started_unix_s: node.facts.started_unix_s,
         keys: node.facts.keys,
+        reloads: node.facts.reloads,
     };
     let mut families = metrics::merge(&shards, &stats);
     if node.config.policy.metrics.legacy_names {

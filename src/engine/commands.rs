@@ -1,6 +1,10 @@
 //! What a JSON client may ask, and the answer or the fault.
 
-use super::{Ask, Caller, Engine, Publish, history::too_much_waits};
+use super::{
+    Ask, Caller, Engine, Publish,
+    history::too_much_waits,
+    resources::{Question, Stop},
+};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Encoding, Session, SocketKind, Stage},
@@ -10,11 +14,17 @@ use crate::{
 };
 
 impl Engine {
-    /// One call of a client.
-    pub(super) fn call(&mut self, id: ConnId, call: Call<'_>, now: Now) {
-        let Some(protocol) = self.encoding(id).map(Encoding::protocol) else { return };
-        self.metrics.received.inc(received_type(&call.command), protocol);
-        let done = match call.command {
+    /// Counts a call of a client.
+    pub(super) fn count_call(&mut self, id: ConnId, call: &Call<'_>) {
+        if let Some(protocol) = self.encoding(id).map(Encoding::protocol) {
+            self.metrics.received.inc(received_type(&call.command), protocol);
+        }
+    }
+
+    /// One call of a client. Where a server of the operator's has to be asked before, nothing is done, and the call is to be made
+    /// again when its word is there.
+    pub(super) fn call(&mut self, id: ConnId, call: Call<'_>, now: Now) -> Result<(), Box<Question>> {
+        let done: Result<(), Stop> = match call.command {
             Command::Ping => {
                 self.tell(id, &Event::Pong { timestamp: now.unix_ms }, now);
                 Ok(())
@@ -23,33 +33,48 @@ impl Engine {
                 self.authenticate(id, call.id.clone(), &authenticate, now);
                 Ok(())
             }
-            Command::Join(join) => self.client_join(id, call.id.clone(), join),
-            Command::Leave { room } => self.leave(id, call.id.clone(), &room),
-            Command::Subscribe { channel } => self.channel(id, &channel).and_then(|room| {
-                let join = Join { room: RoomRef::of(&room), metadata: None, presence: true, since: None };
-                self.client_join(id, call.id.clone(), join)
-            }),
+            Command::Join(join) => self.client_join(id, call.id.clone(), join, now),
+            Command::Leave { room } => self.leave(id, call.id.clone(), &room).map_err(Stop::from),
+            Command::Subscribe { channel } => {
+                self.channel(id, &channel).map_err(Stop::from).and_then(|room| {
+                    let join = Join { room: RoomRef::of(&room), metadata: None, presence: true, since: None };
+                    self.client_join(id, call.id.clone(), join, now)
+                })
+            }
             Command::Unsubscribe { channel } => self
                 .channel(id, &channel)
-                .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room))),
+                .and_then(|room| self.leave(id, call.id.clone(), &RoomRef::of(&room)))
+                .map_err(Stop::from),
             Command::Send(send) => self.publication(id, call.id.clone(), send, now),
             Command::Relay(relay) => self.relay(id, relay, now),
-            Command::Rooms => self.rooms(id, call.id.clone(), now),
+            Command::Rooms => self.rooms(id, call.id.clone(), now).map_err(Stop::from),
             Command::PresenceStatus { status, metadata } => {
-                self.presence_status(id, call.id.clone(), status, metadata, now)
+                self.presence_status(id, call.id.clone(), status, metadata, now).map_err(Stop::from)
             }
             Command::PresenceHeartbeat { status } => {
-                self.presence_heartbeat(id, call.id.clone(), status, now)
+                self.presence_heartbeat(id, call.id.clone(), status, now).map_err(Stop::from)
             }
             Command::QueryPresence { room, after, limit } => {
-                self.query_presence(id, call.id.clone(), &room, after, limit)
+                self.query_presence(id, call.id.clone(), &room, (after, limit), now)
             }
-            Command::History(history) => self.ask_history(id, call.id.clone(), &history),
-            Command::Request(request) => self.client_request(id, call.id.clone(), *request, now),
-            Command::Response(response) => self.client_response(id, call.id.clone(), response),
+            Command::History(history) => self.ask_history(id, call.id.clone(), &history, now),
+            Command::Request(request) => {
+                self.client_request(id, call.id.clone(), *request, now).map_err(Stop::from)
+            }
+            Command::Response(response) => {
+                self.client_response(id, call.id.clone(), response).map_err(Stop::from)
+            }
         };
-        if let Err(fault) = done {
-            self.refuse(id, call.id, fault, now);
+        match done {
+            Ok(()) => Ok(()),
+            Err(Stop::Fault(fault)) => {
+                self.refuse(id, call.id, fault, now);
+                Ok(())
+            }
+            Err(Stop::Asks(mut question)) => {
+                question.call = call.id;
+                Err(question)
+            }
         }
     }
 
@@ -69,11 +94,12 @@ impl Engine {
         id: ConnId,
         call: Option<CorrelationId>,
         mut join: Join<'_>,
-    ) -> Result<(), Fault> {
+        now: Now,
+    ) -> Result<(), Stop> {
         self.session(id)?;
-        let standing = self.may_join(id, &join.room)?;
+        let standing = self.may_join(id, &join, now)?;
         join.since = join.since.filter(|_| standing.may(Action::History));
-        self.join(id, call, join, standing)
+        self.join(id, call, join, standing).map_err(Stop::from)
     }
 
     /// A join of a client that stands so in the room, whoever has decided that.
@@ -121,9 +147,9 @@ impl Engine {
         call: Option<CorrelationId>,
         send: Send<'_>,
         now: Now,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Stop> {
         let from = self.session(id)?.user.clone();
-        let key = self.may(id, Action::Send, &send.room, "join the room before sending to it")?;
+        let key = self.may(id, Action::Send, &send.room, "join the room before sending to it", now)?;
         let publish = Publish {
             key,
             caller: Caller::Client { conn: id, call },
@@ -153,7 +179,7 @@ impl Engine {
     }
 
     /// The room that a channel's name stands for.
-    fn channel(&self, id: ConnId, channel: &RoomRef<'_>) -> Result<RoomName, Fault> {
+    pub(super) fn channel(&self, id: ConnId, channel: &RoomRef<'_>) -> Result<RoomName, Fault> {
         let session = self.session(id)?;
         let (user, tenant) = (session.user.as_str(), session.tenant.as_str());
         match self.config.policy.channels.expand(channel.as_str(), user, tenant) {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use super::Policy;
 use crate::{
     auth::TokenHasher,
-    base::NodeId,
+    base::{NodeId, ShareLimits},
     conn::{QualityLimits, SocketKind},
     http,
     hub::{HistoryConfig, PendingLimits},
@@ -33,8 +33,8 @@ pub struct Config {
     pub replay_entries: usize,
     /// How long tokens stay revoked where the backend does not say: as long as the longest of them is good.
     pub revocation_s: u64,
-    /// How many revocations can be remembered.
-    pub revocations_max: usize,
+    /// How many revocations can be remembered, and how many of one tenant.
+    pub revocations: ShareLimits,
     /// What opaque tokens are remembered by; its key is of this process.
     pub token_hasher: TokenHasher,
     /// `/openapi.json`.
@@ -96,7 +96,7 @@ impl Config {
             auth_cache_entries: 16,
             replay_entries: 16,
             revocation_s: 86_400,
-            revocations_max: 64,
+            revocations: ShareLimits { total: 64, percent: 50 },
             token_hasher: TokenHasher::new(&[7; 32]),
             openapi: Arc::from(*b"{}"),
             http: http::Limits::default(),
@@ -121,7 +121,10 @@ impl Config {
             requests: RequestsConfig {
                 timeout_ms: 15_000,
                 timeout_ms_max: 120_000,
-                pending_max: PendingLimits { per_connection: 128, total: 1000 },
+                pending_max: PendingLimits {
+                    per_connection: 128,
+                    shares: ShareLimits { total: 1000, percent: 50 },
+                },
             },
             drain: DrainConfig { announce_ms: 0, timeout_ms: 30_000, per_second: 0 },
             presence: PresenceConfig { enabled: true, page_max: 1_000, metadata_bytes_max: 1024 },

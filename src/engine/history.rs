@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Caller, Engine, Recovery};
+use super::{Ask, Caller, Engine, Recovery, resources::Stop};
 use crate::{
     base::{ConnId, Now, RoomKey},
     fanout::{Delivered, Recipients},
@@ -28,9 +28,11 @@ impl Engine {
         id: ConnId,
         call: Option<CorrelationId>,
         history: &History<'_>,
-    ) -> Result<(), Fault> {
+        now: Now,
+    ) -> Result<(), Stop> {
         self.session(id)?;
-        let key = self.may(id, Action::History, &history.room, "join the room before reading its history")?;
+        let outside = "join the room before reading its history";
+        let key = self.may(id, Action::History, &history.room, outside, now)?;
         let (caller, since, limit) = (Caller::Client { conn: id, call }, history.since, history.limit);
         self.ask_home(&key.clone(), Ask::History { key, caller, since, limit });
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! A request waits unread and is read again with the verdict at hand; a connection that authenticates by message waits
 //! with what it has sent meanwhile. Equal tokens share a question. Invariants: only a token that no key of ours has signed
-//! is asked about; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
+//! is asked about; an answer is judged by the settings that it was asked by; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
 //! answered or given up when the time for authentication is over; a connection waits for one token at a time.
 
 use std::{
@@ -16,15 +16,21 @@ use crate::{
         AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
         introspection::{ANSWER_BYTES_MAX, judge},
     },
-    base::{Breaker, ConnId, HashSeed, Map, Now, Secret, TenantName, map_with_seed},
+    base::{
+        Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, ShareLimits, Shares, TenantName,
+        map_with_seed,
+    },
     conn::Stage,
-    metrics::{AuthCache, Disconnect},
+    metrics::{AuthCache, Disconnect, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
     ws::close,
 };
 
 /// Tokens that may wait until a call is over.
 const QUEUE_MAX: usize = 1024;
+
+/// How much of what is left by others one address (IPv6: a /64) may have looked up at a time.
+const ADDRESS_PERCENT: u8 = 25;
 
 /// What a connection may send while its first token is looked up, in bytes.
 const HELD_BYTES_MAX: usize = 8 * 1024;
@@ -45,7 +51,9 @@ pub(super) struct Introspections {
     /// By whose settings the rest is: other ones begin anew.
     settings: Option<State>,
     questions: BTreeMap<TokenDigest, Question>,
-    /// Questions that no call has been made for, first come first. May name some that are over.
+    /// How many questions are those of each address.
+    shares: Shares<PeerBlock>,
+    /// Questions that no call has been made for, first come first. May name some that are over: not more than live ones.
     queue: VecDeque<TokenDigest>,
     /// Calls under way.
     in_flight: usize,
@@ -66,8 +74,11 @@ struct State {
 
 #[derive(Debug)]
 struct Question {
-    /// Until the call is made.
-    token: Option<Secret>,
+    token: Secret,
+    /// Whether a call is under way.
+    is_asked: bool,
+    /// Who brought it first.
+    asker: PeerBlock,
     waiters: BTreeSet<ConnId>,
     due_ms: u64,
 }
@@ -90,11 +101,13 @@ enum Cause {
     Refresh(Asked),
 }
 
-/// An `authenticate` without its token.
-#[derive(Debug)]
+/// An `authenticate`.
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) call: Option<CorrelationId>,
     pub(super) tenant: Option<TenantName>,
+    /// Kept only where something may be asked with it.
+    pub(super) token: Option<Secret>,
 }
 
 impl Introspections {
@@ -103,6 +116,7 @@ impl Introspections {
             hasher,
             settings: None,
             questions: BTreeMap::new(),
+            shares: Shares::new(shares_of(0)),
             queue: VecDeque::new(),
             in_flight: 0,
             waiting: map_with_seed(seed),
@@ -135,9 +149,25 @@ impl Introspections {
         let Some(question) = self.questions.get_mut(&digest) else { return };
         question.waiters.remove(&conn);
         // A call that is under way is waited for: its answer is remembered.
-        if question.waiters.is_empty() && question.token.is_some() {
-            self.questions.remove(&digest);
+        if question.waiters.is_empty() && !question.is_asked {
+            self.close(digest);
         }
+    }
+
+    /// A question is over.
+    fn close(&mut self, digest: TokenDigest) -> Option<Question> {
+        let question = self.questions.remove(&digest)?;
+        self.shares.give_back(&question.asker);
+        Some(question)
+    }
+
+    /// A question waits for a call: behind the others, or before them.
+    fn enqueue(&mut self, digest: TokenDigest, is_first: bool) {
+        if self.queue.len() >= 2 * QUEUE_MAX {
+            let questions = &self.questions;
+            self.queue.retain(|digest| questions.get(digest).is_some_and(|question| !question.is_asked));
+        }
+        if is_first { self.queue.push_front(digest) } else { self.queue.push_back(digest) }
     }
 
     fn find(&self, conn: ConnId) -> Option<&Waiting> {
@@ -166,8 +196,15 @@ impl Introspections {
 
 #[cfg(test)]
 impl Introspections {
+    pub(super) fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.questions.is_empty() && self.waiting.is_empty() && self.fresh.is_none()
+        self.questions.is_empty()
+            && self.shares.taken() == 0
+            && self.waiting.is_empty()
+            && self.fresh.is_none()
     }
 }
 
@@ -232,7 +269,7 @@ impl Engine {
             self.refuse(conn, ask.call, fault, now);
             return;
         }
-        let again = Asked { call: ask.call.clone(), tenant: ask.tenant.clone() };
+        let again = ask.clone();
         let cause = match self.session(conn) {
             Ok(_) => Cause::Refresh(ask),
             Err(_) => Cause::First { ask, held: Vec::new() },
@@ -265,8 +302,18 @@ impl Engine {
         let Some(introspection) = self.config.policy.introspection.clone() else {
             return Err(AuthError::Refused);
         };
+        let Some(found) = self.conns.get(conn.slot, conn.generation) else { return Err(AuthError::Refused) };
+        let asker = PeerBlock::from(found.peer);
         let own = &mut self.introspections;
         if !own.questions.contains_key(&digest) {
+            own.shares.limit(shares_of(introspection.in_flight_max));
+            own.shares.check(&asker).map_err(|why| {
+                self.metrics.no_place(Table::Introspection, why);
+                AuthError::Unavailable(match why {
+                    NoPlace::Share => Unjudged::Share,
+                    NoPlace::Total => Unjudged::Busy,
+                })
+            })?;
             let has_room = own.in_flight < introspection.in_flight_max;
             let breaker = &mut own.state(&introspection).breaker;
             // Who comes to wait behind calls that are under way is no try whether the server works again.
@@ -274,17 +321,15 @@ impl Engine {
             if !may_ask {
                 return Err(AuthError::Unavailable(Unjudged::Down));
             }
-            if !has_room && own.queue.len() >= QUEUE_MAX {
-                return Err(AuthError::Unavailable(Unjudged::Busy));
-            }
             let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
-            let question = Question { token: Some(Secret::from(token)), waiters: BTreeSet::new(), due_ms };
-            own.questions.insert(digest, question);
+            let (token, waiters) = (Secret::from(token), BTreeSet::new());
+            own.questions.insert(digest, Question { token, is_asked: false, asker, waiters, due_ms });
+            own.shares.take(asker);
             own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
             if has_room {
                 self.call_about(digest, &introspection, now);
             } else {
-                own.queue.push_back(digest);
+                own.enqueue(digest, false);
             }
         }
         let own = &mut self.introspections;
@@ -295,39 +340,59 @@ impl Engine {
         Ok(())
     }
 
-    fn call_about(&mut self, digest: TokenDigest, introspection: &Introspection, now: Now) {
+    fn call_about(&mut self, digest: TokenDigest, introspection: &Arc<Introspection>, now: Now) {
         let own = &mut self.introspections;
-        let Some(token) = own.questions.get_mut(&digest).and_then(|question| question.token.take()) else {
-            return;
-        };
+        let Some(question) = own.questions.get_mut(&digest) else { return };
+        question.is_asked = true;
         own.in_flight += 1;
         let request = OutsideRequest {
             url: introspection.url.clone(),
-            bearer: Some(token),
+            bearer: Some(question.token.clone()),
             timeout_ms: introspection.timeout_ms,
             body_bytes_max: ANSWER_BYTES_MAX,
+            wants_body: true,
         };
-        self.call_outside(Purpose::Introspection(digest), request, now);
+        let purpose = Purpose::Introspection { digest, settings: Arc::clone(introspection) };
+        self.call_outside(purpose, request, now);
     }
 
-    /// What became of the call about a token.
+    /// What became of the call about a token, made by these settings. Where others hold by now, it says nothing: they are
+    /// asked by.
     pub(super) fn introspected(
         &mut self,
         digest: TokenDigest,
+        settings: &Arc<Introspection>,
         answer: Result<OutsideAnswer, OutsideError>,
         now: Now,
     ) {
         self.introspections.in_flight -= 1;
-        let verdict = match self.config.policy.introspection.clone() {
-            Some(introspection) => self.judged(digest, &introspection, answer, now),
+        match self.config.policy.introspection.clone() {
+            Some(introspection) if introspection == *settings => {
+                let verdict = self.judged(digest, &introspection, answer, now);
+                self.tell_verdict(digest, &verdict, now);
+            }
+            Some(introspection) => self.ask_anew(digest, &introspection),
             // Switched off meanwhile. Should it come back, a breaker that waited for this answer would wait for ever.
             None => {
                 self.introspections.settings = None;
-                Err(AuthError::Refused)
+                self.tell_verdict(digest, &Err(AuthError::Refused), now);
             }
-        };
-        self.tell_verdict(digest, &verdict, now);
+        }
         self.call_about_next(now);
+    }
+
+    /// A question whose answer is not wanted is the next to be asked, if anybody waits for it.
+    fn ask_anew(&mut self, digest: TokenDigest, introspection: &Arc<Introspection>) {
+        let own = &mut self.introspections;
+        // A breaker of the last settings may have waited for this answer.
+        own.state(introspection);
+        let Some(question) = own.questions.get_mut(&digest) else { return };
+        question.is_asked = false;
+        if question.waiters.is_empty() {
+            own.close(digest);
+        } else {
+            own.enqueue(digest, true);
+        }
     }
 
     /// Makes a verdict of an answer, and remembers it.
@@ -387,7 +452,7 @@ impl Engine {
         while self.introspections.in_flight < introspection.in_flight_max {
             let own = &mut self.introspections;
             let Some(digest) = own.queue.pop_front() else { return };
-            if own.questions.get(&digest).is_none_or(|question| question.token.is_none()) {
+            if own.questions.get(&digest).is_none_or(|question| question.is_asked) {
                 continue;
             }
             if own.state(&introspection).breaker.admits(now.mono_ms()) {
@@ -421,7 +486,7 @@ impl Engine {
 
     /// Lets all go on who wait for a token.
     fn tell_verdict(&mut self, digest: TokenDigest, verdict: &Verdict, now: Now) {
-        let Some(question) = self.introspections.questions.remove(&digest) else { return };
+        let Some(question) = self.introspections.close(digest) else { return };
         let verdict = &self.unless_revoked(verdict.clone());
         for conn in question.waiters {
             match self.introspections.take(conn, digest) {
@@ -446,6 +511,11 @@ impl Engine {
         self.serve(conn, now);
         self.introspections.fresh = None;
     }
+}
+
+/// All that may be looked up at a time, and how much of it for one address.
+fn shares_of(in_flight_max: usize) -> ShareLimits {
+    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: ADDRESS_PERCENT }
 }
 
 /// Whether a header can carry it.

@@ -11,7 +11,7 @@ use crate::{
     conn::{Allowance, Conn, Excess, MessageLimit, MessageLimits},
     hub::{AddressLimits, Empty, Ledger, PayerLimit, Purses, Spent},
     metrics::Disconnect,
-    model::{CorrelationId, Fault, FaultCode},
+    model::{BurstRate, CorrelationId, Fault, FaultCode, Rates},
     ws::close,
 };
 
@@ -57,6 +57,18 @@ impl Limits {
             && messages.bytes.is_none()
             && user.rate.is_none()
             && tenant.rate.is_none())
+    }
+
+    /// Those of messages, as clients are told.
+    pub(super) fn rates(&self) -> Rates {
+        let of_payer =
+            |PayerLimit { rate, burst, .. }: PayerLimit| BurstRate { per_s: rate.per_window(), burst };
+        Rates {
+            messages_per_10s: self.messages.messages.per_window(),
+            bytes_per_10s: self.messages.bytes.per_window(),
+            user: of_payer(self.user),
+            tenant: of_payer(self.tenant),
+        }
     }
 
     fn of(&self, payer: &Payer) -> PayerLimit {

@@ -34,6 +34,7 @@ mod quality;
 mod relay;
 mod report;
 mod requests;
+mod resources;
 mod rooms;
 mod session;
 mod socket;
@@ -140,6 +141,7 @@ pub struct Engine {
     admission: admission::Admission,
     calls: outside::Calls,
     introspections: introspection::Introspections,
+    words: resources::Words,
     /// When to look for new keys next, at the earliest.
     keys_wanted_ms: u64,
     draining: Option<drain::Draining>,
@@ -160,7 +162,7 @@ impl Engine {
         Self {
             shard,
             tokens: TokenCache::new(config.auth_cache_entries),
-            revocations: Revocations::new(config.revocations_max),
+            revocations: Revocations::new(config.revocations),
             conns: Slab::new(),
             store: FrameStore::new(),
             encoder: Encoder::new(config.deflate_bytes_min),
@@ -191,6 +193,11 @@ impl Engine {
             admission: admission::Admission::new(hash),
             calls: outside::Calls::default(),
             introspections: introspection::Introspections::new(config.token_hasher.clone(), hash),
+            words: resources::Words::new(
+                config.token_hasher.clone(),
+                hash,
+                config.policy.resources.as_deref(),
+            ),
             keys_wanted_ms: 0,
             draining: None,
             facts: NodeFacts::default(),

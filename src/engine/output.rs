@@ -74,6 +74,11 @@ pub enum Notice {
     IntrospectionFailed {
         reason: String,
     },
+    /// A server of resources does not answer, or not so that somebody may or may not.
+    ResourceFailed {
+        /// Which server, and what has become of the call.
+        reason: String,
+    },
     /// Something was refused for a limit of rates or addresses.
     RateLimited {
         peer: IpAddr,

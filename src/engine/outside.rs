@@ -3,11 +3,11 @@
 //! Owns no URL and no judgement: whoever asks says what for ([`Purpose`]), and is handed what came. Invariants: a call
 //! comes to one end, that of the shell or that of its time; what comes later finds nobody.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Engine, Output};
 use crate::{
-    auth::TokenDigest,
+    auth::{Introspection, TokenDigest, resources},
     base::Now,
     metrics::OutsideResult,
     model::{CallId, OutsideAnswer, OutsideError, OutsideRequest},
@@ -19,8 +19,10 @@ const GRACE_MS: u64 = 1_000;
 /// What a call is for.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// Whose the token of this digest is.
-    Introspection(TokenDigest),
+    /// Whose the token of this digest is, asked by these settings.
+    Introspection { digest: TokenDigest, settings: Arc<Introspection> },
+    /// Whether the bearer of a token may have a resource; both make the digest.
+    Resource(TokenDigest),
 }
 
 /// The calls of one shard. Their number is bounded by who makes them.
@@ -93,10 +95,17 @@ impl Engine {
     pub(super) fn called(&mut self, call: CallId, answer: Result<OutsideAnswer, OutsideError>, now: Now) {
         let Some(UnderWay { purpose, asked_us, .. }) = self.calls.end(call) else { return };
         match purpose {
-            Purpose::Introspection(digest) => {
-                self.metrics.introspection_calls.inc(result_of(&answer));
+            Purpose::Introspection { digest, settings } => {
+                let is_denial = |status| matches!(status, 401 | 403);
+                self.metrics.introspection_calls.inc(result_of(&answer, is_denial));
                 self.metrics.introspection_duration.observe_us(now.mono_us.saturating_sub(asked_us));
-                self.introspected(digest, answer, now);
+                self.introspected(digest, &settings, answer, now);
+            }
+            Purpose::Resource(digest) => {
+                let is_denial = |status| matches!(resources::judge(status), Some(Err(_)));
+                self.metrics.resource_calls.inc(result_of(&answer, is_denial));
+                self.metrics.resource_duration.observe_us(now.mono_us.saturating_sub(asked_us));
+                self.resource_answered(digest, answer.map(|answer| answer.status), now);
             }
         }
     }
@@ -110,11 +119,11 @@ impl Engine {
 }
 
 /// The label of what became of a call.
-fn result_of(answer: &Result<OutsideAnswer, OutsideError>) -> OutsideResult {
+fn result_of(answer: &Result<OutsideAnswer, OutsideError>, is_denial: impl Fn(u16) -> bool) -> OutsideResult {
     match answer {
         Ok(answer) => match answer.status {
             200..=299 => OutsideResult::Ok,
-            401 | 403 => OutsideResult::Denied,
+            status if is_denial(status) => OutsideResult::Denied,
             _ => OutsideResult::Status,
         },
         Err(OutsideError::Unsendable) => OutsideResult::Unsendable,

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use super::{ChannelTemplates, Engine, Limits};
 use crate::{
-    auth::{Abilities, ApiKeys, CallKey, Introspection, KeyDigest, KeySource, SigningKey, Verifier, is_key},
+    auth::{
+        Abilities, ApiKeys, CallKey, Introspection, KeyDigest, KeySource, Resources, SigningKey, Verifier,
+        is_key,
+    },
     base::Now,
     http::{Origins, Proxies},
 };
@@ -33,6 +36,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Who may do what in which rooms.
     pub abilities: Abilities,
+    /// What servers decide in which rooms, if anything.
+    pub resources: Option<Arc<Resources>>,
     /// Set outside production when no secret was configured: `/dev/token` hands out tokens on loopback.
     pub dev_tokens: Option<Arc<SigningKey>>,
     pub metrics: MetricsPolicy,
@@ -62,8 +67,15 @@ impl Engine {
     pub(super) fn reload(&mut self, policy: Arc<Policy>, now: Now) {
         self.home.limit_creates(policy.limits.room_creates_per_ip_per_min);
         let last = std::mem::replace(&mut self.config.policy, policy);
-        if self.config.policy.abilities.rules() != last.abilities.rules() {
+        let others_decide = self.config.policy.resources != last.resources;
+        if others_decide {
+            self.words.renew(self.config.policy.resources.as_deref());
+        }
+        if others_decide || self.config.policy.abilities.rules() != last.abilities.rules() {
             self.rules_changed(now);
+        }
+        if others_decide {
+            self.drop_unasked(now);
         }
     }
 }
@@ -80,6 +92,7 @@ impl Policy {
             proxies: Proxies::default(),
             signing: None,
             introspection: None,
+            resources: None,
             jwks: None,
             limits: Limits { rooms_per_connection_max: 1000, ..Limits::default() },
             dev_tokens: None,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, Caller, Engine, Parcel, Tell, writes::sent_type};
+use super::{Ask, Caller, Engine, Parcel, Tell, resources::Stop, writes::sent_type};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomRef, UserName},
     conn::{SocketKind, Stage},
@@ -65,12 +65,13 @@ impl Engine {
         id: ConnId,
         call: Option<CorrelationId>,
         room: &RoomRef<'_>,
-        after: Option<UserName>,
-        limit: Option<u32>,
-    ) -> Result<(), Fault> {
+        (after, limit): (Option<UserName>, Option<u32>),
+        now: Now,
+    ) -> Result<(), Stop> {
         self.session(id)?;
         self.presence_is_on()?;
-        let key = self.may(id, Action::Presence, room, "join the room before asking who is in it")?;
+        let outside = "join the room before asking who is in it";
+        let key = self.may(id, Action::Presence, room, outside, now)?;
         let caller = Caller::Client { conn: id, call };
         if caller.wants_success() {
             let limit = limit.map_or(PAGE, |limit| limit as usize).min(self.config.presence.page_max);

@@ -18,7 +18,7 @@ const PAGE: usize = 100;
 const PAGE_MAX: usize = 1_000;
 
 /// Which connections a request asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectionsQuery {
     tenant: Option<TenantName>,
     user: Option<UserName>,

@@ -3,7 +3,10 @@
 //! A payload goes from the frame that it came in to the frames of the members, and is looked at by nobody on its way. What
 //! is no publication is answered with `system:error`, which quotes nothing, and the connection stays open.
 
-use super::{Caller, Engine, Parcel, Publish, Tell};
+use super::{
+    Caller, Engine, Parcel, Publish, Tell,
+    resources::{Spelled, Stop},
+};
 use crate::{
     base::{ConnId, Now, RoomKey},
     conn::{Encoding, Stage},
@@ -30,7 +33,11 @@ impl Engine {
             None => return,
         }
         match dialect::relay::decode(message) {
-            Ok(relay) => self.call(id, Call { id: None, command: Command::Relay(relay) }, now),
+            Ok(relay) => {
+                let call = Call { id: None, command: Command::Relay(relay) };
+                self.count_call(id, &call);
+                self.call_in_turn(id, call, Spelled::Binary(message), now);
+            }
             Err(fault) => {
                 self.metrics.received.inc(Received::Unknown, Protocol::Relay);
                 self.refuse(id, None, fault, now);
@@ -39,10 +46,11 @@ impl Engine {
     }
 
     /// Publishes opaque bytes.
-    pub(super) fn relay(&mut self, id: ConnId, relay: Relay, now: Now) -> Result<(), Fault> {
+    pub(super) fn relay(&mut self, id: ConnId, relay: Relay, now: Now) -> Result<(), Stop> {
         let Relay { room, payload } = relay;
         let from = self.session(id)?.user.clone();
-        let key = self.may_relay(id, room, "join the room before sending to it: its roomId is the ack's")?;
+        let outside = "join the room before sending to it: its roomId is the ack's";
+        let key = self.may_relay(id, room, outside, now)?;
         let publish = Publish {
             key,
             caller: Caller::Client { conn: id, call: None },

@@ -6,7 +6,7 @@ use super::{Engine, quality::FoundConnections, survey::Want};
 use crate::{
     base::{ConnId, Now, RoomKey, ShardId},
     conn::{SocketKind, Stage},
-    metrics::{Flows, KeysStats, Lately, ShardMetrics},
+    metrics::{Flows, KeysStats, Lately, ReloadStats, ShardMetrics},
 };
 
 /// How many rooms and talkers a shard names.
@@ -49,6 +49,8 @@ pub struct NodeFacts {
     pub started_unix_s: f64,
     /// What has become of the issuer's set of keys.
     pub keys: KeysStats,
+    /// What has become of reloads of the configuration.
+    pub reloads: ReloadStats,
     /// Connections of the other shards.
     pub other_connections: usize,
     /// By shard.
@@ -76,6 +78,8 @@ impl Engine {
         self.metrics.limits_forgotten = self.spending.crowded_out() + self.admission.crowded_out();
         self.metrics.room_subscriptions = self.roster.subscriptions() as u64;
         self.metrics.introspection_breaker = u64::from(self.introspections.is_breaker_open());
+        self.metrics.resource_breakers = self.words.breakers_open();
+        self.metrics.resource_held_bytes = self.words.held_bytes();
         self.metrics.pending_requests = self.requests.pending.len() as u64;
         self.metrics.outbound_queue_bytes = self.store.bytes();
         let mut report = Report {

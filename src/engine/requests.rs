@@ -8,9 +8,9 @@
 
 use super::{Ask, Caller, Engine, Letter, Notice, Output, Parcel, Sought, parcel::home_of};
 use crate::{
-    base::{ConnId, Now, RequestId, RoomKey, ShardId, TenantName, UserName},
+    base::{ConnId, NoPlace, Now, RequestId, RoomKey, ShardId, TenantName, UserName},
     hub::{Aim, Closed, Full, Located, Owed, Pending, PendingLimits, Unmatched},
-    metrics::Dropped,
+    metrics::{Dropped, Table},
     model::{Answer, CorrelationId, Event, Fault, FaultCode, Reply, Request, Requested, Response, Target},
 };
 
@@ -63,7 +63,7 @@ impl Engine {
     ) -> Option<RequestId> {
         let asking = caller.conn();
         let Request { to, method, payload, timeout_ms } = request;
-        let timeout_ms = match self.admit_request(asking, timeout_ms) {
+        let timeout_ms = match self.admit_request(asking, &asker.tenant, timeout_ms) {
             Ok(timeout_ms) => timeout_ms,
             Err(fault) => {
                 self.send_answer(caller, Err(fault));
@@ -72,17 +72,20 @@ impl Engine {
         };
         let deadline_ms = now.mono_ms() + timeout_ms;
         let body = Requested { from: asker.user, method, payload, deadline: now.unix_ms + timeout_ms };
+        let tenant = asker.tenant.clone();
         let letter = Box::new(Letter { tenant: asker.tenant, deadline_ms, request: body });
         match self.find_target(asking, &letter.tenant, to) {
             Whom::Known(target) => {
                 let aim = Aim::At(target);
-                let request = self.requests.pending.open(asking, caller, now.mono_us, deadline_ms, aim);
+                let request =
+                    self.requests.pending.open(asking, tenant, caller, now.mono_us, deadline_ms, aim);
                 self.post_letter(request, target, letter);
                 Some(request)
             }
             Whom::OnShards(shards, sought) => {
                 let aim = Aim::Sought { shards: shards.len() as u16, letter };
-                let request = self.requests.pending.open(asking, caller, now.mono_us, deadline_ms, aim);
+                let request =
+                    self.requests.pending.open(asking, tenant, caller, now.mono_us, deadline_ms, aim);
                 for shard in shards {
                     self.send(shard, Parcel::Ask(Ask::Locate { request, sought: sought.clone() }));
                 }
@@ -132,19 +135,30 @@ impl Engine {
     }
 
     /// How long the request may take, if one more may wait.
-    fn admit_request(&self, asking: ConnId, timeout_ms: Option<u64>) -> Result<u64, Fault> {
+    fn admit_request(
+        &mut self,
+        asking: ConnId,
+        tenant: &TenantName,
+        timeout_ms: Option<u64>,
+    ) -> Result<u64, Fault> {
         let config = &self.config.requests;
         let timeout_ms = timeout_ms.unwrap_or(config.timeout_ms);
         if timeout_ms == 0 || timeout_ms > config.timeout_ms_max {
             let text = format!("timeoutMs: expected 1 to {}", config.timeout_ms_max);
             return Err(Fault::new(FaultCode::BadRequest, text));
         }
-        let full = |text| Fault::new(FaultCode::Unavailable, text);
-        match self.requests.pending.check(asking) {
-            Ok(()) => Ok(timeout_ms),
-            Err(Full::Connection) => Err(full("too many requests of this connection wait for their answer")),
-            Err(Full::Total) => Err(full("too many requests wait for their answer")),
-        }
+        let text = match self.requests.pending.check(asking, tenant) {
+            Ok(()) => return Ok(timeout_ms),
+            Err(Full::Connection) => "too many requests of this connection wait for their answer",
+            Err(Full::Shared(why)) => {
+                self.metrics.no_place(Table::Requests, why);
+                match why {
+                    NoPlace::Share => "too many requests of this tenant wait for their answer",
+                    NoPlace::Total => "too many requests wait for their answer",
+                }
+            }
+        };
+        Err(Fault::new(FaultCode::Unavailable, text))
     }
 
     fn find_target(&self, asking: ConnId, tenant: &TenantName, to: Target) -> Whom {

@@ -25,7 +25,8 @@ impl Engine {
         now: Now,
     ) {
         let token = authenticate.token.expose();
-        let asked = Asked { call, tenant: authenticate.tenant.clone() };
+        let kept = self.keeps_tokens().then(|| authenticate.token.clone());
+        let asked = Asked { call, tenant: authenticate.tenant.clone(), token: kept };
         match self.know(token, now) {
             Known::Verdict(verified) => self.authenticated(id, asked, verified, now),
             Known::Nothing(digest) => self.ask_and_hold(id, digest, token, asked, now),
@@ -40,7 +41,7 @@ impl Engine {
         verified: Result<Identity, AuthError>,
         now: Now,
     ) {
-        let Asked { call, tenant } = asked;
+        let Asked { call, tenant, token: kept } = asked;
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         let Stage::Socket(socket) = &conn.stage else { return };
         let first = match &socket.kind {
@@ -80,13 +81,14 @@ impl Engine {
                     self.tell(id, &Event::Ack { id: call, result }, now);
                 }
                 let other_rights = self.holders.hold(id.slot, rights);
+                let other_token = self.keep_token(id, kept);
                 if first {
                     self.established(id, now);
                 } else {
                     self.meet_deadlines(id, now);
                 }
-                if other_rights {
-                    self.review(id);
+                if other_rights || other_token {
+                    self.review(id, now);
                 }
             }
             Err(refusal) => {
@@ -152,6 +154,7 @@ impl Engine {
             self.holders.release(id.slot);
             self.end_requests(id);
             self.introspections.give_up(id);
+            self.words.give_up(id);
             self.end_spending(id);
         }
     }
@@ -170,7 +173,11 @@ impl Engine {
             heartbeat_interval_ms: self.config.heartbeat_interval_ms,
             heartbeat_timeout_ms: self.config.heartbeat_timeout_ms,
             message_bytes_max: self.config.ws.message_bytes_max,
-            rooms_max: self.config.policy.limits.rooms_per_connection_max,
+            rooms_max: match self.config.policy.limits.rooms_per_connection_max {
+                usize::MAX => 0,
+                rooms_max => rooms_max,
+            },
+            rates: self.config.policy.limits.rates(),
             node: self.config.node.to_string(),
         };
         let notice = Notice::Authenticated {

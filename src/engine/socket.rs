@@ -1,6 +1,6 @@
 //! Bytes of an open WebSocket: frames to messages to commands, and the echo endpoint.
 
-use super::Engine;
+use super::{Engine, resources::Spelled};
 use crate::{
     base::{ConnId, Now},
     conn::{Encoding, Finish, SocketKind, Stage},
@@ -68,7 +68,10 @@ impl Engine {
                 self.count_message(id);
                 let charged = self.charge(id, text.len(), now);
                 match (native::decode(text), charged) {
-                    (Ok(call), Ok(())) => self.call(id, call, now),
+                    (Ok(call), Ok(())) => {
+                        self.count_call(id, &call);
+                        self.call_in_turn(id, call, Spelled::Text(text), now);
+                    }
                     (Ok(Call { id: call, .. }) | Err(Refusal { id: call, .. }), Err(excess)) => {
                         self.refuse_excess(id, call, excess, now);
                     }
@@ -147,10 +150,18 @@ impl Engine {
         }
     }
 
-    /// Bytes of a closing connection: only the peer's close frame still means something.
+    /// Bytes of a closing connection: only the peer's close frame still means something, and that there are not too many.
     pub(super) fn closing_received(&mut self, id: ConnId, bytes: &mut [u8]) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Closing { finish, decoder: Some(decoder), .. } = &mut conn.stage else { return };
+        let Stage::Closing { finish, grace_bytes, decoder, .. } = &mut conn.stage else { return };
+        *grace_bytes = grace_bytes.saturating_sub(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        if *grace_bytes == 0 {
+            (*finish, *decoder) = (Finish::AtOnce, None);
+            self.drop_outbox(id);
+            self.mark_dirty(id);
+            return;
+        }
+        let Some(decoder) = decoder else { return };
         let mut input = Input::new(bytes);
         let answered = loop {
             match decoder.next(&mut input, &mut self.inflater, &self.config.ws) {

@@ -1,5 +1,8 @@
 //! Pages that cover the node: every shard is asked for a report, the page is written when all have answered
 //! or the time is over; what is missing then is left out.
+//!
+//! A survey is for all who ask while none may begin: after the first few they begin at a pace, so that probes, scrapes and
+//! whoever asks again and again cost the shards no more than that. A report is never older than the question. Owns no counts.
 
 use std::sync::Arc;
 
@@ -12,15 +15,24 @@ use super::{
 };
 use crate::{
     base::{ConnId, Now, ShardId},
-    http::{Framing, Response},
+    http::{Framing, Response, response},
     metrics::Format,
 };
 
 /// How long a shard has for its report.
-pub(super) const SURVEY_TIMEOUT_MS: u64 = 1_000;
+const REPORT_TIMEOUT_MS: u64 = 1_000;
+
+/// The time from one survey to the next, where there have been more than a few.
+pub(super) const PACE_MS: u64 = 10;
+
+/// How many may begin without a pause.
+pub(super) const AT_ONCE: u64 = 16;
+
+/// The longest that a page waits.
+pub(super) const SURVEY_TIMEOUT_MS: u64 = PACE_MS + REPORT_TIMEOUT_MS;
 
 /// What is written from the reports.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) enum Page {
     Health,
     Metrics(Format),
@@ -38,43 +50,68 @@ pub enum Want {
     Connections(Arc<ConnectionsQuery>),
 }
 
-impl Page {
-    fn wants(&self) -> Want {
-        match self {
-            Self::Health | Self::Metrics(_) | Self::Traffic => Want::Counts,
-            Self::Stats => Want::Top,
-            Self::Connections(query) => Want::Connections(Arc::clone(query)),
-        }
-    }
-}
-
-/// The pages that wait for reports.
+/// The pages that wait.
 #[derive(Debug, Default)]
 pub(super) struct Surveys {
     last: u64,
-    waiting: Vec<Survey>,
+    /// For a survey to begin.
+    waiting: Vec<Asker>,
+    /// Up to when, in monotonic milliseconds, those that have begun take all the time that there is at that pace.
+    booked_ms: u64,
+    /// For reports.
+    under_way: Vec<Survey>,
 }
 
 #[derive(Debug)]
 struct Survey {
     number: u64,
-    conn: ConnId,
-    page: Page,
-    framing: Framing,
+    askers: Vec<Asker>,
     reports: Vec<Report>,
     deadline_ms: u64,
 }
 
+/// Who waits for which page.
+#[derive(Debug)]
+struct Asker {
+    conn: ConnId,
+    page: Page,
+    framing: Framing,
+}
+
+/// A page, written.
+struct Written {
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
 impl Surveys {
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.waiting.iter().map(|survey| survey.deadline_ms).min()
+        let begins_ms = (!self.waiting.is_empty()).then_some(self.next_ms());
+        self.under_way.iter().map(|survey| survey.deadline_ms).chain(begins_ms).min()
     }
 
     /// The client that asked is gone.
     pub(super) fn give_up(&mut self, conn: ConnId) {
-        if !self.waiting.is_empty() {
-            self.waiting.retain(|survey| survey.conn != conn);
+        self.waiting.retain(|asker| asker.conn != conn);
+        for survey in &mut self.under_way {
+            survey.askers.retain(|asker| asker.conn != conn);
         }
+        self.under_way.retain(|survey| !survey.askers.is_empty());
+    }
+
+    /// When a survey may begin.
+    fn next_ms(&self) -> u64 {
+        self.booked_ms.saturating_sub((AT_ONCE - 1) * PACE_MS)
+    }
+
+    /// Whether one may begin now; if so, it is counted.
+    fn may_begin(&mut self, now_ms: u64) -> bool {
+        if self.next_ms() > now_ms {
+            return false;
+        }
+        self.booked_ms = self.booked_ms.max(now_ms) + PACE_MS;
+        true
     }
 }
 
@@ -85,39 +122,63 @@ impl Engine {
         {
             http.awaiting = true;
         }
+        self.surveys.waiting.push(Asker { conn, page, framing });
+        self.begin_surveys(now);
+    }
+
+    /// Asks the shards for all who wait, if it is time: once for those who want the same counts, with or without the top.
+    fn begin_surveys(&mut self, now: Now) {
+        if self.surveys.waiting.is_empty() || !self.surveys.may_begin(now.mono_ms()) {
+            return;
+        }
+        let is_shared = |asker: &Asker| !matches!(asker.page, Page::Connections(_));
+        let (shared, own): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.surveys.waiting).into_iter().partition(is_shared);
+        if !shared.is_empty() {
+            let wants_top = shared.iter().any(|asker| asker.page == Page::Stats);
+            self.begin_survey(if wants_top { Want::Top } else { Want::Counts }, shared, now);
+        }
+        for asker in own {
+            if let Page::Connections(query) = &asker.page {
+                self.begin_survey(Want::Connections(Arc::clone(query)), vec![asker], now);
+            }
+        }
+    }
+
+    fn begin_survey(&mut self, want: Want, askers: Vec<Asker>, now: Now) {
         self.surveys.last += 1;
-        let survey = self.surveys.last;
-        let deadline_ms = now.mono_ms() + SURVEY_TIMEOUT_MS;
-        let want = page.wants();
-        let waiting = Survey { number: survey, conn, page, framing, reports: Vec::new(), deadline_ms };
-        self.surveys.waiting.push(waiting);
+        let number = self.surveys.last;
+        let deadline_ms = now.mono_ms() + REPORT_TIMEOUT_MS;
+        self.surveys.under_way.push(Survey { number, askers, reports: Vec::new(), deadline_ms });
         for shard in 0..self.config.shards {
-            self.send(ShardId(shard), Parcel::Ask(Ask::Survey { survey, want: want.clone() }));
+            let ask = Ask::Survey { survey: number, want: want.clone() };
+            self.send(ShardId(shard), Parcel::Ask(ask));
         }
     }
 
     pub(super) fn reported(&mut self, number: u64, report: Report, now: Now) {
-        let Some(index) = self.surveys.waiting.iter().position(|survey| survey.number == number) else {
+        let Some(index) = self.surveys.under_way.iter().position(|survey| survey.number == number) else {
             return;
         };
-        let reports = &mut self.surveys.waiting[index].reports;
+        let reports = &mut self.surveys.under_way[index].reports;
         reports.push(report);
         if reports.len() == usize::from(self.config.shards) {
             self.conclude(index, now);
         }
     }
 
-    pub(super) fn expire_surveys(&mut self, now: Now) {
+    /// Writes the pages whose time is over, and begins what may begin.
+    pub(super) fn meet_surveys(&mut self, now: Now) {
         let is_due = |survey: &Survey| survey.deadline_ms <= now.mono_ms();
-        while let Some(index) = self.surveys.waiting.iter().position(is_due) {
+        while let Some(index) = self.surveys.under_way.iter().position(is_due) {
             self.conclude(index, now);
         }
+        self.begin_surveys(now);
     }
 
     fn conclude(&mut self, index: usize, now: Now) {
-        let mut survey = self.surveys.waiting.swap_remove(index);
+        let mut survey = self.surveys.under_way.swap_remove(index);
         survey.reports.sort_by_key(|report| report.shard);
-        survey.framing.keep_alive &= self.draining.is_none();
         let node = NodeReport {
             config: &self.config,
             facts: &self.facts,
@@ -125,26 +186,41 @@ impl Engine {
             reports: &survey.reports,
             now,
         };
-        let mut out = Vec::new();
-        match survey.page {
-            Page::Health => {
-                let (status, body) = answers::health(&node);
-                Response::json(status, &body).write(&mut out, survey.framing);
-            }
-            Page::Metrics(format) => {
-                let body = answers::metrics(&node, format);
-                let content_type = format.content_type();
-                Response { status: 200, content_type, headers: &[], body: &body }
-                    .write(&mut out, survey.framing);
-            }
-            Page::Stats => Response::json(200, &answers::stats(&node)).write(&mut out, survey.framing),
-            Page::Traffic => Response::json(200, &traffic::page(&node)).write(&mut out, survey.framing),
-            Page::Connections(query) => {
-                let body = quality::connections_health(&node, &query);
-                Response::json(200, &body).write(&mut out, survey.framing);
+        // Each page once, whoever wants it.
+        let mut pages: Vec<(Page, Written)> = Vec::new();
+        for Asker { page, .. } in &survey.askers {
+            if pages.iter().all(|(other, _)| other != page) {
+                pages.push((page.clone(), page.write(&node)));
             }
         }
-        self.respond(survey.conn, &out, survey.framing, now);
-        self.serve(survey.conn, now);
+        for Asker { conn, page, mut framing } in survey.askers {
+            let Some((_, Written { status, content_type, body })) =
+                pages.iter().find(|(other, _)| *other == page)
+            else {
+                continue;
+            };
+            framing.keep_alive &= self.draining.is_none();
+            let mut out = Vec::new();
+            Response { status: *status, content_type, headers: &[], body }.write(&mut out, framing);
+            self.respond(conn, &out, framing, now);
+            self.serve(conn, now);
+        }
+    }
+}
+
+impl Page {
+    fn write(&self, node: &NodeReport<'_>) -> Written {
+        let json = |(status, body)| Written { status, content_type: response::JSON, body };
+        match self {
+            Self::Health => json(answers::health(node)),
+            Self::Metrics(format) => Written {
+                status: 200,
+                content_type: format.content_type(),
+                body: answers::metrics(node, *format),
+            },
+            Self::Stats => json((200, answers::stats(node))),
+            Self::Traffic => json((200, traffic::page(node))),
+            Self::Connections(query) => json((200, quality::connections_health(node, query))),
+        }
     }
 }

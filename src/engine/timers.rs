@@ -35,6 +35,7 @@ impl Engine {
             self.requests.due_ms(),
             self.calls.due_ms(),
             self.introspections.due_ms(),
+            self.words_due_ms(),
             self.evictions.due_ms(),
             self.review_due_ms(),
             self.drain_due_ms(),
@@ -67,12 +68,13 @@ impl Engine {
         self.due = due;
         self.end_rooms(now);
         self.tell_presence(now);
-        self.expire_surveys(now);
+        self.meet_surveys(now);
         self.evict_step(now);
         self.review_step(now);
         self.expire_requests(now);
         self.expire_calls(now);
         self.expire_introspections(now);
+        self.expire_words(now);
         self.drain_step(now);
         self.home.sweep(now);
         self.take_own_parcels(now);

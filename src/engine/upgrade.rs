@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Identity},
-    base::{ConnId, Now, WireBytes},
+    base::{ConnId, Now, Secret, WireBytes},
     conn::{Encoding, Keepalive, Socket, SocketKind, Stage},
     http::{
         Head, HttpFault, credentials,
@@ -66,7 +66,8 @@ impl Engine {
         let protocol = chosen_protocol(&upgrade);
         let deadline_ms = now.mono_ms() + self.config.auth_timeout_ms;
         self.switch(id, &upgrade, protocol.as_deref(), SocketKind::Pending { deadline_ms }, out, now);
-        self.admit(id, verified, now);
+        let kept = token.filter(|_| self.keeps_tokens()).map(Secret::from);
+        self.admit(id, verified, kept, now);
         Ok(Answer::Upgraded)
     }
 
@@ -142,13 +143,20 @@ impl Engine {
         self.meet_deadlines(id, now);
     }
 
-    fn admit(&mut self, id: ConnId, verified: Option<Result<Identity, AuthError>>, now: Now) {
+    fn admit(
+        &mut self,
+        id: ConnId,
+        verified: Option<Result<Identity, AuthError>>,
+        kept: Option<Secret>,
+        now: Now,
+    ) {
         match verified {
             None => {}
             Some(Ok(identity)) => {
                 let rights = identity.rights.clone();
                 self.identify(id, session_of(identity, now));
                 self.holders.hold(id.slot, rights);
+                self.keep_token(id, kept);
                 self.established(id, now);
             }
             Some(Err(error)) => {

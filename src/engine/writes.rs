@@ -24,6 +24,10 @@ pub enum Wrote {
 /// How long a closing connection may take to end by itself, in milliseconds.
 const LINGER_MS: u64 = 5_000;
 
+/// How much its peer may send meanwhile: a message of the usual largest size may be on its way. Whoever sends on and on is cut
+/// off, so that one who is turned out for a flood does not go on with it.
+pub(super) const GRACE_BYTES: u32 = 1 << 20;
+
 impl Engine {
     /// Releases the publications whose time has come, offers every connection with something to send to `write`, as one
     /// vectored write each (more for long queues), then lets connections that have nothing left to say go. The shell
@@ -226,7 +230,8 @@ impl Engine {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         // A peer that has ended its side owes nothing.
         let finish = if conn.ended { Finish::AtOnce } else { finish };
-        let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, decoder };
+        let closing =
+            |decoder| Stage::Closing { reason, finish, deadline_ms, grace_bytes: GRACE_BYTES, decoder };
         if let Some(Stage::Socket(socket)) = self.enter_stage(id, closing(None))
             && finish == Finish::AfterPeerClose
         {

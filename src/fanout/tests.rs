@@ -141,7 +141,7 @@ fn socket(kind: SocketKind, encoding: Encoding) -> Stage {
 
 fn closing() -> Stage {
     let (reason, finish) = (Disconnect::ClientClose, Finish::AtOnce);
-    Stage::Closing { reason, finish, deadline_ms: 0, decoder: None }
+    Stage::Closing { reason, finish, deadline_ms: 0, grace_bytes: 0, decoder: None }
 }
 
 #[test]

@@ -14,6 +14,28 @@ const DESCRIPTION: &str = "What an operator and a backend see of a gateway. What
 const ACCESS: &str = "An API key (`rk_…`), or a JWT with the ability `ringway:admin` (everything) or `ringway:publish` \
                       (all that a backend does, in the token's own tenant).";
 
+/// What a call that changes something shows beside its bearer where `api.signing` is on.
+const SEAL: [(&str, Parameter); 2] = [
+    (
+        "Timestamp",
+        Parameter {
+            name: "X-Ringway-Timestamp",
+            schema: r#"{"type":"string"}"#,
+            doc: "When the call was signed, in Unix seconds, with or without a fraction; off by 300 s at most. Wanted where \
+                  `api.signing` is on, else not looked at.",
+        },
+    ),
+    (
+        "Signature",
+        Parameter {
+            name: "X-Ringway-Signature",
+            schema: r#"{"type":"string"}"#,
+            doc: "HMAC-SHA-256 with `api.signing_secret`, in hexadecimal digits, over timestamp, `.`, method, `.`, path, `.` and \
+                  body. No two calls have the same. Wanted where `api.signing` is on, else not looked at.",
+        },
+    ),
+];
+
 /// A piece of the document, in the order in which it is written.
 enum Piece {
     Text(String),
@@ -38,6 +60,7 @@ pub fn document(version: &str) -> Vec<u8> {
     let refused = fields([("description", text("Refused, and why.")), ("content", content(&[REFUSED]))]);
     let components = [
         ("securitySchemes", fields([("backend", bearer(ACCESS)), ("client", bearer("A client's JWT."))])),
+        ("parameters", fields(SEAL.map(|(id, it)| (id, parameter(&it, "header"))))),
         ("responses", fields([("Refused", refused)])),
         ("schemas", Piece::Raw(SCHEMAS)),
     ];
@@ -112,7 +135,12 @@ fn parameters(operation: &Operation, path: &str) -> Vec<Piece> {
     });
     let in_query = operation.query.iter().map(|it| parameter(it, "query"));
     let in_head = operation.headers.iter().map(|it| parameter(it, "header"));
-    in_path.into_iter().chain(in_query).chain(in_head).collect()
+    let is_sealed = matches!((operation.methods, operation.access), (Methods::Post, Access::Scope(_)));
+    let seal = SEAL
+        .iter()
+        .filter(|_| is_sealed)
+        .map(|(id, _)| fields([("$ref", text(format!("#/components/parameters/{id}")))]));
+    in_path.into_iter().chain(in_query).chain(in_head).chain(seal).collect()
 }
 
 fn parameter(parameter: &Parameter, place: &'static str) -> Piece {
@@ -213,6 +241,26 @@ mod tests {
         assert_eq!((&key["name"], &key["in"]), (&"Idempotency-Key".into(), &"header".into()));
         let user = &paths["/api/v1/users/{user}/rooms"]["parameters"][0];
         assert_eq!((&user["name"], &user["in"]), (&"user".into(), &"path".into()));
+    }
+
+    /// All calls that change something, and no others; nobody has to show them where signing is off.
+    #[test]
+    fn calls_that_are_signed_say_so() {
+        let document = parsed();
+        for operation in OPERATIONS.iter().filter(|operation| operation.is_public) {
+            for path in operation.paths {
+                let item = &document["paths"][*path];
+                let parameters = item["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+                let seal: Vec<&str> = parameters.iter().filter_map(|it| it["$ref"].as_str()).collect();
+                let is_call = !item["post"].is_null();
+                let expected = ["#/components/parameters/Timestamp", "#/components/parameters/Signature"];
+                assert_eq!(seal, if is_call { &expected[..] } else { &[] }, "{path}");
+            }
+        }
+        let seal = document["components"]["parameters"].as_object().unwrap();
+        let names: BTreeSet<&str> = seal.values().filter_map(|it| it["name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["X-Ringway-Signature", "X-Ringway-Timestamp"]));
+        assert!(seal.values().all(|it| it["in"] == "header" && it["required"].is_null()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::Fault;
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 /// A response before it is framed for its request.
 #[derive(Clone, Copy, Debug)]

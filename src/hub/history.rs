@@ -1,18 +1,19 @@
 //! The logs of all rooms of a home, within one bound in bytes.
 //!
-//! Over the bound the log goes first, whole, of the room without members that was used longest ago; when there is none,
-//! messages go one by one from the room with members that was used longest ago. Only the log that just grew is not
-//! emptied for itself. What is too old is not shown from then on, and given up within about a minute by a hand that
-//! goes round the logs in small steps.
+//! Over the bound the tenant gives something up that keeps most (`stakes.rs`): first the log, whole, of its room without
+//! members that was used longest ago; when there is none, messages one by one from its room with members that was used
+//! longest ago. Only the log that just grew is not emptied for itself. What is too old is not shown from then on, and given up
+//! within about a minute by a hand that goes round the logs in small steps.
 //!
-//! Invariants: the counts are the sums over the logs (`audit`); a log stands in exactly one of the two orders of use, by
-//! whether its room has members.
+//! Invariants: the counts are the sums over the logs (`audit`); a log stands in exactly one of its tenant's two orders of use,
+//! by whether its room has members.
 
 use std::{num::NonZeroU64, sync::Arc};
 
 use super::{
     repeats::{Named, Repeats},
     room_log::{Freed, Keep, Log, LogId, message_bytes},
+    stakes::{StakeId, Stakes, Usage},
 };
 use crate::{
     base::{HashSeed, Now, RoomKey, chunked::ChunkedVec, pattern::RoomPattern},
@@ -88,20 +89,14 @@ pub(super) struct History {
     hash: HashSeed,
     logs: ChunkedVec<Option<Log>>,
     free: Vec<LogId>,
-    idle: Usage,
-    active: Usage,
+    /// By tenant.
+    stakes: Stakes,
+    /// Logs of rooms without members.
+    idle: usize,
     counts: HistoryCounts,
     /// The next log to look at for what is too old.
     hand: u32,
     swept_ms: u64,
-}
-
-/// Logs in the order in which they were used.
-#[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    oldest: Option<LogId>,
-    newest: Option<LogId>,
-    count: usize,
 }
 
 /// Seconds for ages: nobody counts them beyond 136 years.
@@ -116,8 +111,8 @@ impl History {
             hash,
             logs: ChunkedVec::new(),
             free: Vec::new(),
-            idle: Usage::default(),
-            active: Usage::default(),
+            stakes: Stakes::new(hash),
+            idle: 0,
             counts: HistoryCounts::default(),
             hand: 0,
             swept_ms: 0,
@@ -152,9 +147,10 @@ impl History {
         let id = self.log_for(&message.key, history, is_idle);
         self.touch(id);
         let taken = Freed { messages: 1, bytes: message_bytes(&message) };
-        let freed = self.log_mut(id).push(message, seconds(now));
-        self.taken(taken);
-        self.freed(freed);
+        let log = self.log_mut(id);
+        let (stake, freed) = (log.stake, log.push(message, seconds(now)));
+        self.taken(stake, taken);
+        self.freed(stake, freed);
     }
 
     /// Notes that a sender's message was accepted, and the offset that it got.
@@ -173,11 +169,12 @@ impl History {
         }
         let (id, hash) = (self.log_for(key, history, is_idle), self.hash);
         self.touch(id);
-        let repeats = self.log_mut(id).repeats_mut();
-        let repeats = repeats.get_or_insert_with(|| Box::new(Repeats::new(hash, keep)));
+        let log = self.log_mut(id);
+        let stake = log.stake;
+        let repeats = log.repeats_mut().get_or_insert_with(|| Box::new(Repeats::new(hash, keep)));
         let (taken, freed) = repeats.note(named, offset, seconds(now));
-        self.taken(Freed { messages: 0, bytes: taken });
-        self.freed(Freed { messages: 0, bytes: freed });
+        self.taken(stake, Freed { messages: 0, bytes: taken });
+        self.freed(stake, Freed { messages: 0, bytes: freed });
     }
 
     /// What an earlier message of this name got, if it was seen within the window; counts that it came again.
@@ -190,7 +187,8 @@ impl History {
         let log = self.logs[history.log?.0 as usize].as_mut()?;
         let freed = log.expire(seconds(now));
         let found = log.repeats_mut().as_ref().and_then(|repeats| repeats.find(named));
-        self.freed(freed);
+        let stake = log.stake;
+        self.freed(stake, freed);
         self.counts.repeated += u64::from(found.is_some());
         found
     }
@@ -240,15 +238,18 @@ impl History {
     /// `grown`.
     pub(super) fn shrink(&mut self, grown: Option<LogId>, mut gone: impl FnMut(&RoomKey)) {
         while self.counts.bytes > self.config.bytes_max {
-            match (self.idle.oldest.filter(|id| Some(*id) != grown), self.active.oldest, grown) {
+            let Some(stake) = self.who_gives_up(grown) else { return };
+            let stake = self.stakes.get_mut(stake);
+            match (stake.idle.oldest.filter(|id| Some(*id) != grown), stake.active.oldest, grown) {
                 (Some(idle), ..) => {
                     self.counts.evicted += self.log_mut(idle).len() as u64;
                     self.drop_log(idle, &mut gone);
                 }
                 (None, Some(oldest), _) | (None, None, Some(oldest)) => {
-                    let freed = self.log_mut(oldest).shed();
+                    let log = self.log_mut(oldest);
+                    let (stake, freed) = (log.stake, log.shed());
                     self.counts.evicted += freed.messages;
-                    self.freed(freed);
+                    self.freed(stake, freed);
                     if self.log_mut(oldest).is_empty() {
                         self.drop_log(oldest, &mut gone);
                         if Some(oldest) == grown {
@@ -259,6 +260,16 @@ impl History {
                 (None, None, None) => return,
             }
         }
+    }
+
+    /// The tenant that keeps most; where all that it has is what has just come, the one that keeps most beside it.
+    fn who_gives_up(&mut self, grown: Option<LogId>) -> Option<StakeId> {
+        let heaviest = self.stakes.heaviest(self.counts.bytes)?;
+        let grown = grown.and_then(|id| self.logs[id.0 as usize].as_ref());
+        let is_all = grown.is_some_and(|log| log.stake == heaviest && log.is_last())
+            && self.stakes.get_mut(heaviest).logs() == 1;
+        let others = if is_all { self.stakes.heaviest_but(Some(heaviest)) } else { None };
+        Some(others.unwrap_or(heaviest))
     }
 
     /// The room has members now, or none any more.
@@ -272,7 +283,7 @@ impl History {
 
     /// When [`History::sweep`] is next of use, in monotonic milliseconds.
     pub(super) fn sweep_due_ms(&self) -> Option<u64> {
-        let live = self.idle.count + self.active.count;
+        let live = self.logs.len() - self.free.len();
         let step_ms =
             (ROUND_MS * STEP_LOGS / (self.logs.len() as u64).max(1)).clamp(STEP_MS_MIN, STEP_MS_MAX);
         (live > 0).then(|| self.swept_ms + step_ms)
@@ -287,8 +298,8 @@ impl History {
             self.hand = (self.hand + 1) % self.logs.len() as u32;
             let Some(log) = &mut self.logs[id.0 as usize] else { continue };
             let freed = log.expire(seconds(now));
-            let is_empty = log.is_empty();
-            self.freed(freed);
+            let (stake, is_empty) = (log.stake, log.is_empty());
+            self.freed(stake, freed);
             if is_empty {
                 self.drop_log(id, &mut gone);
             }
@@ -301,7 +312,7 @@ impl History {
 
     /// Logs of rooms without members.
     pub(super) fn idle(&self) -> usize {
-        self.idle.count
+        self.idle
     }
 
     pub(super) fn counts(&self) -> HistoryCounts {
@@ -315,7 +326,7 @@ impl History {
 
     #[cfg(test)]
     pub(super) fn logs(&self) -> usize {
-        self.idle.count + self.active.count
+        self.logs.len() - self.free.len()
     }
 
     /// Checks what spans the logs.
@@ -328,13 +339,22 @@ impl History {
             counts[usize::from(log.is_idle)] += 1;
         }
         assert_eq!((total.messages, total.bytes), (self.counts.messages, self.counts.bytes));
-        assert_eq!(counts, [self.active.count, self.idle.count]);
+        assert_eq!(counts, [self.logs() - self.idle, self.idle]);
         assert!(self.counts.bytes <= self.config.bytes_max);
-        for usage in [self.idle, self.active] {
-            let next = |id: &LogId| self.logs[id.0 as usize].as_ref().and_then(|log| log.newer);
-            let listed = std::iter::successors(usage.oldest, next);
-            assert_eq!((listed.clone().count(), listed.last()), (usage.count, usage.newest));
+        let mut listed_all = 0;
+        for (id, stake) in self.stakes.iter() {
+            let mut bytes = 0;
+            for usage in [stake.idle, stake.active] {
+                let log = |id: LogId| self.logs[id.0 as usize].as_ref().expect("listed logs are there");
+                let listed = std::iter::successors(usage.oldest, |id| log(*id).newer);
+                assert_eq!((listed.clone().count(), listed.clone().last()), (usage.count, usage.newest));
+                assert!(listed.clone().all(|it| log(it).stake == id));
+                bytes += listed.map(|id| log(id).total().bytes).sum::<u64>();
+            }
+            assert_eq!(bytes, stake.bytes());
+            listed_all += stake.logs();
         }
+        assert_eq!(listed_all, self.logs());
     }
 
     fn keep_of(&self, key: &RoomKey) -> Keep {
@@ -344,8 +364,9 @@ impl History {
 
     fn expired(&mut self, history: RoomHistory, now: Now) -> Option<&Log> {
         let id = history.log?;
-        let freed = self.log_mut(id).expire(seconds(now));
-        self.freed(freed);
+        let log = self.log_mut(id);
+        let (stake, freed) = (log.stake, log.expire(seconds(now)));
+        self.freed(stake, freed);
         self.logs[id.0 as usize].as_ref()
     }
 
@@ -353,8 +374,9 @@ impl History {
         if let Some(id) = history.log {
             return id;
         }
-        let log = Log::new(key.clone(), self.keep_of(key), is_idle);
-        self.taken(Freed { messages: 0, bytes: log.own_bytes() });
+        let stake = self.stakes.open(&key.tenant);
+        let log = Log::new(key.clone(), stake, self.keep_of(key), is_idle);
+        self.taken(stake, Freed { messages: 0, bytes: log.own_bytes() });
         let id = match self.free.pop() {
             Some(id) => {
                 self.logs[id.0 as usize] = Some(log);
@@ -376,16 +398,19 @@ impl History {
         self.unlink(id);
         let Some(log) = self.logs[id.0 as usize].take() else { return };
         self.free.push(id);
-        self.freed(log.total());
+        self.freed(log.stake, log.total());
+        self.stakes.close(log.stake);
         gone(&log.key);
     }
 
-    fn taken(&mut self, taken: Freed) {
+    fn taken(&mut self, stake: StakeId, taken: Freed) {
+        self.stakes.taken(stake, taken.bytes);
         self.counts.messages += taken.messages;
         self.counts.bytes += taken.bytes;
     }
 
-    fn freed(&mut self, freed: Freed) {
+    fn freed(&mut self, stake: StakeId, freed: Freed) {
+        self.stakes.freed(stake, freed.bytes);
         self.counts.messages -= freed.messages;
         self.counts.bytes -= freed.bytes;
     }
@@ -399,32 +424,36 @@ impl History {
 
     fn unlink(&mut self, id: LogId) {
         let log = self.log_mut(id);
-        let (older, newer, is_idle) = (log.older.take(), log.newer.take(), log.is_idle);
+        let (older, newer) = (log.older.take(), log.newer.take());
+        let (stake, is_idle) = (log.stake, log.is_idle);
         match older {
             Some(older) => self.log_mut(older).newer = newer,
-            None => self.usage(is_idle).oldest = newer,
+            None => self.usage(stake, is_idle).oldest = newer,
         }
         match newer {
             Some(newer) => self.log_mut(newer).older = older,
-            None => self.usage(is_idle).newest = older,
+            None => self.usage(stake, is_idle).newest = older,
         }
-        self.usage(is_idle).count -= 1;
+        self.usage(stake, is_idle).count -= 1;
+        self.idle -= usize::from(is_idle);
     }
 
     fn link_newest(&mut self, id: LogId) {
-        let is_idle = self.log_mut(id).is_idle;
-        let usage = self.usage(is_idle);
+        let log = self.log_mut(id);
+        let (stake, is_idle) = (log.stake, log.is_idle);
+        let usage = self.usage(stake, is_idle);
         usage.count += 1;
         let older = usage.newest.replace(id);
         match older {
             Some(older) => self.log_mut(older).newer = Some(id),
-            None => self.usage(is_idle).oldest = Some(id),
+            None => self.usage(stake, is_idle).oldest = Some(id),
         }
         self.log_mut(id).older = older;
+        self.idle += usize::from(is_idle);
     }
 
-    fn usage(&mut self, is_idle: bool) -> &mut Usage {
-        if is_idle { &mut self.idle } else { &mut self.active }
+    fn usage(&mut self, stake: StakeId, is_idle: bool) -> &mut Usage {
+        self.stakes.get_mut(stake).usage(is_idle)
     }
 
     fn log_mut(&mut self, id: LogId) -> &mut Log {

@@ -342,6 +342,54 @@ fn memory_is_bounded_and_the_oldest_idle_room_goes_first() {
     home.audit();
 }
 
+/// One that keeps ever more pushes out what is its own, not what others have kept quietly.
+#[test]
+fn the_tenant_that_keeps_most_gives_up_first() {
+    // Room for about ten of these.
+    let mut home = home_with(HistoryConfig { bytes_max: 17_500, ..HistoryConfig::for_tests() });
+    let payload = format!("\"{}\"", "x".repeat(1_400));
+    let at_tenant = |tenant: &str, room: &str| RoomKey {
+        tenant: TenantName::parse(tenant).unwrap(),
+        room: RoomName::parse(room).unwrap(),
+    };
+    let send = |home: &mut Home, key: RoomKey| {
+        publish(home, Draft { key, ..draft("x", &payload) }, at(0));
+        home.audit();
+    };
+    // Two that are quiet, and no one is in their rooms: by use alone theirs would go first.
+    for tenant in ["quiet-1", "quiet-2"] {
+        send(&mut home, at_tenant(tenant, "a"));
+        send(&mut home, at_tenant(tenant, "a"));
+    }
+    let kept = |home: &mut Home, tenant: &str| {
+        let pages = (0..100).map(|n| at_tenant(tenant, &format!("r{n}"))).chain([at_tenant(tenant, "a")]);
+        let pages = pages.filter_map(|key| home.page(&key, None, None, at(0)));
+        pages.map(|page| page.messages.len()).sum::<usize>()
+    };
+    // In one room, and in ever new ones.
+    for n in 0..200 {
+        send(
+            &mut home,
+            at_tenant("loud", if n < 100 { "a".to_owned() } else { format!("r{}", n - 100) }.as_str()),
+        );
+        assert_eq!(["quiet-1", "quiet-2"].map(|tenant| kept(&mut home, tenant)), [2, 2], "{n}");
+    }
+    assert!(kept(&mut home, "loud") >= 4);
+    // Who comes to have most is the next.
+    for _ in 0..200 {
+        send(&mut home, at_tenant("quiet-1", "a"));
+    }
+    assert_eq!(kept(&mut home, "quiet-2"), 2);
+    let (one, other) = (kept(&mut home, "quiet-1"), kept(&mut home, "loud"));
+    assert!(one >= 3 && other >= 2, "{one} {other}");
+    // A message that is more than all others together pushes them out, and not itself.
+    let key = at_tenant("new", "a");
+    let long = "1".repeat(15_000);
+    publish(&mut home, Draft { key: key.clone(), ..draft("x", &long) }, at(0));
+    home.audit();
+    assert_eq!(home.page(&key, None, None, at(0)).unwrap().messages.len(), 1);
+}
+
 /// What a home should keep, in plain collections, but for the bound in bytes.
 #[derive(Default)]
 struct Model {

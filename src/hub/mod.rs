@@ -33,6 +33,7 @@ mod room_log;
 mod roster;
 #[cfg(test)]
 mod roster_tests;
+mod stakes;
 mod standing;
 
 pub use addresses::{AddressFull, AddressLimit, AddressLimits, Addresses};

@@ -3,17 +3,20 @@
 //! Owns whom to answer, who was asked, and until when, and decides of an answer whether it is the one. What goes to
 //! the one who is asked is kept only while that one is looked for. Knows nothing of what callers and letters are.
 //!
-//! Invariant: every entry stands once in `by_asker` and once in `by_deadline`, and nothing else does.
+//! Invariant: every entry stands once in `by_asker` and once in `by_deadline`, takes one of its tenant's places, and nothing
+//! else does.
 
 use std::collections::BTreeSet;
 
-use crate::base::{ConnId, RequestId, ShardId, Slab};
+use crate::base::{ConnId, NoPlace, RequestId, ShardId, ShareLimits, Shares, Slab, TenantName};
 
 /// The requests of one shard. `C` is whom to answer, `L` what is sent to the one who is asked.
 #[derive(Debug)]
 pub struct Pending<C, L> {
     shard: ShardId,
-    limits: PendingLimits,
+    per_connection_max: usize,
+    /// How many each tenant has.
+    shares: Shares<TenantName>,
     entries: Slab<Entry<C, L>>,
     /// Slots by the connection that asked.
     by_asker: BTreeSet<(ConnId, u32)>,
@@ -26,13 +29,15 @@ pub struct Pending<C, L> {
 pub struct PendingLimits {
     /// Of one connection that asked.
     pub per_connection: usize,
-    pub total: usize,
+    /// Of all, and of one tenant.
+    pub shares: ShareLimits,
 }
 
 #[derive(Debug)]
 struct Entry<C, L> {
     caller: C,
     asker: ConnId,
+    tenant: TenantName,
     started_us: u64,
     deadline_ms: u64,
     aim: Aim<L>,
@@ -52,8 +57,8 @@ pub enum Aim<L> {
 pub enum Full {
     /// Of this connection.
     Connection,
-    /// Of anybody.
-    Total,
+    /// Of this tenant, or of anybody.
+    Shared(NoPlace),
 }
 
 /// A request that waits no more.
@@ -93,30 +98,31 @@ impl<C, L> Pending<C, L> {
     /// Nothing waits; ids name `shard`.
     pub fn new(shard: ShardId, limits: PendingLimits) -> Self {
         let (by_asker, by_deadline) = (BTreeSet::new(), BTreeSet::new());
-        Self { shard, limits, entries: Slab::new(), by_asker, by_deadline }
+        let PendingLimits { per_connection: per_connection_max, shares } = limits;
+        let shares = Shares::new(shares);
+        Self { shard, per_connection_max, shares, entries: Slab::new(), by_asker, by_deadline }
     }
 
-    /// Whether `asker` may ask one more.
-    pub fn check(&self, asker: ConnId) -> Result<(), Full> {
-        if self.entries.len() >= self.limits.total {
-            Err(Full::Total)
-        } else if self.of(asker).count() >= self.limits.per_connection {
-            Err(Full::Connection)
-        } else {
-            Ok(())
+    /// Whether `asker`, who is of this tenant, may ask one more.
+    pub fn check(&self, asker: ConnId, tenant: &TenantName) -> Result<(), Full> {
+        if self.of(asker).count() >= self.per_connection_max {
+            return Err(Full::Connection);
         }
+        self.shares.check(tenant).map_err(Full::Shared)
     }
 
     /// Somebody asks; the caller has [checked](Self::check) that he may.
     pub fn open(
         &mut self,
         asker: ConnId,
+        tenant: TenantName,
         caller: C,
         started_us: u64,
         deadline_ms: u64,
         aim: Aim<L>,
     ) -> RequestId {
-        let entry = Entry { caller, asker, started_us, deadline_ms, aim };
+        self.shares.take(tenant.clone());
+        let entry = Entry { caller, asker, tenant, started_us, deadline_ms, aim };
         let (slot, generation) = self.entries.insert(entry);
         self.by_asker.insert((asker, slot));
         self.by_deadline.insert((deadline_ms, slot));
@@ -201,7 +207,8 @@ impl<C, L> Pending<C, L> {
 
     fn close(&mut self, request: RequestId) -> Option<Closed<C>> {
         let entry = self.entries.remove(request.slot, request.generation)?;
-        let Entry { caller, asker, started_us, deadline_ms, aim } = entry;
+        let Entry { caller, asker, tenant, started_us, deadline_ms, aim } = entry;
+        self.shares.give_back(&tenant);
         let was_indexed = self.by_asker.remove(&(asker, request.slot))
             & self.by_deadline.remove(&(deadline_ms, request.slot));
         debug_assert!(was_indexed);

@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::pending::{Aim, Closed, Full, Located, Pending, PendingLimits, Unmatched};
-use crate::base::{ConnId, Prng, RequestId, ShardId};
+use crate::base::{ConnId, NoPlace, Prng, RequestId, ShardId, ShareLimits, TenantName};
 
-const LIMITS: PendingLimits = PendingLimits { per_connection: 2, total: 3 };
+const LIMITS: PendingLimits =
+    PendingLimits { per_connection: 2, shares: ShareLimits { total: 3, percent: 100 } };
+
+fn tenant(number: u64) -> TenantName {
+    TenantName::parse(&format!("t{number}")).unwrap()
+}
 
 fn conn(slot: u32) -> ConnId {
     ConnId { shard: ShardId(4), slot, generation: 1 }
@@ -24,7 +29,7 @@ fn closed(request: RequestId, caller: &'static str, target: Option<ConnId>) -> C
 #[test]
 fn the_one_who_was_asked_answers_once() {
     let mut pending = pending();
-    let request = pending.open(conn(1), "ada", 5, 100, Aim::At(conn(2)));
+    let request = pending.open(conn(1), tenant(0), "ada", 5, 100, Aim::At(conn(2)));
     assert_eq!(request.shard, ShardId(7));
     let never = RequestId { slot: 9, ..request };
     let not_yet = RequestId { generation: request.generation + 1, ..request };
@@ -34,7 +39,7 @@ fn the_one_who_was_asked_answers_once() {
     assert_eq!(pending.answered(not_yet, conn(2)), Err(Unmatched::Unknown));
     assert_eq!(pending.answered(request, conn(2)), Ok(closed(request, "ada", Some(conn(2)))));
     assert_eq!(pending.answered(request, conn(2)), Err(Unmatched::Late));
-    let next = pending.open(conn(1), "bob", 5, 100, Aim::At(conn(2)));
+    let next = pending.open(conn(1), tenant(0), "bob", 5, 100, Aim::At(conn(2)));
     assert_eq!(next, not_yet, "the slot is given out again");
     assert_eq!(pending.answered(request, conn(2)), Err(Unmatched::Late));
     assert_eq!(pending.answered(next, conn(2)), Ok(closed(next, "bob", Some(conn(2)))));
@@ -45,7 +50,7 @@ fn the_one_who_was_asked_answers_once() {
 fn whoever_is_found_first_is_asked() {
     let mut pending = pending();
     let sought = |shards| Aim::Sought { shards, letter: "letter" };
-    let request = pending.open(conn(1), "ada", 5, 100, sought(3));
+    let request = pending.open(conn(1), tenant(0), "ada", 5, 100, sought(3));
     assert_eq!(pending.answered(request, conn(2)), Err(Unmatched::Foreign), "nobody was asked yet");
     assert_eq!(pending.located(request, None), Located::Open);
     assert_eq!(pending.located(request, Some(conn(2))), Located::Found(conn(2), "letter"));
@@ -54,7 +59,7 @@ fn whoever_is_found_first_is_asked() {
     assert_eq!(pending.answered(request, conn(3)), Err(Unmatched::Foreign));
     assert!(pending.answered(request, conn(2)).is_ok());
 
-    let request = pending.open(conn(1), "ada", 5, 100, sought(2));
+    let request = pending.open(conn(1), tenant(0), "ada", 5, 100, sought(2));
     assert_eq!(pending.located(request, None), Located::Open);
     assert_eq!(pending.located(request, None), Located::Nobody(closed(request, "ada", None)));
     assert_eq!(pending.located(request, Some(conn(2))), Located::Open, "too late");
@@ -65,26 +70,53 @@ fn whoever_is_found_first_is_asked() {
 fn full_tables_refuse() {
     let mut pending = pending();
     let mut open = |slot| {
-        let verdict = pending.check(conn(slot));
-        verdict.map(|()| pending.open(conn(slot), "", 5, 100, Aim::At(conn(9))))
+        let verdict = pending.check(conn(slot), &tenant(0));
+        verdict.map(|()| pending.open(conn(slot), tenant(0), "", 5, 100, Aim::At(conn(9))))
     };
     let [first, second] = [open(1).unwrap(), open(1).unwrap()];
     assert_eq!(open(1), Err(Full::Connection));
     open(2).unwrap();
-    assert_eq!(open(2), Err(Full::Total));
-    assert_eq!(open(1), Err(Full::Total));
+    assert_eq!(open(2), Err(Full::Shared(NoPlace::Total)));
+    assert_eq!(open(1), Err(Full::Connection));
     pending.answered(first, conn(9)).unwrap();
-    assert_eq!(pending.check(conn(1)), Ok(()));
+    assert_eq!(pending.check(conn(1), &tenant(0)), Ok(()));
     pending.gone(conn(2), |_| {});
     pending.answered(second, conn(9)).unwrap();
     assert_eq!((pending.len(), pending.is_empty()), (0, true));
 }
 
 #[test]
+fn a_tenant_that_has_its_share_leaves_room_for_others() {
+    let shares = ShareLimits { total: 4, percent: 50 };
+    let mut pending = Pending::<(), ()>::new(ShardId(0), PendingLimits { per_connection: 9, shares });
+    let mut opened = Vec::new();
+    for (number, expected) in [
+        (1, Ok(())),
+        (1, Ok(())),
+        (1, Err(Full::Shared(NoPlace::Share))),
+        (2, Ok(())),
+        (2, Err(Full::Shared(NoPlace::Share))),
+        (3, Ok(())),
+        (4, Err(Full::Shared(NoPlace::Total))),
+    ] {
+        let asker = conn(number as u32);
+        assert_eq!(pending.check(asker, &tenant(number)), expected, "{number}");
+        if expected.is_ok() {
+            opened.push(pending.open(asker, tenant(number), (), 5, 100, Aim::At(conn(9))));
+        }
+    }
+    // Each way out gives the place back.
+    pending.answered(opened[0], conn(9)).unwrap();
+    pending.gone(conn(2), |_| {});
+    while pending.expire(100).is_some() {}
+    assert_eq!(pending.check(conn(1), &tenant(1)), Ok(()));
+}
+
+#[test]
 fn deadlines_are_met_in_their_order() {
     let mut pending = pending();
     for (caller, deadline_ms) in [("late", 300), ("early", 100), ("middle", 200)] {
-        pending.open(conn(deadline_ms as u32), caller, 5, deadline_ms, Aim::At(conn(9)));
+        pending.open(conn(deadline_ms as u32), tenant(0), caller, 5, deadline_ms, Aim::At(conn(9)));
     }
     assert_eq!((pending.due_ms(), pending.expire(99)), (Some(100), None));
     assert_eq!(pending.expire(200).unwrap().caller, "early");
@@ -96,7 +128,7 @@ fn deadlines_are_met_in_their_order() {
 fn strays_are_those_of_nobody_and_those_long_over() {
     let mut pending = pending();
     for (slot, deadline_ms) in [(1, 99), (2, 100), (3, 200)] {
-        pending.open(conn(slot), "", 5, deadline_ms, Aim::At(conn(9)));
+        pending.open(conn(slot), tenant(0), "", 5, deadline_ms, Aim::At(conn(9)));
     }
     assert_eq!(pending.strays(99, |_| true), []);
     assert_eq!(pending.strays(100, |id| id != conn(3)).len(), 2);
@@ -108,7 +140,8 @@ proptest! {
     #[test]
     fn every_request_ends_once(seed: u64) {
         const CONNS: u64 = 4;
-        let limits = PendingLimits { per_connection: 3, total: 8 };
+        let limits =
+            PendingLimits { per_connection: 3, shares: ShareLimits { total: 8, percent: 50 } };
         let mut pending = Pending::<u64, ()>::new(ShardId(0), limits);
         let mut prng = Prng::new(seed);
         // Asker, target once there is one, shards that have not said, deadline.
@@ -119,18 +152,23 @@ proptest! {
             let any = given.get(prng.below(given.len() as u64 + 1) as usize).copied();
             match (prng.below(6), any) {
                 (0 | 1, _) => {
+                    let tenant_of = |asker: ConnId| tenant(u64::from(asker.slot % 2));
                     let mine = model.values().filter(|(asker, ..)| *asker == one).count();
-                    let expected = match (model.len(), mine) {
-                        (8, _) => Err(Full::Total),
-                        (_, 3) => Err(Full::Connection),
+                    let is_ours = |asker: ConnId| tenant_of(asker) == tenant_of(one);
+                    let ours = model.values().filter(|(asker, ..)| is_ours(*asker)).count();
+                    let left = 8 - (model.len() - ours);
+                    let expected = match mine {
+                        3 => Err(Full::Connection),
+                        _ if model.len() == 8 => Err(Full::Shared(NoPlace::Total)),
+                        _ if ours >= left.div_ceil(2) => Err(Full::Shared(NoPlace::Share)),
                         _ => Ok(()),
                     };
-                    prop_assert_eq!(pending.check(one), expected);
+                    prop_assert_eq!(pending.check(one, &tenant_of(one)), expected);
                     if expected.is_ok() {
                         let (shards, deadline_ms) = (prng.below(3) as u16, step + prng.below(50));
                         let aim =
                             if shards == 0 { Aim::At(other) } else { Aim::Sought { shards, letter: () } };
-                        let request = pending.open(one, step, 0, deadline_ms, aim);
+                        let request = pending.open(one, tenant_of(one), step, 0, deadline_ms, aim);
                         prop_assert!(!given.contains(&request));
                         given.push(request);
                         model.insert(request, (one, (shards == 0).then_some(other), shards, deadline_ms));

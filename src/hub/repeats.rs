@@ -84,6 +84,10 @@ impl Repeats {
         self.order.front().map(|(_, at_s)| *at_s)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::repeats::Repeats;
+use super::{repeats::Repeats, stakes::StakeId};
 use crate::{
     base::RoomKey,
     model::{Message, MessageName},
@@ -32,9 +32,11 @@ pub(super) struct Log {
     /// Only for rooms whose senders name their messages.
     repeats: Option<Box<Repeats>>,
     keep: Keep,
+    /// Its tenant's.
+    pub(super) stake: StakeId,
     /// Whether no shard has members of the room.
     pub(super) is_idle: bool,
-    /// The logs of the same kind that were used just before and just after this one.
+    /// The logs of the tenant, and of the same kind, that were used just before and just after this one.
     pub(super) older: Option<LogId>,
     pub(super) newer: Option<LogId>,
 }
@@ -85,8 +87,9 @@ pub(super) fn message_bytes(message: &Message) -> u64 {
 }
 
 impl Log {
-    pub(super) fn new(key: RoomKey, keep: Keep, is_idle: bool) -> Self {
-        Self { key, messages: VecDeque::new(), repeats: None, keep, is_idle, older: None, newer: None }
+    pub(super) fn new(key: RoomKey, stake: StakeId, keep: Keep, is_idle: bool) -> Self {
+        let messages = VecDeque::new();
+        Self { key, messages, repeats: None, keep, stake, is_idle, older: None, newer: None }
     }
 
     /// What the log itself takes with nothing in it, and the room that is kept for it.
@@ -171,6 +174,11 @@ impl Log {
     /// How many messages there are.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
+    }
+
+    /// Whether there is no more than one message, and what is known of it.
+    pub(super) fn is_last(&self) -> bool {
+        self.messages.len() <= 1 && self.repeats.as_ref().is_none_or(|repeats| repeats.len() <= 1)
     }
 
     /// Whether nothing is left to remember.

@@ -115,6 +115,13 @@ impl Roster {
         membership.listens &= standing.may(Action::Presence);
     }
 
+    /// Notes the same, and changes nothing about who is told what: to be asked anew is not to lose what one has.
+    pub fn note(&mut self, conn: ConnId, room: &str, standing: Standing) {
+        if let Some((place, _)) = self.named(conn, room) {
+            self.memberships.at_mut(place).standing = standing;
+        }
+    }
+
     /// What members may do has to be judged anew, for all of them.
     pub fn doubt(&mut self) {
         self.memberships.doubt();

@@ -6,13 +6,16 @@ use crate::model::{Action, Actions};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing(u8);
 
+/// A server of the operator's decides whether it may stay, and could not be asked since that was last in doubt.
+const DOUBTED: u8 = 1 << 5;
+
 /// The backend has put the member there: it stays without being allowed to join.
 const PLACED: u8 = 1 << 6;
 
 /// What it was judged by has changed: it has to be judged anew.
 const STALE: u8 = 1 << 7;
 
-const _: () = assert!(Actions::EVERY.bits() < PLACED, "the bits above are ours");
+const _: () = assert!(Actions::EVERY.bits() < DOUBTED, "the bits above are ours");
 
 impl Standing {
     /// Of somebody who may do this.
@@ -24,6 +27,24 @@ impl Standing {
     #[must_use]
     pub const fn placed(self) -> Self {
         Self(self.0 | PLACED)
+    }
+
+    /// The same, until a server has been asked.
+    #[must_use]
+    pub const fn doubted(self) -> Self {
+        Self(self.0 | DOUBTED)
+    }
+
+    /// The same, who may do this, too.
+    #[must_use]
+    pub const fn with(self, action: Action) -> Self {
+        Self(self.0 | 1 << action as u8)
+    }
+
+    /// The same, who may not do these.
+    #[must_use]
+    pub const fn without(self, actions: Actions) -> Self {
+        Self(self.0 & !actions.bits())
     }
 
     /// The same, to be judged anew.
@@ -50,9 +71,19 @@ impl Standing {
         self.0 & STALE != 0
     }
 
+    /// Whether a server is still to be asked about it.
+    pub const fn is_doubted(self) -> bool {
+        self.0 & DOUBTED != 0
+    }
+
+    /// Whether the backend has put the member there.
+    pub const fn is_placed(self) -> bool {
+        self.0 & PLACED != 0
+    }
+
     /// Whether the member may be in the room: because it may join, or because the backend has put it there.
     pub const fn may_stay(self) -> bool {
-        self.0 & PLACED != 0 || self.may(Action::Join)
+        self.is_placed() || self.may(Action::Join)
     }
 }
 
@@ -70,6 +101,12 @@ mod tests {
         let placed = Standing::of(Actions::NONE).placed();
         assert!(placed.may_stay() && Action::ALL.into_iter().all(|action| !placed.may(action)));
         assert!(placed.stale().judged(Actions::NONE).may_stay());
-        assert!(!Standing::of(Actions::EVERY).is_stale());
+        assert!(!Standing::of(Actions::EVERY).is_stale() && !Standing::of(Actions::EVERY).is_doubted());
+        let doubted = join.doubted().with(Action::Send);
+        assert!(
+            doubted.is_doubted() && doubted.may(Action::Send) && doubted.may_stay() && !doubted.is_placed()
+        );
+        assert!(!doubted.without(Action::Send.into()).may(Action::Send) && doubted.placed().is_placed());
+        assert!(!doubted.judged(Actions::EVERY).is_doubted());
     }
 }

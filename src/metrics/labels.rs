@@ -291,6 +291,18 @@ labels!(
 );
 
 labels!(
+    /// A table of a shard that many share.
+    Table {
+        /// Revocations of tokens.
+        Revocations = "revocations",
+        /// Requests that wait for their answer.
+        Requests = "requests",
+        /// Opaque tokens that wait to be looked up.
+        Introspection = "introspection",
+    }
+);
+
+labels!(
     /// How good a connection is, by its round trips and lost pings.
     QualityClass {
         Excellent = "excellent",
@@ -346,6 +358,22 @@ labels!(
 );
 
 labels!(
+    /// Why a resource's server was not asked.
+    Unasked {
+        /// It has failed again and again.
+        BreakerOpen = "breaker_open",
+        /// As many questions wait as may.
+        QueueFull = "queue_full",
+        /// A question has waited for its turn for too long.
+        TooLate = "too_late",
+        /// As many messages of the connection, or of the shard, wait as may.
+        HeldFull = "held_full",
+        /// The connection's token came before there was anything to ask with it.
+        NoToken = "no_token",
+    }
+);
+
+labels!(
     /// What became of a look at the issuer's set of keys.
     KeysResult {
         /// New keys are in use.
@@ -353,6 +381,15 @@ labels!(
         Unchanged = "unchanged",
         /// No answer, or none with a usable key: the last good set stays.
         Failed = "failed",
+    }
+);
+
+labels!(
+    /// What became of a configuration that was loaded again.
+    ReloadResult {
+        Applied = "applied",
+        /// Something was wrong with it: the old one goes on.
+        Refused = "refused",
     }
 );
 
@@ -384,10 +421,13 @@ mod tests {
         check::<ErrorType>();
         check::<Dropped>();
         check::<RateLimit>();
+        check::<Table>();
         check::<AuthCache>();
         check::<QualityClass>();
         check::<Signed>();
         check::<OutsideResult>();
+        check::<Unasked>();
         check::<KeysResult>();
+        check::<ReloadResult>();
     }
 }

@@ -11,7 +11,7 @@ use super::{
     active::{OTHER, TENANTS_MAX},
     counters::{CounterGrid, CounterVec},
     histogram::Histogram,
-    labels::{KeysResult, Label, Protocol, Received, Sent, Status},
+    labels::{KeysResult, Label, Protocol, Received, ReloadResult, Sent, Status},
     shard::ShardMetrics,
 };
 
@@ -30,6 +30,15 @@ pub struct NodeStats<'a> {
     /// Unix time of the start, in seconds.
     pub started_unix_s: f64,
     pub keys: KeysStats,
+    pub reloads: ReloadStats,
+}
+
+/// What has become of reloads of the configuration.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ReloadStats {
+    pub results: CounterVec<ReloadResult>,
+    /// When the configuration that holds was loaded: Unix time, in seconds.
+    pub loaded_unix_s: f64,
 }
 
 /// What has become of the issuer's set of keys; all zero where none is configured.
@@ -48,6 +57,7 @@ pub fn merge(shards: &[ShardMetrics], node: &NodeStats<'_>) -> Vec<MetricFamily>
     let mut merge = Merge { shards, families: Vec::new() };
     merge.connections();
     merge.introspection();
+    merge.resources();
     merge.messages();
     merge.rooms_and_queues();
     merge.history();
@@ -93,6 +103,21 @@ impl Merge<'_> {
         self.gauge("websocket_introspection_breaker_open", help, |it| &it.introspection_breaker);
     }
 
+    fn resources(&mut self) {
+        let help = "Calls to servers of resources; 404 is `denied`, too.";
+        self.counter_vec("websocket_resource_calls_total", help, "result", |it| &it.resource_calls);
+        let help = "From a call to a resource's server to its end, in ms.";
+        self.histogram("websocket_resource_duration_ms", help, |it| &it.resource_duration);
+        let help = "Resources looked up among those asked about before.";
+        self.counter_vec("websocket_resource_cache_total", help, "result", |it| &it.resource_cache);
+        let help = "Commands refused because no server of resources could be asked.";
+        self.counter_vec("websocket_resource_unasked_total", help, "reason", |it| &it.resource_unasked);
+        let help = "Servers of resources that shards ask nothing, since they have failed again and again.";
+        self.gauge("websocket_resource_breakers_open", help, |it| &it.resource_breakers);
+        let help = "Bytes of messages that wait for what is said of their rooms.";
+        self.gauge("websocket_resource_held_bytes", help, |it| &it.resource_held_bytes);
+    }
+
     fn messages(&mut self) {
         let name = "websocket_messages_received_total";
         self.by_type(name, "Messages from clients.", |it| &it.received, Received::protocol);
@@ -113,6 +138,10 @@ impl Merge<'_> {
         });
         let help = "Refused for being asked too often.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
+        let help = "Refused because who asked had his share of a table, beside others.";
+        self.counter_vec("websocket_share_full_total", help, "table", |it| &it.share_full);
+        let help = "Refused because a table was full.";
+        self.counter_vec("websocket_table_full_total", help, "table", |it| &it.table_full);
         let help =
             "Addresses, users and tenants that were forgotten although a limit still counted for them.";
         self.counter("websocket_limits_forgotten_total", help, |it| &it.limits_forgotten);
@@ -185,6 +214,15 @@ impl Merge<'_> {
         });
         let (help, fetches) = ("Looks at the issuer's set of keys.", fetches.collect());
         self.family(MetricType::COUNTER, "websocket_jwks_fetches_total", help, fetches);
+        let reloads = ReloadResult::ALL.iter().map(|&result| {
+            labelled(counter(node.reloads.results.get(result) as f64), &[("result", result.as_str())])
+        });
+        let (help, reloads) = ("Configurations loaded again.", reloads.collect());
+        self.family(MetricType::COUNTER, "websocket_config_reloads_total", help, reloads);
+        let help = "Unix time when the configuration that holds was loaded.";
+        let loaded = vec![gauge(node.reloads.loaded_unix_s)];
+        let name = "websocket_config_last_reload_success_timestamp_seconds";
+        self.family(MetricType::GAUGE, name, help, loaded);
         let help = "Processor time, user and system.";
         self.family(MetricType::COUNTER, "process_cpu_seconds_total", help, vec![counter(node.cpu_s)]);
         let info = labelled(gauge(1.0), &[("version", node.version), ("driver", node.driver)]);

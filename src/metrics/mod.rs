@@ -20,10 +20,10 @@ pub use counters::{CounterGrid, CounterVec};
 pub use histogram::Histogram;
 pub use labels::{
     AuthCache, Disconnect, Dropped, ErrorType, KeysResult, Label, OutsideResult, Protocol, QualityClass,
-    RateLimit, Received, Reject, Sent, Signed, Status,
+    RateLimit, Received, Reject, ReloadResult, Sent, Signed, Status, Table, Unasked,
 };
 pub use legacy::add_legacy_names;
-pub use merge::{KeysStats, NodeStats, merge};
+pub use merge::{KeysStats, NodeStats, ReloadStats, merge};
 pub use render::Format;
 pub use shard::ShardMetrics;
 pub use traffic::{Flows, Lately, Traffic};

@@ -6,10 +6,10 @@ use super::{
     histogram::Histogram,
     labels::{
         AuthCache, Disconnect, Dropped, ErrorType, OutsideResult, Protocol, QualityClass, RateLimit,
-        Received, Reject, Sent, Signed,
+        Received, Reject, Sent, Signed, Table, Unasked,
     },
 };
-use crate::base::ShardId;
+use crate::base::{NoPlace, ShardId};
 
 /// One shard's counters and gauges. The shard's engine writes them with plain additions; a clone is a snapshot, which
 /// travels to the shard that answers a scrape.
@@ -37,6 +37,18 @@ pub struct ShardMetrics {
     pub introspection_cache: CounterVec<AuthCache>,
     /// Gauge: 1 while the breaker keeps this shard from asking.
     pub introspection_breaker: u64,
+    /// Calls about resources.
+    pub resource_calls: CounterVec<OutsideResult>,
+    /// From such a call to its end.
+    pub resource_duration: Histogram,
+    /// Looks at what resources' servers have said before.
+    pub resource_cache: CounterVec<AuthCache>,
+    /// Commands that were refused because nobody could be asked.
+    pub resource_unasked: CounterVec<Unasked>,
+    /// Gauge: servers of resources that breakers keep this shard from asking.
+    pub resource_breakers: u64,
+    /// Gauge: bytes of messages that wait for what is said of their rooms.
+    pub resource_held_bytes: u64,
 
     /// Messages from clients.
     pub received: CounterGrid<Received, Protocol>,
@@ -83,6 +95,10 @@ pub struct ShardMetrics {
     pub dropped: CounterVec<Dropped>,
     /// What was refused for being asked too often.
     pub rate_limited: CounterVec<RateLimit>,
+    /// What was refused because who asked had his share of a table.
+    pub share_full: CounterVec<Table>,
+    /// What was refused because a table was full.
+    pub table_full: CounterVec<Table>,
     /// Addresses, users and tenants whose limits were forgotten early, since so many others came.
     pub limits_forgotten: u64,
     /// Gauge: bytes in all outboxes.
@@ -119,6 +135,12 @@ impl ShardMetrics {
             introspection_duration: Histogram::default(),
             introspection_cache: CounterVec::default(),
             introspection_breaker: 0,
+            resource_calls: CounterVec::default(),
+            resource_duration: Histogram::default(),
+            resource_cache: CounterVec::default(),
+            resource_unasked: CounterVec::default(),
+            resource_breakers: 0,
+            resource_held_bytes: 0,
             received: CounterGrid::default(),
             sent: CounterGrid::default(),
             received_bytes: 0,
@@ -140,6 +162,8 @@ impl ShardMetrics {
             errors: CounterVec::default(),
             dropped: CounterVec::default(),
             rate_limited: CounterVec::default(),
+            share_full: CounterVec::default(),
+            table_full: CounterVec::default(),
             limits_forgotten: 0,
             outbound_queue_bytes: 0,
             slow_consumers: 0,
@@ -149,6 +173,16 @@ impl ShardMetrics {
             mailbox_full: 0,
             rtt: Histogram::default(),
             quality: CounterVec::default(),
+        }
+    }
+}
+
+impl ShardMetrics {
+    /// Counts what was refused for want of a place.
+    pub fn no_place(&mut self, table: Table, why: NoPlace) {
+        match why {
+            NoPlace::Share => self.share_full.inc(table),
+            NoPlace::Total => self.table_full.inc(table),
         }
     }
 }

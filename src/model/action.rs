@@ -63,6 +63,12 @@ impl Actions {
         Self(self.0 | others.0)
     }
 
+    /// Without these.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Whether the action is among them.
     pub const fn includes(self, action: Action) -> bool {
         self.0 & (1 << action as u8) != 0
@@ -111,6 +117,10 @@ mod tests {
         assert_eq!((Action::parse("Join"), Actions::parse("")), (None, None));
         let all = Action::ALL.into_iter().fold(Actions::NONE, |all, action| all.and(action.into()));
         assert!(all == Actions::EVERY && Actions::NONE.is_empty() && !all.is_empty());
+        assert_eq!(all.without(all), Actions::NONE);
+        assert!(Actions::from(Action::Join).iter().eq(all.iter().filter(|it| *it == Action::Join)));
+        let others = all.without(Action::Send.into()).without(Action::Send.into());
+        assert!(!others.includes(Action::Send) && others.and(Action::Send.into()) == all);
         assert_eq!(Actions::from_bits(0xff), Actions::EVERY);
         assert_eq!(Actions::from_bits(Actions::from(Action::History).bits()), Action::History.into());
     }

@@ -99,10 +99,31 @@ pub struct Established {
     pub heartbeat_timeout_ms: u64,
     /// The largest message that the gateway takes, in bytes.
     pub message_bytes_max: usize,
-    /// The most rooms that one connection may be in.
+    /// The most rooms that one connection may be in; 0: no limit.
     pub rooms_max: usize,
+    pub rates: Rates,
     /// The node's id as text.
     pub node: String,
+}
+
+/// How many messages a client may send, so that it can keep to it; 0: no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rates {
+    /// Of its connection, pings among them.
+    pub messages_per_10s: u32,
+    /// Of their bytes, after decompression.
+    pub bytes_per_10s: u32,
+    /// Of all its user's connections.
+    pub user: BurstRate,
+    /// Of all its tenant's.
+    pub tenant: BurstRate,
+}
+
+/// So many messages a second, so many of them at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BurstRate {
+    pub per_s: u32,
+    pub burst: u32,
 }
 
 /// The connection is a member; live messages follow without a gap.

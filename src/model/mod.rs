@@ -15,7 +15,8 @@ pub mod scope;
 pub use action::{Action, Actions};
 pub use command::{Authenticate, Call, Command, CorrelationId, History, Join, MessageId, Relay, Send};
 pub use event::{
-    Authenticated, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Reply,
+    Authenticated, BurstRate, Established, Event, HistoryPage, Joined, Message, MessageName, Position, Rates,
+    Reply,
 };
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};

@@ -22,6 +22,8 @@ pub struct OutsideRequest {
     pub timeout_ms: u64,
     /// The longest body that is taken.
     pub body_bytes_max: usize,
+    /// Whether a longer one is an error. Otherwise it is the status that counts, and the answer has no body then.
+    pub wants_body: bool,
 }
 
 /// What the server said. A redirect is an answer like any other: nobody follows it.

@@ -210,6 +210,7 @@ pub struct NoticeLog {
     slow_consumer: Sample,
     accept_failed: Sample,
     introspection_failed: Sample,
+    resource_failed: Sample,
     rate_limited: Sample,
 }
 
@@ -224,6 +225,7 @@ impl NoticeLog {
             slow_consumer: Sample::default(),
             accept_failed: Sample::default(),
             introspection_failed: Sample::default(),
+            resource_failed: Sample::default(),
             rate_limited: Sample::default(),
         }
     }
@@ -261,6 +263,11 @@ impl NoticeLog {
             Notice::IntrospectionFailed { reason } => {
                 if let Some(skipped) = self.introspection_failed.take(now.unix_s()) {
                     warn!(shard, err = reason.as_str(), skipped, "opaque tokens cannot be looked up");
+                }
+            }
+            Notice::ResourceFailed { reason } => {
+                if let Some(skipped) = self.resource_failed.take(now.unix_s()) {
+                    warn!(shard, err = reason.as_str(), skipped, "a resource cannot be asked for");
                 }
             }
             Notice::RateLimited { peer, limit } => {

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     base::ShardId,
     engine::{self, Engine, NodeFacts, Policy, ShardFacts},
+    metrics::{ReloadResult, ReloadStats},
 };
 
 /// How often shards are told of the process and of each other.
@@ -141,8 +142,19 @@ fn run_shards(
         })?;
         shards.push(ShardHandle { control, waker: waker.clone(), stage: Stage::Starting });
     }
-    let mut node =
-        Node { shards, clock, beats, started_unix_s, news, signals, keys, draining: false, failed: false };
+    let reloads = ReloadStats { loaded_unix_s: started_unix_s, ..ReloadStats::default() };
+    let mut node = Node {
+        shards,
+        clock,
+        beats,
+        started_unix_s,
+        news,
+        signals,
+        keys,
+        reloads,
+        draining: false,
+        failed: false,
+    };
     node.send_facts();
     Ok(node.serve(|| started(address), reload))
 }
@@ -155,6 +167,7 @@ struct Node {
     news: Receiver<(ShardId, News)>,
     signals: Receiver<i32>,
     keys: IssuerKeys,
+    reloads: ReloadStats,
     draining: bool,
     failed: bool,
 }
@@ -177,10 +190,7 @@ impl Node {
                 recv(signals) -> signal => {
                     let signal = signal.unwrap_or_default();
                     if signal == SIGHUP {
-                        if let Some(policy) = reload() {
-                            self.keys.configure(policy, self.clock.now());
-                            self.tell_policy();
-                        }
+                        self.reloaded(reload());
                         continue;
                     }
                     if self.draining {
@@ -204,6 +214,21 @@ impl Node {
             }
         }
         if self.failed { Ended::ShardFailed } else { Ended::Drained }
+    }
+
+    /// The configuration was loaded again: another policy, or none, where it was wrong.
+    fn reloaded(&mut self, policy: Option<Arc<Policy>>) {
+        let now = self.clock.now();
+        match policy {
+            Some(policy) => {
+                self.reloads.results.inc(ReloadResult::Applied);
+                self.reloads.loaded_unix_s = now.unix_ms as f64 / 1_000.0;
+                self.keys.configure(policy, now);
+                self.tell_policy();
+            }
+            None => self.reloads.results.inc(ReloadResult::Refused),
+        }
+        self.send_facts();
     }
 
     fn heard(&mut self, id: ShardId, news: News) {
@@ -257,6 +282,7 @@ impl Node {
             fds_max: process.fds_max,
             started_unix_s: self.started_unix_s,
             keys: self.keys.stats(),
+            reloads: self.reloads,
             other_connections: 0,
             shards: self
                 .beats

@@ -144,16 +144,16 @@ async fn serve(mut calls: UnboundedReceiver<Call>, config: OutsideConfig) {
         in_flight.set(in_flight.get() + 1);
         tokio::task::spawn_local(async move {
             let time = Duration::from_millis(request.timeout_ms);
-            let outcome = tokio::time::timeout(time, exchange(&client, request)).await;
+            let outcome = tokio::time::timeout(time, exchange(&client, &request)).await;
             in_flight.set(in_flight.get() - 1);
             reply(outcome.unwrap_or(Err(OutsideError::Timeout)));
         });
     }
 }
 
-async fn exchange(client: &HttpClient, request: OutsideRequest) -> Outcome {
+async fn exchange(client: &HttpClient, request: &OutsideRequest) -> Outcome {
     let body_bytes_max = request.body_bytes_max;
-    let ask = || Some(client.request(http_request(&request)?));
+    let ask = || Some(client.request(http_request(request)?));
     let mut response = ask().ok_or(OutsideError::Unsendable)?.await;
     if response.as_ref().is_err_and(|error| !error.is_connect()) {
         // The server may have closed a connection that was kept, just when it was taken up again. To ask twice does no harm.
@@ -162,10 +162,14 @@ async fn exchange(client: &HttpClient, request: OutsideRequest) -> Outcome {
     let response = response
         .map_err(|error| if error.is_connect() { OutsideError::Connect } else { OutsideError::Broken })?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { OutsideError::TooLong } else { OutsideError::Broken }
-    })?;
-    Ok(OutsideAnswer { status, body: body.to_bytes().into() })
+    // A short body is read in any case, so that its connection can be kept.
+    let body = match Limited::new(response.into_body(), body_bytes_max).collect().await {
+        Ok(body) => body.to_bytes().into(),
+        Err(error) if !error.is::<LengthLimitError>() => return Err(OutsideError::Broken),
+        Err(_) if request.wants_body => return Err(OutsideError::TooLong),
+        Err(_) => Vec::new(),
+    };
+    Ok(OutsideAnswer { status, body })
 }
 
 fn http_request(request: &OutsideRequest) -> Option<Request<Empty<Bytes>>> {

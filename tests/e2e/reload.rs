@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use ringway::{auth::key_digest, shell::driver::Driver};
 use serde_json::Value;
 
-use crate::support::{Gateway, Http, Socket, Start, ringway, token, token::Issuer, until};
+use crate::support::{Backend, Gateway, Http, Socket, Start, ringway, token, token::Issuer, until};
 
 on_both_drivers!(keys_rotate_while_clients_stay);
 
@@ -114,12 +114,35 @@ fn admin_is(gateway: &Gateway, status: u16) -> bool {
     (0..TRIES).all(|_| gateway.get_as(&token::admin(), "/stats").status == status)
 }
 
+/// Whether it takes the token of the issuer in that test's folder.
+fn takes_the_issuers(gateway: &Gateway) -> bool {
+    let file = Folder::new("live").0.join("issuer.token");
+    takes(gateway, &fs::read_to_string(file).expect("written before it starts"))
+}
+
 fn metrics_are(gateway: &Gateway, header: &str, status: u16) -> bool {
     let get = || Http::connect(gateway.address).get_with("/metrics", header).status;
     (0..TRIES).all(|_| get() == status)
 }
 
+/// Whether a page of this origin may open a WebSocket.
+fn admits_origin(gateway: &Gateway, origin: &str) -> bool {
+    let headers = format!("Origin: {origin}\r\n");
+    (0..TRIES).all(|_| Socket::try_open(gateway.address, "/ws", &headers).is_ok())
+}
+
+/// Whether a client's second join is refused with these words.
+fn second_join_is(gateway: &Gateway, words: &str) -> bool {
+    (0..TRIES).all(|_| {
+        let mut socket = gateway.socket("ada", "acme");
+        socket.join("first");
+        let ack: Value = socket.call(r#""type":"room:join","room":"second""#);
+        ack["error"]["message"].as_str().is_some_and(|text| text.contains(words))
+    })
+}
+
 const API_KEY: &str = "rk_0123456789abcdef0123456789abcdef";
+const OPAQUE: &str = "7|opaque";
 const BEARER: &str = "0123456789abcdef0123456789abcdef";
 
 #[test]
@@ -129,6 +152,12 @@ fn what_is_live_takes_effect_and_goes_again() {
     folder.write("one.pem", &issuer.public_pem());
     folder.write("issuer.token", &issuer.token("ada", "acme"));
     let hash: String = key_digest(API_KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+    let set = issuer.jwks();
+    let backend = Backend::start(move |asked| match (asked.path.as_str(), asked.bearer.as_deref()) {
+        ("/keys", _) => (200, set.clone()),
+        ("/user", Some(OPAQUE)) => (200, r#"{"id":"ada"}"#.to_owned()),
+        _ => (401, String::new()),
+    });
     let rows: Vec<Row> = vec![
         ("auth.jwt_secret", format!("\"{}\"", "another secret".repeat(5)), |it| admin_is(it, 401)),
         ("auth.jwt_algorithm", "\"HS512\"".into(), |it| admin_is(it, 401)),
@@ -136,10 +165,27 @@ fn what_is_live_takes_effect_and_goes_again() {
         ("auth.audience", "\"ringway\"".into(), |it| admin_is(it, 401)),
         ("auth.leeway_s", "600".into(), |it| takes(it, &token::lasting("ada", "acme", -60))),
         ("auth.require_exp", "true".into(), |it| refuses(it, &token::sign(token::HS256, r#"{"sub":"ada"}"#))),
-        ("auth.keys", "[{ kid = \"one\", algorithm = \"EdDSA\", file = \"one.pem\" }]".into(), |it| {
-            let folder = Folder::new("live");
-            let token = fs::read_to_string(folder.0.join("issuer.token")).expect("written above");
-            takes(it, &token)
+        (
+            "auth.keys",
+            "[{ kid = \"one\", algorithm = \"EdDSA\", file = \"one.pem\" }]".into(),
+            takes_the_issuers,
+        ),
+        ("auth.jwks_url", format!("\"{}\"", backend.url("/keys")), takes_the_issuers),
+        ("introspection.url", format!("\"{}\"", backend.url("/user")), |it| takes(it, OPAQUE)),
+        ("cors.origins", "[\"https://app.example.com\"]".into(), |it| {
+            admits_origin(it, "https://app.example.com")
+        }),
+        ("abilities.rules", "[{ role = \"*\", actions = [\"join\"], rooms = [\"first\"] }]".into(), |it| {
+            second_join_is(it, "none of your abilities")
+        }),
+        ("limits.rooms_per_connection", "1".into(), |it| second_join_is(it, "1 rooms at most")),
+        ("limits.messages_per_10s", "3".into(), |it| {
+            (0..TRIES).all(|_| {
+                let mut socket = Socket::with_token(it.address, &token::token("ada", "acme"));
+                let is_said = socket.expect("connection:established")["limits"]["messagesPer10s"] == 3;
+                let answers = [(); 4].map(|()| socket.ping());
+                is_said && answers == ["pong", "pong", "pong", "system:error"]
+            })
         }),
         (
             "api.keys",
@@ -248,6 +294,7 @@ fn a_wrong_configuration_changes_nothing() {
             &["introspection.timeout_ms"],
         ),
     ];
+    let broken_count = broken.len();
     for (text, words) in broken {
         let said = folder.reload(&gateway, &text);
         for word in words.iter().chain(&["SIGHUP: nothing was changed"]) {
@@ -256,6 +303,12 @@ fn a_wrong_configuration_changes_nothing() {
         assert!(!said.contains("changed: ") && !said.contains(&token::SECRET[..16]), "{said}");
         assert!(admin_is(&gateway, 200), "the old configuration goes on");
     }
+    let reloads =
+        |result: &str| gateway.metric(&format!(r#"websocket_config_reloads_total{{result="{result}"}}"#));
+    let loaded_s = || gateway.metric("websocket_config_last_reload_success_timestamp_seconds");
+    let started_s = gateway.metric("process_start_time_seconds");
+    eventually("the count of the refused", || reloads("refused") == broken_count as f64);
+    assert_eq!((reloads("applied"), loaded_s()), (0.0, started_s), "what it has started with holds");
     fs::remove_file(folder.0.join("ringway.toml")).expect("it is there");
     gateway.signal(libc::SIGHUP);
     eventually("a word about the missing file", || gateway.output().contains("ringway.toml: cannot be read"));
@@ -263,6 +316,8 @@ fn a_wrong_configuration_changes_nothing() {
     let said = folder.reload(&gateway, &format!("{good}{issuer}"));
     assert!(said.contains("SIGHUP: changed: auth.issuer = ") && said.contains("\"changed\":1"), "{said}");
     eventually("the issuer", || admin_is(&gateway, 401));
+    eventually("the count of the applied", || reloads("applied") == 1.0);
+    assert!(loaded_s() > started_s && reloads("refused") == broken_count as f64 + 1.0);
 }
 
 #[test]

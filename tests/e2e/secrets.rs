@@ -5,12 +5,20 @@ use std::{fs, path::PathBuf};
 
 use ringway::shell::driver::Driver;
 
-use crate::support::{Http, Socket, Start, ringway, token};
+use crate::support::{Http, Socket, Start, ringway, token, until};
 
 on_both_drivers!(no_secret_comes_out);
 
 /// In everything that must not be seen again.
 const MARK: &str = "hush";
+
+/// A user whom the log may name: what is found of him shows that it would be found of secrets.
+const SEEN: &str = "planted-user";
+
+/// The first line with this text.
+fn leak<'a>(text: &'a str, secret: &str) -> Option<&'a str> {
+    text.lines().find(|line| line.contains(secret))
+}
 
 fn no_secret_comes_out(driver: Driver) {
     let scopes =
@@ -40,6 +48,15 @@ fn no_secret_comes_out(driver: Driver) {
             let headers = format!("Authorization: Bearer {shown}\r\nCookie: {MARK}\r\n");
             let answer = Http::connect(gateway.address).get_with(path, &headers);
             heard += &format!("{}{}", answer.head, answer.text());
+        }
+        // In the subprotocol, beside one that is spoken here and alone.
+        for offered in [format!("ringway.json.v1, ringway.bearer.{shown}"), format!("ringway.bearer.{shown}")]
+        {
+            let headers = format!("Sec-WebSocket-Protocol: {offered}\r\n");
+            let mut socket = Socket::open(gateway.address, "/ws", &headers);
+            let (code, reason) = socket.closed();
+            assert_eq!(code, 4401, "{reason}");
+            heard += &reason;
         }
         let mut http = Http::connect(gateway.address);
         http.write(format!(
@@ -95,11 +112,15 @@ fn no_secret_comes_out(driver: Driver) {
         .expect("it runs");
     heard += &String::from_utf8_lossy(&shown.stdout);
     heard += &String::from_utf8_lossy(&shown.stderr);
+    // Had any of it been said, it would have been heard: what may be said is, in both places.
+    let _seen = gateway.socket(SEEN, "default");
+    heard += &gateway.get_as(&key, "/api/v1/connections?user=planted-user").text();
+    until("the log's line about a user", || leak(&gateway.output(), SEEN).map(drop));
+    assert!(leak(&heard, SEEN).is_some(), "{heard}");
     let signature = good.rsplit('.').next().expect("a token has a signature");
     for (place, text) in [("an answer", heard), ("the log", gateway.output())] {
         for secret in [MARK, key.as_str(), signature, token::SECRET] {
-            let line = text.lines().find(|line| line.contains(secret));
-            assert_eq!(line, None, "{secret} in {place}");
+            assert_eq!(leak(&text, secret), None, "{secret} in {place}");
         }
     }
 }

@@ -37,7 +37,8 @@ impl Source {
     pub(crate) fn is_test_file(&self) -> bool {
         let mut parts: Vec<&str> = self.path.split('/').collect();
         let name = parts.pop().unwrap_or_default();
-        let is_benchmark = self.path.starts_with("bench/") && !self.path.starts_with("bench/compare/");
+        let is_program = ["bench/attack/", "bench/compare/"].iter().any(|it| self.path.starts_with(it));
+        let is_benchmark = self.path.starts_with("bench/") && !is_program;
         let folder = is_benchmark || parts.iter().any(|it| matches!(*it, "tests" | "benches"));
         folder || name == "tests.rs" || name.ends_with("_tests.rs")
     }

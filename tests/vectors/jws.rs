@@ -28,7 +28,7 @@ const DIFFERENT: [(u64, Verdict, &str); 8] = [
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// The signature holds; what is signed are no claims, which is found out afterwards.
     Signed,
     Refused,
@@ -61,7 +61,8 @@ fn signatures_hold_where_they_should_and_nowhere_else() {
     assert!(wrong.is_empty(), "{} of {count} tokens:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn verdict(verifier: &Verifier, token: &Value) -> Verdict {
+/// What becomes of a token.
+pub(crate) fn verdict(verifier: &Verifier, token: &Value) -> Verdict {
     // A token in the JSON serialisation is an object in the file.
     let token = token.as_str().map_or_else(|| token.to_string(), str::to_owned);
     match verifier.verify(&token, 1_800_000_000) {

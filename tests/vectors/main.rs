@@ -1,4 +1,4 @@
-//! Vectors of others against our readers: JSON texts (JSONTestSuite) and signed tokens (Wycheproof).
+//! Vectors of others against our readers: JSON texts (JSONTestSuite), signed tokens and sets of keys (Wycheproof).
 //!
 //! The files are not in this tree: `tests/conformance/vectors` gets what a registry has and says in the environment
 //! where it is. Without that a test says so and passes.
@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected is to fail")]
 
 mod json;
+mod jwk;
 mod jws;
 mod reader;
 

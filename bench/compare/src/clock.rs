@@ -19,41 +19,41 @@ use nix::{
 
 /// Nanoseconds since the run began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     origin: Instant,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self { origin: Instant::now() }
     }
 
     #[inline]
-    pub(crate) fn now_ns(self) -> u64 {
+    pub fn now_ns(self) -> u64 {
         self.origin.elapsed().as_nanos() as u64
     }
 
-    pub(crate) fn sleep_until(self, due_ns: u64) {
+    pub fn sleep_until(self, due_ns: u64) {
         thread::sleep(Duration::from_nanos(due_ns.saturating_sub(self.now_ns())));
     }
 }
 
 /// CPU time of this process in ns: the generator's.
-pub(crate) fn own_cpu_ns() -> u64 {
+pub fn own_cpu_ns() -> u64 {
     let time = CpuClock::CLOCK_PROCESS_CPUTIME_ID.now().map(Duration::from).unwrap_or_default();
     time.as_nanos() as u64
 }
 
 /// Wakes the event loop that it is registered with, once for each time that it is set.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     timer: TimerFd,
     /// When it goes off; `u64::MAX` while it is not set.
     due_ns: u64,
 }
 
 impl Alarm {
-    pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub fn register(registry: &Registry, token: Token) -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         registry.register(&mut SourceFd(&timer.as_fd().as_raw_fd()), token, Interest::READABLE)?;
@@ -61,7 +61,7 @@ impl Alarm {
     }
 
     /// Sets the alarm, unless it is set for that time already.
-    pub(crate) fn set(&mut self, now_ns: u64, due_ns: u64) -> io::Result<()> {
+    pub fn set(&mut self, now_ns: u64, due_ns: u64) -> io::Result<()> {
         if self.due_ns != due_ns {
             let wait = TimeSpec::from_duration(Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1)));
             self.timer.set(Expiration::OneShot(wait), TimerSetTimeFlags::empty())?;
@@ -71,7 +71,7 @@ impl Alarm {
     }
 
     /// To be called when it has gone off; registered edge-triggered, it needs no read.
-    pub(crate) fn went_off(&mut self) {
+    pub fn went_off(&mut self) {
         self.due_ns = u64::MAX;
     }
 }

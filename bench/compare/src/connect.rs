@@ -23,31 +23,31 @@ const EVENTS: usize = 1024;
 
 /// Whom to connect to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Target<'a> {
-    pub(crate) protocol: Protocol,
-    pub(crate) port: u16,
+pub struct Target<'a> {
+    pub protocol: Protocol,
+    pub port: u16,
     /// One for each connection, where the protocol wants them.
-    pub(crate) tokens: &'a [String],
+    pub tokens: &'a [String],
 }
 
 /// When connections come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Arrivals {
+pub struct Arrivals {
     /// At most so many under way.
-    pub(crate) in_flight_max: u32,
+    pub in_flight_max: u32,
     /// So many a second, evenly, whether or not those before have come in; `None`: as soon as there is place.
-    pub(crate) per_s: Option<u32>,
+    pub per_s: Option<u32>,
 }
 
 /// What one connection is to become.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spec {
-    pub(crate) room: u32,
-    pub(crate) role: Role,
+pub struct Spec {
+    pub room: u32,
+    pub role: Role,
 }
 
 /// Of one length, so that messages are.
-pub(crate) fn room_name(room: u32) -> String {
+pub fn room_name(room: u32) -> String {
     format!("room-{room:05}")
 }
 
@@ -60,7 +60,7 @@ enum Stage {
 
 /// Connects all of `specs`. Durations are to readiness, from when a connection was due: with a rate, the wait for a
 /// place among those under way is part of it.
-pub(crate) fn connect(
+pub fn connect(
     net: &mut Net,
     target: Target<'_>,
     specs: &[Spec],

@@ -8,12 +8,12 @@ use nix::{
 use crate::failure::Failure;
 
 /// A set of cores.
-pub(crate) type Cores = Vec<usize>;
+pub type Cores = Vec<usize>;
 
 const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// Binds this thread to `cores`.
-pub(crate) fn bind(cores: &Cores) -> Result<(), Failure> {
+pub fn bind(cores: &Cores) -> Result<(), Failure> {
     let mut set = CpuSet::new();
     let failed = |why: nix::Error| Failure::Setup(format!("cannot run on core {cores:?}: {why}"));
     cores.iter().try_for_each(|&core| set.set(core)).map_err(failed)?;
@@ -21,7 +21,7 @@ pub(crate) fn bind(cores: &Cores) -> Result<(), Failure> {
 }
 
 /// Does something on other cores; what it starts stays there.
-pub(crate) fn with<T>(cores: &Cores, task: impl FnOnce() -> T) -> Result<T, Failure> {
+pub fn with<T>(cores: &Cores, task: impl FnOnce() -> T) -> Result<T, Failure> {
     let failed = |why: nix::Error| Failure::Setup(format!("cannot learn this thread's cores: {why}"));
     let own = sched_getaffinity(THIS_THREAD).map_err(failed)?;
     bind(cores)?;

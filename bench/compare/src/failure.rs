@@ -4,7 +4,7 @@ use std::io;
 
 /// A run came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     #[error("interrupted")]
     Interrupted,
     #[error("the generator: {0}")]

@@ -12,33 +12,39 @@ const BUCKETS: usize = bucket(NS_MAX) + 1;
 
 /// What is shown of a histogram; all 0 without samples.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Percentiles {
-    pub(crate) samples: u64,
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
-    pub(crate) p99_9_us: f64,
-    pub(crate) max_us: f64,
+pub struct Percentiles {
+    pub samples: u64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub p99_9_us: f64,
+    pub max_us: f64,
 }
 
 /// Counts of durations in nanoseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     max_ns: u64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Histogram {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { counts: Box::new([0; BUCKETS]), max_ns: 0 }
     }
 
     #[inline]
-    pub(crate) fn record(&mut self, ns: u64) {
+    pub fn record(&mut self, ns: u64) {
         self.counts[bucket(ns.min(NS_MAX))] += 1;
         self.max_ns = self.max_ns.max(ns);
     }
 
-    pub(crate) fn percentiles(&self) -> Percentiles {
+    pub fn percentiles(&self) -> Percentiles {
         let samples: u64 = self.counts.iter().sum();
         if samples == 0 {
             return Percentiles::default();

@@ -11,27 +11,27 @@ use crate::payload::Stamp;
 
 /// What went wrong, in deliveries; all zero in a good run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Faults {
+pub struct Faults {
     /// Never came, though a later message of the same publisher did.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Had not come when the run ended.
-    pub(crate) late: u64,
-    pub(crate) duplicated: u64,
+    pub late: u64,
+    pub duplicated: u64,
     /// Came after a later message of the same publisher.
-    pub(crate) reordered: u64,
-    pub(crate) damaged: u64,
+    pub reordered: u64,
+    pub damaged: u64,
     /// Of another room, or from a publisher or a message that there is not.
-    pub(crate) misrouted: u64,
+    pub misrouted: u64,
     /// Connections that ended before the run did.
-    pub(crate) dropped_connections: u64,
+    pub dropped_connections: u64,
 }
 
 impl Faults {
-    pub(crate) fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         *self != Self::default()
     }
 
-    pub(crate) fn plus(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         Self {
             lost: self.lost + other.lost,
             late: self.late + other.late,
@@ -67,23 +67,23 @@ impl fmt::Display for Faults {
 
 /// Who is where: members of equal rooms, numbered room by room, each room with the same number of publishers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Crowd {
-    pub(crate) rooms: u32,
-    pub(crate) members_per_room: u32,
-    pub(crate) publishers_per_room: u32,
+pub struct Crowd {
+    pub rooms: u32,
+    pub members_per_room: u32,
+    pub publishers_per_room: u32,
 }
 
 impl Crowd {
-    pub(crate) const fn members(&self) -> u32 {
+    pub const fn members(&self) -> u32 {
         self.rooms * self.members_per_room
     }
 
-    pub(crate) const fn publishers(&self) -> u32 {
+    pub const fn publishers(&self) -> u32 {
         self.rooms * self.publishers_per_room
     }
 
     /// The member that publishes as `publisher`, where publishers are members.
-    pub(crate) const fn member_of(&self, publisher: u32) -> u32 {
+    pub const fn member_of(&self, publisher: u32) -> u32 {
         let room = publisher / self.publishers_per_room;
         room * self.members_per_room + publisher % self.publishers_per_room
     }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 const FILES_BESIDE: u64 = 200;
 
 /// Raises the soft limit to the hard one, for this process and the servers that it starts.
-pub(crate) fn ensure(connections: u32) -> Result<(), Failure> {
+pub fn ensure(connections: u32) -> Result<(), Failure> {
     let failed = |why: nix::Error| Failure::Setup(format!("the limit of open files: {why}"));
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
     let needed = u64::from(connections) + FILES_BESIDE;

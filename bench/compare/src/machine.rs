@@ -7,20 +7,20 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// The machine and the run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_bytes: u64,
+pub struct Machine {
+    pub cpu: String,
+    pub cores: usize,
+    pub memory_bytes: u64,
     /// Numbers only.
-    pub(crate) kernel: String,
+    pub kernel: String,
     /// RFC 3339, UTC, when the run began.
-    pub(crate) date: String,
+    pub date: String,
     /// Of one minute, when the run began: others at work make figures worth little.
-    pub(crate) load_average: f64,
+    pub load_average: f64,
 }
 
 impl Machine {
-    pub(crate) fn look() -> Self {
+    pub fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let now = OffsetDateTime::now_utc();
         Self {

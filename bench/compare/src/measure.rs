@@ -23,7 +23,7 @@ const FILLING: Arrivals = Arrivals { in_flight_max: 128, per_s: None };
 /// Fewer of the connections that were to come in each second is another storm than the one asked for.
 const PACE_KEPT: f64 = 0.95;
 /// Connections before a storm of others; they have tokens of their own.
-pub(crate) const FIRST_COMERS: u32 = 1_000;
+pub const FIRST_COMERS: u32 = 1_000;
 /// From the last join to the reading of the memory.
 const SETTLE_NS: u64 = 1_000_000_000;
 /// Of ten that a step may take.
@@ -34,33 +34,33 @@ const DRAIN_NS: u64 = 2_000_000_000;
 /// The figures of one run. `units` are deliveries, round trips or connections; where the scenario has no such thing
 /// (CPU of idle connections, latency of a storm's deliveries), 0.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Sample {
-    pub(crate) units: f64,
-    pub(crate) units_per_s: f64,
-    pub(crate) cpu_us_per_unit: f64,
+pub struct Sample {
+    pub units: f64,
+    pub units_per_s: f64,
+    pub cpu_us_per_unit: f64,
     /// Of a core.
-    pub(crate) server_share: f64,
+    pub server_share: f64,
     /// Of a core.
-    pub(crate) generator_share: f64,
+    pub generator_share: f64,
     /// From due to delivered; in a storm from dial to joined.
-    pub(crate) latency: Percentiles,
-    pub(crate) faults: Faults,
-    pub(crate) connections: u32,
+    pub latency: Percentiles,
+    pub faults: Faults,
+    pub connections: u32,
     /// Resident memory before the connections came, and with them.
-    pub(crate) rss_before_bytes: u64,
-    pub(crate) rss_held_bytes: u64,
-    pub(crate) publish_late_max_us: f64,
+    pub rss_before_bytes: u64,
+    pub rss_held_bytes: u64,
+    pub publish_late_max_us: f64,
     /// What was asked for, in messages a second; for a ladder the highest step that held.
-    pub(crate) messages_per_s: u32,
+    pub messages_per_s: u32,
     /// Kept from its core by others, the server or the generator, whichever was worse off; of the time.
-    pub(crate) waited_share: f64,
+    pub waited_share: f64,
     /// What ended a climb, or why the first connection was dropped.
-    pub(crate) remark: String,
+    pub remark: String,
 }
 
 impl Sample {
     /// What one connection adds to the resident memory.
-    pub(crate) fn bytes_per_connection(&self) -> f64 {
+    pub fn bytes_per_connection(&self) -> f64 {
         let grown = self.rss_held_bytes as f64 - self.rss_before_bytes as f64;
         grown / f64::from(self.connections.max(1))
     }
@@ -80,7 +80,7 @@ impl Sample {
 }
 
 /// Measures one shape; of a ladder, `step` is the rate to try.
-pub(crate) fn measure(
+pub fn measure(
     shape: Shape,
     step: Option<u32>,
     target: Target<'_>,
@@ -120,7 +120,7 @@ pub(crate) fn measure(
         connections: specs.len() as u32,
         rss_before_bytes,
         rss_held_bytes: procfs::rss_bytes(pid).unwrap_or_default(),
-        publish_late_max_us: outcome.publish_late_max_ns as f64 / 1e3,
+        publish_late_max_us: outcome.publish_late.max_us,
         messages_per_s: match pace {
             Pace::Rate(rate) => rate,
             Pace::Silent | Pace::Closed => 0,

@@ -21,13 +21,13 @@ const REST_SHARE: f64 = 0.02;
 
 /// Reads the CPU time of a server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Meter {
-    pub(crate) pid: u32,
+pub struct Meter {
+    pub pid: u32,
 }
 
 /// CPU so far, in ns.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reading {
+pub struct Reading {
     at_ns: u64,
     server: procfs::Times,
     generator_ns: u64,
@@ -36,16 +36,16 @@ pub(crate) struct Reading {
 
 /// CPU between two readings, in ns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Usage {
-    pub(crate) elapsed_ns: u64,
-    pub(crate) server_ns: u64,
-    pub(crate) generator_ns: u64,
+pub struct Usage {
+    pub elapsed_ns: u64,
+    pub server_ns: u64,
+    pub generator_ns: u64,
     /// How long either of them, whichever was worse off, was kept from its core.
-    pub(crate) waited_ns: u64,
+    pub waited_ns: u64,
 }
 
 impl Meter {
-    pub(crate) fn read(self, clock: Clock) -> Result<Reading, Failure> {
+    pub fn read(self, clock: Clock) -> Result<Reading, Failure> {
         let Some(server) = procfs::times(self.pid) else {
             return Err(Failure::Server { what: "is gone".to_owned(), said: String::new() });
         };
@@ -54,7 +54,7 @@ impl Meter {
     }
 
     /// Waits until the server has nothing to do, or gives up waiting.
-    pub(crate) fn wait_for_rest(self, interrupted: &AtomicBool) -> Result<(), Failure> {
+    pub fn wait_for_rest(self, interrupted: &AtomicBool) -> Result<(), Failure> {
         let clock = Clock::start();
         let mut last = self.read(clock)?;
         for _ in 0..LOOKS_MAX {
@@ -89,17 +89,17 @@ impl Sub for Reading {
 
 impl Usage {
     /// Of a core.
-    pub(crate) fn server_share(&self) -> f64 {
+    pub fn server_share(&self) -> f64 {
         self.share(self.server_ns)
     }
 
     /// Of a core.
-    pub(crate) fn generator_share(&self) -> f64 {
+    pub fn generator_share(&self) -> f64 {
         self.share(self.generator_ns)
     }
 
     /// Of the time. A wait is booked when it ends, so that one that began earlier may show as more than all of it.
-    pub(crate) fn waited_share(&self) -> f64 {
+    pub fn waited_share(&self) -> f64 {
         self.share(self.waited_ns).min(1.0)
     }
 

@@ -18,19 +18,38 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::clock::{Alarm, Clock};
 
 /// Shared by all connections: more than a socket usually holds.
-pub(crate) const BUFFER_BYTES: usize = 1 << 20;
+pub const BUFFER_BYTES: usize = 1 << 20;
 /// A round of events short enough that what is due meanwhile is not published late.
-pub(crate) const EVENTS_PER_ROUND: usize = 64;
+pub const EVENTS_PER_ROUND: usize = 64;
 
 const ALARM: Token = Token(usize::MAX);
-/// Connections that share a source address, so that free ports are found at once.
-const CONNECTIONS_PER_SOURCE: usize = 10_000;
 const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
+/// Which addresses of the loopback connections come from: the first so many from one, the next from the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sources {
+    pub first: Ipv4Addr,
+    pub connections_each: usize,
+}
+
+/// As few as leave each so many free ports that one is found at once.
+impl Default for Sources {
+    fn default() -> Self {
+        Self { first: Ipv4Addr::LOCALHOST, connections_each: 10_000 }
+    }
+}
+
+impl Sources {
+    fn of(self, index: usize) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits() + (index / self.connections_each) as u32)
+    }
+}
+
 /// All connections of a run by their number; `None` where one has ended.
-pub(crate) struct Net {
-    pub(crate) clock: Clock,
-    pub(crate) connections: Vec<Option<Connection>>,
+pub struct Net {
+    pub clock: Clock,
+    pub connections: Vec<Option<Connection>>,
+    sources: Sources,
     poll: Poll,
     alarm: Alarm,
     frame: Vec<u8>,
@@ -39,34 +58,39 @@ pub(crate) struct Net {
 
 /// What a socket can do now.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
-    pub(crate) connection: usize,
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+pub struct Ready {
+    pub connection: usize,
+    pub readable: bool,
+    pub writable: bool,
     /// The server has ended its side: read until that shows.
-    pub(crate) ended: bool,
+    pub ended: bool,
 }
 
 impl Net {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
+        Self::from(Sources::default())
+    }
+
+    /// The same, with connections that come from these addresses.
+    pub fn from(sources: Sources) -> io::Result<Self> {
         let poll = Poll::new()?;
         let alarm = Alarm::register(poll.registry(), ALARM)?;
         let (connections, frame) = (Vec::new(), Vec::new());
-        Ok(Self { clock: Clock::start(), connections, poll, alarm, frame, masks: 0x9e37_79b9 })
+        Ok(Self { clock: Clock::start(), connections, sources, poll, alarm, frame, masks: 0x9e37_79b9 })
     }
 
     /// Begins one more connection to the loopback and says `opening` on it.
     ///
     /// On the loopback TCP mostly stands before `connect` returns, and what does not go out at once waits like
     /// whatever a socket will not take: no call asks how far it is.
-    pub(crate) fn dial(&mut self, port: u16, opening: &[u8]) -> io::Result<()> {
+    pub fn dial(&mut self, port: u16, opening: &[u8]) -> io::Result<()> {
         let index = self.connections.len();
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        // The first source is the one that the kernel takes unasked.
-        if let source @ 1.. = index / CONNECTIONS_PER_SOURCE {
+        let source = self.sources.of(index);
+        // That one the kernel takes unasked.
+        if source != Ipv4Addr::LOCALHOST {
             setsockopt(&socket, IpBindAddressNoPort, &true)?;
-            let source = Ipv4Addr::new(127, 0, 0, 1 + source as u8);
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         match socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()) {
@@ -86,7 +110,7 @@ impl Net {
     }
 
     /// Waits until something is ready, or until that time.
-    pub(crate) fn wait(&mut self, events: &mut Events, until_ns: u64) -> io::Result<()> {
+    pub fn wait(&mut self, events: &mut Events, until_ns: u64) -> io::Result<()> {
         let now_ns = self.clock.now_ns();
         let is_due = until_ns <= now_ns;
         if !is_due {
@@ -103,7 +127,7 @@ impl Net {
 
     /// What `wait` has brought.
     #[inline]
-    pub(crate) fn ready(&mut self, event: &mio::event::Event) -> Option<Ready> {
+    pub fn ready(&mut self, event: &mio::event::Event) -> Option<Ready> {
         if event.token() == ALARM {
             self.alarm.went_off();
             return None;
@@ -117,7 +141,7 @@ impl Net {
     }
 
     /// Sends a frame.
-    pub(crate) fn say(&mut self, connection: usize, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+    pub fn say(&mut self, connection: usize, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
         encode::frame(&mut frame, opcode, payload, false, Some(next_mask(&mut self.masks)));
@@ -128,7 +152,7 @@ impl Net {
 
     /// Sends frames. What the socket does not take follows when it has room.
     #[inline]
-    pub(crate) fn send(&mut self, connection: usize, frames: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, connection: usize, frames: &[u8]) -> io::Result<()> {
         let Some(it) = &mut self.connections[connection] else { return Ok(()) };
         it.send(frames)?;
         if !it.unsent.is_empty() && !it.waits_for_room {
@@ -140,7 +164,7 @@ impl Net {
 
     /// Appends a frame to `out`.
     #[inline]
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    pub fn write(&mut self, out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
         encode::frame(out, opcode, payload, false, Some(next_mask(&mut self.masks)));
     }
 }
@@ -153,7 +177,7 @@ fn next_mask(masks: &mut u32) -> [u8; 4] {
 }
 
 /// One socket.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     /// The beginning of a frame.
     partial: Vec<u8>,
@@ -166,7 +190,7 @@ impl Connection {
     /// Reads once, behind what was left the last time. How much of the buffer is filled now; `None` when nothing
     /// came. The end of the stream is an error.
     #[inline]
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
         match self.stream.read(&mut buffer[kept..]) {
@@ -179,7 +203,7 @@ impl Connection {
 
     /// Keeps what `read` brought and nobody has used.
     #[inline]
-    pub(crate) fn keep(&mut self, rest: &[u8]) {
+    pub fn keep(&mut self, rest: &[u8]) {
         self.partial.clear();
         self.partial.extend_from_slice(rest);
     }
@@ -198,7 +222,7 @@ impl Connection {
 
     /// Goes on writing what was kept.
     #[inline]
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         if !self.unsent.is_empty() {
             let written = write_some(&mut self.stream, &self.unsent)?;
             self.unsent.drain(..written);

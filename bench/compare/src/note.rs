@@ -3,6 +3,6 @@
 use std::io::{self, Write};
 
 /// A closed terminal is no reason to stop measuring.
-pub(crate) fn note(line: &str) {
+pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -14,25 +14,25 @@ use crate::{failure::Failure, protocol::Protocol};
 /// The setting that the variant `budget2ms` sets.
 const LATENCY_BUDGET_KEY: &str = "server.latency_budget_us";
 /// The peer that ratios are against.
-pub(crate) const REFERENCE: &str = "uwebsockets-js";
+pub const REFERENCE: &str = "uwebsockets-js";
 /// The loop without a protocol: a limit, not a peer.
-pub(crate) const FLOOR: &str = "floor";
+pub const FLOOR: &str = "floor";
 
 /// One server to measure.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) name: String,
-    pub(crate) title: String,
-    pub(crate) protocol: Protocol,
-    pub(crate) package: String,
-    pub(crate) settings: String,
-    pub(crate) echo: bool,
-    pub(crate) launch: Launch,
+pub struct Peer {
+    pub name: String,
+    pub title: String,
+    pub protocol: Protocol,
+    pub package: String,
+    pub settings: String,
+    pub echo: bool,
+    pub launch: Launch,
 }
 
 /// How it is started.
 #[derive(Clone, Debug)]
-pub(crate) enum Launch {
+pub enum Launch {
     Ringway {
         binary: PathBuf,
         options: Vec<String>,
@@ -44,7 +44,7 @@ pub(crate) enum Launch {
 /// What a server is in a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Standing {
+pub enum Standing {
     Ours,
     Peer,
     /// A bound, not a gateway: it does no work but the writes.
@@ -53,12 +53,12 @@ pub(crate) enum Standing {
 
 /// What results say of a peer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(crate) struct PeerInfo {
-    pub(crate) title: String,
-    pub(crate) package: String,
-    pub(crate) settings: String,
-    pub(crate) version: String,
-    pub(crate) standing: Standing,
+pub struct PeerInfo {
+    pub title: String,
+    pub package: String,
+    pub settings: String,
+    pub version: String,
+    pub standing: Standing,
 }
 
 /// `peer.toml`.
@@ -73,7 +73,7 @@ struct Manifest {
 }
 
 /// All there are: the variants of each binary (`[LABEL=]PATH`), then the peers by name.
-pub(crate) fn find(binaries: &[String]) -> Result<Vec<Peer>, Failure> {
+pub fn find(binaries: &[String]) -> Result<Vec<Peer>, Failure> {
     let mut peers = Vec::new();
     if binaries.is_empty() {
         peers.extend(variants("ringway", &beside_this_program()));
@@ -153,7 +153,7 @@ fn beside_this_program() -> PathBuf {
 }
 
 /// Where peers are installed.
-pub(crate) fn peers_dir() -> PathBuf {
+pub fn peers_dir() -> PathBuf {
     match env::var_os("PEERS_DIR") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"),
@@ -162,7 +162,7 @@ pub(crate) fn peers_dir() -> PathBuf {
 
 impl Peer {
     /// Installs it, where it needs that; what is installed.
-    pub(crate) fn install(&self) -> Result<String, Failure> {
+    pub fn install(&self) -> Result<String, Failure> {
         match &self.launch {
             Launch::Ringway { binary, .. } => {
                 let said = output(Command::new(binary).arg("--version"))?;
@@ -178,7 +178,7 @@ impl Peer {
         }
     }
 
-    pub(crate) fn info(&self, version: String) -> PeerInfo {
+    pub fn info(&self, version: String) -> PeerInfo {
         PeerInfo {
             title: self.title.clone(),
             package: self.package.clone(),

@@ -6,16 +6,16 @@ const TICK_NS: u64 = 10_000_000;
 
 /// Times of a process, in ns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Times {
+pub struct Times {
     /// Of all threads.
-    pub(crate) cpu_ns: u64,
+    pub cpu_ns: u64,
     /// Of the busiest thread: runnable, while something else had the core. In a fair comparison next to nothing.
-    pub(crate) waited_ns: u64,
+    pub waited_ns: u64,
 }
 
 /// `None` when there is no such process. `schedstat` is exact and forgets threads that have ended; `stat` remembers
 /// them, in ticks of 10 ms. The larger one is right.
-pub(crate) fn times(pid: u32) -> Option<Times> {
+pub fn times(pid: u32) -> Option<Times> {
     let by_stat_ns = fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|it| stat_ns(&it))?;
     let (mut times, mut busiest_ns) = (Times::default(), 0);
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -33,8 +33,17 @@ pub(crate) fn times(pid: u32) -> Option<Times> {
     Some(times)
 }
 
+/// The kernel's own thread for what interrupts leave behind on a core, packets of the loopback among it; `None` where that
+/// cannot be seen. Others' work on the core keeps it waiting, and every packet with it.
+pub fn softirq_thread(core: usize) -> Option<u32> {
+    let name = format!("ksoftirqd/{core}\n");
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == name))
+}
+
 /// Resident memory in bytes.
-pub(crate) fn rss_bytes(pid: u32) -> Option<u64> {
+pub fn rss_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

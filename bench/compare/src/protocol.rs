@@ -26,7 +26,7 @@ const RELAY_PUBLISH: u8 = 0x01;
 /// How a peer is talked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// JSON v1.
     Ringway,
     /// Relay v1: publications are opaque bytes, all else is JSON v1.
@@ -39,7 +39,7 @@ pub(crate) enum Protocol {
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
+pub enum Role {
     Member,
     /// Publishes only, where members cannot.
     Publisher,
@@ -48,7 +48,7 @@ pub(crate) enum Role {
 
 /// What to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     Wait,
     /// Send this text.
     Say(String),
@@ -59,7 +59,7 @@ pub(crate) enum Step {
 
 impl Protocol {
     /// Path and query of the upgrade.
-    pub(crate) fn path(self, room: &str, role: Role) -> String {
+    pub fn path(self, room: &str, role: Role) -> String {
         match (self, role) {
             (Self::Ringway | Self::Relay, Role::Echo) => "/echo".to_owned(),
             (Self::Ringway | Self::Relay, _) => "/ws".to_owned(),
@@ -72,27 +72,27 @@ impl Protocol {
     }
 
     /// Whether publishers are members of their room; they do not hear themselves then.
-    pub(crate) fn publishers_are_members(self) -> bool {
+    pub fn publishers_are_members(self) -> bool {
         self != Self::Nchan
     }
 
     /// Whether the upgrade carries a token, for this role.
-    pub(crate) fn wants_token(self, role: Role) -> bool {
+    pub fn wants_token(self, role: Role) -> bool {
         matches!(self, Self::Ringway | Self::Relay) && role != Role::Echo
     }
 
     /// What the upgrade asks for in `Sec-WebSocket-Protocol`.
-    pub(crate) fn subprotocol(self, role: Role) -> Option<&'static str> {
+    pub fn subprotocol(self, role: Role) -> Option<&'static str> {
         (self == Self::Relay && role != Role::Echo).then_some("ringway.relay.v1")
     }
 
     /// What publications are.
-    pub(crate) fn opcode(self, role: Role) -> Opcode {
+    pub fn opcode(self, role: Role) -> Opcode {
         if self == Self::Relay && role != Role::Echo { Opcode::Binary } else { Opcode::Text }
     }
 
     /// The upgrade is accepted.
-    pub(crate) fn upgraded(self, room: &str, role: Role) -> Step {
+    pub fn upgraded(self, room: &str, role: Role) -> Step {
         match (self, role) {
             (Self::Ringway | Self::Relay | Self::Plain | Self::Nchan, Role::Echo) | (Self::Nchan, _) => {
                 Step::Ready
@@ -106,7 +106,7 @@ impl Protocol {
     }
 
     /// The server said `text` before the connection was ready.
-    pub(crate) fn heard(self, text: &str, room: &str, role: Role) -> Step {
+    pub fn heard(self, text: &str, room: &str, role: Role) -> Step {
         match self {
             Self::Ringway | Self::Relay => ringway(text),
             Self::Plain if text == "K" => Step::Ready,
@@ -117,7 +117,7 @@ impl Protocol {
     }
 
     /// The answer to `text` on a connection that is ready, if it needs one.
-    pub(crate) fn answer(self, text: &[u8]) -> Option<&'static str> {
+    pub fn answer(self, text: &[u8]) -> Option<&'static str> {
         match self {
             Self::SocketIo if text == b"2" => Some("3"),
             Self::Pusher if text.starts_with(br#"{"event":"pusher:ping""#) => {
@@ -128,7 +128,7 @@ impl Protocol {
     }
 
     /// What stands around a payload to publish it, or to have it sent back.
-    pub(crate) fn around(self, room: &str, role: Role) -> (Vec<u8>, &'static str) {
+    pub fn around(self, room: &str, role: Role) -> (Vec<u8>, &'static str) {
         match (self, role) {
             (Self::Ringway | Self::Relay, Role::Echo) | (Self::Nchan, _) => (Vec::new(), ""),
             (Self::Ringway, _) => {
@@ -228,7 +228,7 @@ const NONCE: [u8; 16] = *b"compare, compare";
 
 /// The upgrade request (RFC 6455 4.1), and what its answer must hold.
 #[derive(Clone, Debug)]
-pub(crate) struct Handshake {
+pub struct Handshake {
     key: String,
     accept: AcceptKey,
     /// The last answer that was right: the same question nearly always has the same answer, which needs no second look.
@@ -237,7 +237,7 @@ pub(crate) struct Handshake {
 
 /// Where the answer stands.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) enum Upgrade {
+pub enum Upgrade {
     Partial,
     /// Frames follow after so many bytes.
     Accepted(usize),
@@ -245,14 +245,20 @@ pub(crate) enum Upgrade {
     Refused(String),
 }
 
+impl Default for Handshake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Handshake {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let key = BASE64_STANDARD.encode(NONCE);
         Self { accept: accept_key(&key), key, accepted: Vec::new() }
     }
 
     /// Writes the request into `out`, over what stood there.
-    pub(crate) fn request(
+    pub fn request(
         &self,
         path: &str,
         port: u16,
@@ -278,7 +284,7 @@ impl Handshake {
         line(["", ""]);
     }
 
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Upgrade {
+    pub fn read(&mut self, bytes: &[u8]) -> Upgrade {
         if !self.accepted.is_empty() && bytes.starts_with(&self.accepted) {
             return Upgrade::Accepted(self.accepted.len());
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A generator that is busier may be what limits.
-pub(crate) const GENERATOR_SHARE_MAX: f64 = 0.85;
+pub const GENERATOR_SHARE_MAX: f64 = 0.85;
 /// A server or generator that was kept from its core for longer was not measured alone.
 const WAITED_SHARE_MAX: f64 = 0.1;
 const FILE: &str = "results.json";
@@ -96,7 +96,7 @@ impl Results {
 }
 
 /// Of each figure by itself.
-pub(crate) fn median(samples: &[Sample]) -> Option<Sample> {
+pub fn median(samples: &[Sample]) -> Option<Sample> {
     let last = samples.last()?;
     let of = |figure: fn(&Sample) -> f64| middle(samples.iter().map(figure).collect());
     let count = |figure: fn(&Sample) -> u64| of_counts(samples.iter().map(figure).collect());

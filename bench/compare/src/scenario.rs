@@ -4,7 +4,7 @@ use crate::{connect::Arrivals, ledger::Crowd, traffic::Pace};
 
 /// What one measures.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// Members that do nothing.
     Idle(Crowd),
     /// Members that get what publishers say, at that many messages a second in all.
@@ -19,7 +19,7 @@ pub(crate) enum Shape {
 
 /// Who comes in a storm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Comers {
+pub enum Comers {
     /// Nobody that the server has seen; a few others came and went before, so that its code is warm.
     New,
     /// Those that were there before, all of them.
@@ -27,16 +27,16 @@ pub(crate) enum Comers {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) shape: Shape,
+pub struct Scenario {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub shape: Shape,
 }
 
 const FLOOD: Crowd = crowd(1, 200, 10);
 const HUNDREDS: Crowd = crowd(100, 100, 0);
 
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "idle",
         about: "10,000 connections in rooms of 100 that do nothing",
@@ -95,12 +95,12 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
 ];
 
 impl Scenario {
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+    pub fn named(name: &str) -> Option<&'static Self> {
         SCENARIOS.iter().find(|it| it.name == name)
     }
 
     /// How many sockets it takes on either side.
-    pub(crate) fn connections(&self) -> u32 {
+    pub fn connections(&self) -> u32 {
         match self.shape {
             Shape::Idle(crowd)
             | Shape::FanOut(crowd, _)
@@ -111,7 +111,7 @@ impl Scenario {
     }
 
     /// What CPU is counted by.
-    pub(crate) fn unit(&self) -> &'static str {
+    pub fn unit(&self) -> &'static str {
         match self.shape {
             Shape::Idle(_) | Shape::Storm { .. } => "connection",
             Shape::FanOut(..) | Shape::Ladder(_) => "delivery",

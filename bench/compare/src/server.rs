@@ -34,15 +34,15 @@ const SETTLE: Duration = Duration::from_millis(200);
 const LINES_SHOWN: usize = 8;
 
 /// A running server.
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     log: PathBuf,
-    pub(crate) port: u16,
+    pub port: u16,
 }
 
 impl Server {
     /// Starts `peer` on `cores` and waits until its port accepts. `shards` is for the gateway.
-    pub(crate) fn start(peer: &Peer, cores: &Cores, shards: u32, log: &Path) -> Result<Self, Failure> {
+    pub fn start(peer: &Peer, cores: &Cores, shards: u32, log: &Path) -> Result<Self, Failure> {
         let port = free_port()?;
         let mut command = command(peer, port, shards);
         let file = File::create(log)?;
@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// Whether it still runs.
-    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+    pub fn check(&mut self) -> Result<(), Failure> {
         match self.child.try_wait()? {
             Some(status) => Err(self.failure(format!("ended with {status}"))),
             None => Ok(()),
@@ -85,7 +85,7 @@ impl Server {
         Failure::Server { what, said }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 }

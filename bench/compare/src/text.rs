@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// Rows as lines, columns as wide as they need. The first `left` columns lean left, as does what stands behind
 /// the `columns` that the first row has.
-pub(crate) fn aligned(rows: &[Vec<String>], left: usize) -> String {
+pub fn aligned(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |at: usize| rows.iter().filter_map(|it| it.get(at)).map(|it| it.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|at| width(at).unwrap_or_default()).collect();
@@ -26,7 +26,7 @@ pub(crate) fn aligned(rows: &[Vec<String>], left: usize) -> String {
 }
 
 /// With commas between thousands.
-pub(crate) fn grouped(number: f64) -> String {
+pub fn grouped(number: f64) -> String {
     let whole = number.round() as i64;
     let digits = whole.unsigned_abs().to_string();
     let mut out = String::from(if whole < 0 { "-" } else { "" });
@@ -40,7 +40,7 @@ pub(crate) fn grouped(number: f64) -> String {
 }
 
 /// Milliseconds out of microseconds, to three digits or so.
-pub(crate) fn millis(us: f64) -> String {
+pub fn millis(us: f64) -> String {
     let ms = us / 1e3;
     match ms {
         100.0.. => format!("{ms:.0}"),
@@ -50,7 +50,7 @@ pub(crate) fn millis(us: f64) -> String {
 }
 
 /// Microseconds, to three digits or so.
-pub(crate) fn micros(us: f64) -> String {
+pub fn micros(us: f64) -> String {
     match us {
         100.0.. => format!("{us:.0}"),
         10.0..100.0 => format!("{us:.1}"),
@@ -59,7 +59,7 @@ pub(crate) fn micros(us: f64) -> String {
 }
 
 /// Of a whole.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 

@@ -9,21 +9,26 @@ use ringway::{
 };
 
 /// What the gateway is started with.
-pub(crate) const SECRET: &str = "a secret of a comparison, known to all and used for nothing else";
+pub const SECRET: &str = "a secret of a comparison, known to all and used for nothing else";
 
 /// Whose all users are.
-pub(crate) const TENANT: &str = "bench";
+pub const TENANT: &str = "bench";
 
 const LIFETIME_S: u64 = 24 * 3600;
 
 /// Tokens of that many users.
-pub(crate) fn tokens(count: u32) -> Vec<String> {
+pub fn tokens(count: u32) -> Vec<String> {
+    tokens_of("user", count)
+}
+
+/// The same of users whose names begin with `prefix`, one that a name may have.
+pub fn tokens_of(prefix: &str, count: u32) -> Vec<String> {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let key =
         SigningKey::from_secret(Algorithm::Hs256, SECRET.as_bytes()).expect("the secret is long enough");
     let token = |user: u32| {
         let claims = MintClaims {
-            user: UserName::parse(&format!("user-{user:05}")).expect("a plain name"),
+            user: UserName::parse(&format!("{prefix}-{user:05}")).expect("a plain name"),
             tenant: Some(TenantName::parse(TENANT).expect("a plain name")),
             issued_at_s: now_s,
             expires_at_s: Some(now_s + LIFETIME_S),

@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// Before the first message is due.
-const LEAD_NS: u64 = 20_000_000;
+pub const LEAD_NS: u64 = 20_000_000;
 /// How often to look whether the run was interrupted.
 const CHECK_NS: u64 = 100_000_000;
 
 /// How fast to publish.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pace {
+pub enum Pace {
     /// Not at all.
     Silent,
     /// Messages a second, over all publishers.
@@ -39,39 +39,39 @@ pub(crate) enum Pace {
 
 /// How long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) warm_up_ns: u64,
-    pub(crate) window_ns: u64,
+pub struct Timing {
+    pub warm_up_ns: u64,
+    pub window_ns: u64,
     /// How long to wait for what is under way at the end.
-    pub(crate) drain_ns: u64,
+    pub drain_ns: u64,
     /// How often to publish what is due and to look what came; `None`: at once. It is part of every latency, and lets the
     /// generator's core last for several times as many deliveries.
-    pub(crate) tick_ns: Option<u64>,
+    pub tick_ns: Option<u64>,
 }
 
 /// The load on connections that stand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) protocol: Protocol,
+pub struct Load {
+    pub protocol: Protocol,
     /// `Role::Echo` or `Role::Member`.
-    pub(crate) role: Role,
-    pub(crate) crowd: Crowd,
-    pub(crate) pace: Pace,
-    pub(crate) timing: Timing,
+    pub role: Role,
+    pub crowd: Crowd,
+    pub pace: Pace,
+    pub timing: Timing,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) usage: Usage,
+pub struct Outcome {
+    pub usage: Usage,
     /// Deliveries within the window.
-    pub(crate) arrived: u64,
-    pub(crate) latency: Percentiles,
-    pub(crate) faults: Faults,
+    pub arrived: u64,
+    pub latency: Percentiles,
+    pub faults: Faults,
     /// Why the first connection that was dropped was.
-    pub(crate) first_drop: Option<String>,
-    /// How late the generator itself wrote, at worst.
-    pub(crate) publish_late_max_ns: u64,
+    pub first_drop: Option<String>,
+    /// How late the generator itself wrote what was due in the window.
+    pub publish_late: Percentiles,
 }
 
 struct Publisher {
@@ -104,19 +104,14 @@ struct Traffic<'a> {
     latency: Histogram,
     arrived: u64,
     sent: u64,
-    publish_late_max_ns: u64,
+    publish_late: Histogram,
     first_drop: Option<String>,
     /// A closed loop goes on.
     is_open: bool,
 }
 
 /// Runs `load` on the connections of `net`: members first, room by room, then publishers that are no members.
-pub(crate) fn run(
-    net: &mut Net,
-    load: Load,
-    meter: Meter,
-    interrupted: &AtomicBool,
-) -> Result<Outcome, Failure> {
+pub fn run(net: &mut Net, load: Load, meter: Meter, interrupted: &AtomicBool) -> Result<Outcome, Failure> {
     let start_ns = net.clock.now_ns() + LEAD_NS;
     let window_start_ns = start_ns + load.timing.warm_up_ns;
     let window_end_ns = window_start_ns + load.timing.window_ns;
@@ -202,7 +197,7 @@ impl<'a> Traffic<'a> {
             latency: Histogram::new(),
             arrived: 0,
             sent: 0,
-            publish_late_max_ns: 0,
+            publish_late: Histogram::new(),
             first_drop: None,
             is_open: pace == Pace::Closed,
         }
@@ -223,7 +218,7 @@ impl<'a> Traffic<'a> {
             self.publish(stamp, now_ns);
             self.next_number += 1;
             if due_ns >= self.window_start_ns {
-                self.publish_late_max_ns = self.publish_late_max_ns.max(now_ns - due_ns);
+                self.publish_late.record(now_ns - due_ns);
             }
         }
         self.write_touched();
@@ -356,7 +351,7 @@ impl<'a> Traffic<'a> {
             latency: self.latency.percentiles(),
             faults: self.ledger.close(&sent),
             first_drop: self.first_drop,
-            publish_late_max_ns: self.publish_late_max_ns,
+            publish_late: self.publish_late.percentiles(),
         }
     }
 }

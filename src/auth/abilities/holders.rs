@@ -26,6 +26,8 @@ pub struct Holders {
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     by_rights: Map<Option<Arc<Rights>>, u32>,
+    /// What the rules come to for some roles: entries with the same share it, whatever else their tokens say.
+    lists: Map<Arc<[u32]>, ()>,
     /// How often the rules have changed.
     edition: u64,
 }
@@ -46,6 +48,7 @@ impl Holders {
             entries: Vec::new(),
             free: Vec::new(),
             by_rights: map_with_seed(hash),
+            lists: map_with_seed(hash),
             edition: 0,
         }
     }
@@ -78,7 +81,8 @@ impl Holders {
         entry.holders -= 1;
         if entry.holders == 0 {
             self.by_rights.remove(&entry.rights);
-            *place = None;
+            let grants = place.take().and_then(|entry| entry.grants);
+            drop_list(&mut self.lists, grants);
             self.free.push(index);
         }
     }
@@ -93,7 +97,15 @@ impl Holders {
         let index = *self.held.get(slot as usize)?;
         let entry = self.entries.get_mut(index as usize)?.as_mut()?;
         if entry.grants.as_ref().is_none_or(|(edition, _)| *edition != self.edition) {
-            entry.grants = Some((self.edition, abilities.grants(entry.rights.as_deref())));
+            let mut grants = abilities.grants(entry.rights.as_deref());
+            match self.lists.get_key_value(&grants.of_roles) {
+                Some((list, ())) => grants.of_roles = Arc::clone(list),
+                None => {
+                    self.lists.insert(Arc::clone(&grants.of_roles), ());
+                }
+            }
+            let last = entry.grants.replace((self.edition, grants));
+            drop_list(&mut self.lists, last);
         }
         entry.grants.as_ref().map(|(_, grants)| grants)
     }
@@ -122,6 +134,15 @@ impl Holders {
         };
         self.by_rights.insert(rights, index);
         index
+    }
+}
+
+/// Grants that nobody holds any more: their list goes with the last.
+fn drop_list(lists: &mut Map<Arc<[u32]>, ()>, grants: Option<(u64, Grants)>) {
+    let Some((_, Grants { of_roles, .. })) = grants else { return };
+    // One is in the table, one is here.
+    if Arc::strong_count(&of_roles) == 2 {
+        lists.remove(&of_roles);
     }
 }
 
@@ -168,6 +189,29 @@ mod tests {
         }
         (0..holders.slots() + 9).for_each(|slot| holders.release(slot));
         assert!(holders.is_empty() && holders.free.len() == holders.entries.len());
+    }
+
+    /// With many rules, and tokens that each say something else, memory is not their product.
+    #[test]
+    fn what_the_rules_come_to_is_shared_by_all_of_the_same_roles() {
+        let rules: Vec<Rule> = (0..100).map(|_| Rule::everything()).collect();
+        let (abilities, fewer) = (Abilities::new(rules.clone()), Abilities::new(rules[..9].to_vec()));
+        let mut holders = Holders::new(HashSeed::new(1));
+        let own = |slot: u32| Rights::new(&["member"], &[&*format!("join:project.{slot}")]);
+        for slot in 0..1_000 {
+            holders.hold(slot, own(slot));
+        }
+        for rules in [&abilities, &fewer, &abilities] {
+            holders.renew();
+            let lists = |holders: &mut Holders, slot| {
+                Arc::clone(&holders.grants(slot, rules).expect("it holds something").of_roles)
+            };
+            let first = lists(&mut holders, 0);
+            assert!((1..1_000).all(|slot| Arc::ptr_eq(&first, &lists(&mut holders, slot))));
+            assert_eq!(holders.lists.len(), 1, "those of other rules are gone");
+        }
+        (0..1_000).for_each(|slot| holders.release(slot));
+        assert!(holders.is_empty() && holders.lists.is_empty());
     }
 
     #[test]

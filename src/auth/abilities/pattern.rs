@@ -55,17 +55,19 @@ enum Piece {
     Text(Box<str>),
     User,
     Tenant,
-    /// A part that begins and ends so.
+    /// A part that begins and ends so, and what the text between is called, if it is.
     Part {
         start: Box<str>,
         end: Box<str>,
+        name: Option<Box<str>>,
     },
 }
 
 /// What a part is made of.
 enum Atom<'a> {
     Text(&'a str),
-    Star,
+    /// With its name, if it has one.
+    Star(Option<&'a str>),
     Rest,
     User,
     Tenant,
@@ -126,6 +128,31 @@ impl AbilityPattern {
         }
     }
 
+    /// Calls `seen` with each name in braces and the text that stands in its place in a room like this. Of a room that is not,
+    /// it sees what agrees.
+    pub fn captures<'n>(&self, room: &'n str, who: Who<'_>, mut seen: impl FnMut(&str, &'n str)) {
+        let mut rest = room;
+        for piece in &self.head {
+            let Some(behind) = piece.take_first(rest, who) else { return };
+            piece.capture(&rest[..rest.len() - behind.len()], &mut seen);
+            rest = behind;
+        }
+        for piece in self.tail.iter().flatten() {
+            let Some(before) = piece.take_last(rest, who) else { return };
+            piece.capture(&rest[before.len()..], &mut seen);
+            rest = before;
+        }
+    }
+
+    /// The names in braces, but for those of who asks.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let pieces = self.head.iter().chain(self.tail.iter().flatten());
+        pieces.filter_map(|piece| match piece {
+            Piece::Part { name, .. } => name.as_deref(),
+            Piece::Text(_) | Piece::User | Piece::Tenant => None,
+        })
+    }
+
     /// The text that every room of the pattern begins with.
     pub(super) fn lead(&self) -> &str {
         match self.head.first() {
@@ -160,7 +187,7 @@ impl Piece {
             Self::Text(text) => name.strip_prefix(&**text),
             Self::User => name.strip_prefix(who.user),
             Self::Tenant => name.strip_prefix(who.tenant),
-            Self::Part { start, end } => {
+            Self::Part { start, end, .. } => {
                 let (part, rest) = name.split_at(name.find(is_separator).unwrap_or(name.len()));
                 is_like(part, start, end).then_some(rest)
             }
@@ -173,11 +200,18 @@ impl Piece {
             Self::Text(text) => name.strip_suffix(&**text),
             Self::User => name.strip_suffix(who.user),
             Self::Tenant => name.strip_suffix(who.tenant),
-            Self::Part { start, end } => {
+            Self::Part { start, end, .. } => {
                 // Separators are one byte.
                 let (rest, part) = name.split_at(name.rfind(is_separator).map_or(0, |at| at + 1));
                 is_like(part, start, end).then_some(rest)
             }
+        }
+    }
+
+    /// What its name stands for in a part that is like it.
+    fn capture<'n>(&self, part: &'n str, seen: &mut impl FnMut(&str, &'n str)) {
+        if let Self::Part { start, end, name: Some(name) } = self {
+            seen(name, &part[start.len()..part.len() - end.len()]);
         }
     }
 }
@@ -208,18 +242,22 @@ impl Pieces {
     fn part(&mut self, atoms: &[Atom<'_>]) -> Result<(), PatternError> {
         let text_of = |atom: &Atom<'_>| match atom {
             Atom::Text(text) => Some((*text).to_owned()),
-            Atom::Star | Atom::Rest | Atom::User | Atom::Tenant => None,
+            Atom::Star(_) | Atom::Rest | Atom::User | Atom::Tenant => None,
         };
-        let is_star = |atom: &Atom<'_>| matches!(atom, Atom::Star);
-        if let Some(star) = atoms.iter().position(is_star) {
+        let star_of = |atom: &Atom<'_>| match atom {
+            Atom::Star(name) => Some(name.map(Box::from)),
+            Atom::Text(_) | Atom::Rest | Atom::User | Atom::Tenant => None,
+        };
+        let found = atoms.iter().enumerate().find_map(|(at, atom)| star_of(atom).map(|name| (at, name)));
+        if let Some((star, name)) = found {
             let (start, end) = (&atoms[..star], &atoms[star + 1..]);
-            if end.iter().any(is_star) {
+            if end.iter().any(|atom| star_of(atom).is_some()) {
                 return Err(PatternError::Stars);
             }
             let [start, end] =
                 [start, end].map(|atoms| atoms.iter().map(text_of).collect::<Option<String>>());
             let (Some(start), Some(end)) = (start, end) else { return Err(PatternError::WhoBesideStar) };
-            self.push(Piece::Part { start: start.into(), end: end.into() });
+            self.push(Piece::Part { start: start.into(), end: end.into(), name });
             return Ok(());
         }
         for atom in atoms {
@@ -227,7 +265,7 @@ impl Pieces {
                 Atom::Text(text) => self.text.push_str(text),
                 Atom::User => self.push(Piece::User),
                 Atom::Tenant => self.push(Piece::Tenant),
-                Atom::Star | Atom::Rest => return Err(PatternError::Rest),
+                Atom::Star(_) | Atom::Rest => return Err(PatternError::Rest),
             }
         }
         Ok(())
@@ -247,7 +285,7 @@ fn atoms(part: &str) -> Result<Vec<Atom<'_>>, PatternError> {
     while let Some(first) = rest.chars().next() {
         let (atom, length) = match first {
             '*' => match rest.len() - rest.trim_start_matches('*').len() {
-                1 => (Atom::Star, 1),
+                1 => (Atom::Star(None), 1),
                 2 => (Atom::Rest, 2),
                 _ => return Err(PatternError::Rest),
             },
@@ -267,13 +305,13 @@ fn atoms(part: &str) -> Result<Vec<Atom<'_>>, PatternError> {
     Ok(atoms)
 }
 
-fn placeholder(name: &str) -> Result<Atom<'static>, PatternError> {
+fn placeholder(name: &str) -> Result<Atom<'_>, PatternError> {
     let is_byte = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     match name {
         "user_id" => Ok(Atom::User),
         "tenant_id" => Ok(Atom::Tenant),
         _ if name.is_empty() || !name.bytes().all(is_byte) => Err(PatternError::Braces),
         _ if name.starts_with("user") || name.starts_with("tenant") => Err(PatternError::LooksLikeWho),
-        _ => Ok(Atom::Star),
+        _ => Ok(Atom::Star(Some(name))),
     }
 }

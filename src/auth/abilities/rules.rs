@@ -3,6 +3,8 @@
 //! A decision looks at the patterns of the bearer's roles one after another; its first and last eight bytes and
 //! those of the name, compared as numbers, pass over nearly all that do not match.
 
+use std::sync::Arc;
+
 use super::{
     pattern::{AbilityPattern, Who},
     rights::Rights,
@@ -95,8 +97,8 @@ struct Grant {
 /// What a bearer has been granted.
 #[derive(Clone, Debug)]
 pub struct Grants {
-    /// By the configuration: indices of entries.
-    of_roles: Box<[u32]>,
+    /// By the configuration: indices of entries. There may be many, and the same for many bearers.
+    pub(super) of_roles: Arc<[u32]>,
     /// By his token.
     own: Box<[Grant]>,
 }

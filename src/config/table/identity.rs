@@ -121,6 +121,12 @@ pub(super) static ROWS: &[Setting] = &[
          with `unavailable`.",
     ),
     setting(
+        "auth.revocations_tenant_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.auth.revocations_tenant_percent },
+        "How much of them, less what the other tenants have, one tenant may have: with 50 the first to take all it may has \
+         half, the next a quarter, and there is always room for one more. 100 is no limit for one tenant.",
+    ),
+    setting(
         "auth.claims.user",
         &Text { check: is_claim, allowed: CLAIM, at: |s| &mut s.auth.claims.user },
         "The user.",

@@ -177,6 +177,12 @@ pub(super) static ROWS: &[Setting] = &[
         "How many requests may wait for their answer on the node, shared out evenly to the shards where they are asked.",
     ),
     setting(
+        "requests.tenant_percent",
+        &Number { unit: "percent", range: 1..=100, at: |s| &mut s.requests.tenant_percent },
+        "How much of them, less what the other tenants have, one tenant may have: with 50 one alone has half, and however many \
+         take all that they may come to equal shares. 100 is no limit for one tenant.",
+    ),
+    setting(
         "ws.deflate",
         &OnOff(|s| &mut s.ws.deflate),
         "Whether clients may have permessage-deflate. A message is compressed once for all of a room.",

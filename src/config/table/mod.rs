@@ -6,6 +6,7 @@
 mod identity;
 mod limits;
 mod outside;
+mod resources;
 mod rooms;
 mod server;
 
@@ -54,10 +55,14 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ),
     ("token", "Tokens of open connections. A connection ends with 4401 when its token does."),
     (
+        "resources",
+        "Rooms about which a server of yours decides, as it decides about its resources: what a client may do by REST, it may do here.",
+    ),
+    (
         "introspection",
         "Opaque tokens, such as Laravel Sanctum's: a server of yours says whose they are. Off without a URL.",
     ),
-    ("outside", "Servers that the gateway asks something: introspection, keys of an issuer."),
+    ("outside", "Servers that the gateway asks something: introspection, keys of an issuer, resources."),
     ("heartbeat", "Pings to clients. Any frame from a client counts as a sign of life."),
     (
         "quality",
@@ -134,7 +139,9 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
 
 /// All settings, section by section.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [server::ROWS, identity::ROWS, outside::ROWS, limits::ROWS, rooms::ROWS].into_iter().flatten()
+    [server::ROWS, identity::ROWS, resources::ROWS, outside::ROWS, limits::ROWS, rooms::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// These set production by the word `production`, and nothing by any other.

@@ -28,7 +28,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "introspection.in_flight",
         &Number { unit: "", range: 1..=10_000, at: |s| &mut s.introspection.in_flight },
-        "How many of these calls may be under way, shared out to the shards. Further tokens wait, up to 1024 on a shard.",
+        "How many of these calls may be under way, shared out to the shards. Further tokens wait, up to 1024 on a shard, \
+         but not more of one address (IPv6: one /64) than a quarter of what the others leave.",
     )
     .live(),
     setting(
@@ -76,13 +77,14 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "introspection.roles",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.roles },
-        "Where it has the roles: a text or a list of texts, or nothing.",
+        "Where it has the roles: a text or a list of texts, or nothing. Of a list of objects, a name behind it is looked for in \
+         each: `roles.name` reads [{\"name\": \"admin\"}].",
     )
     .live(),
     setting(
         "introspection.abilities",
         &Text { check: is_field_path, allowed: PATH, at: |s| &mut s.introspection.abilities },
-        "Where it has the abilities: a text or a list of texts, or nothing.",
+        "Where it has the abilities, likewise.",
     )
     .live(),
     setting(

@@ -63,8 +63,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "history.memory_bytes",
         &Number { unit: "bytes", range: 1 << 20..=1 << 40, at: |s| &mut s.history.memory_bytes },
-        "What all rooms together may keep, shared out to the shards. Beyond it the room goes first that was used longest \
-         ago and has no members, then the oldest messages of others.",
+        "What all rooms together may keep, shared out to the shards. Beyond it the tenant gives up that keeps most: first its \
+         room that was used longest ago and has no members, then the oldest messages of others.",
     ),
     setting(
         "history.page_messages",

@@ -6,8 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::text::{put_hex, put_hex_half, put_number, put_string};
 use crate::base::RoomName;
 use crate::model::{
-    Answer, Authenticated, Established, Event, Fault, HistoryPage, Joined, Json, Message, MessageName,
-    Payload, Position, PresenceChange, PresenceInfo, Reply, Requested,
+    Answer, Authenticated, BurstRate, Established, Event, Fault, HistoryPage, Joined, Json, Message,
+    MessageName, Payload, Position, PresenceChange, PresenceInfo, Rates, Reply, Requested,
 };
 
 /// Appends the event as one JSON object without space.
@@ -314,6 +314,7 @@ fn established(out: &mut Vec<u8>, established: &Established) {
         heartbeat_timeout_ms,
         message_bytes_max,
         rooms_max,
+        rates,
         node,
     } = established;
     put(out, r#"{"type":"connection:established","connectionId":"#);
@@ -328,10 +329,34 @@ fn established(out: &mut Vec<u8>, established: &Established) {
     put_number(out, *heartbeat_timeout_ms);
     put(out, r#"},"limits":{"messageBytes":"#);
     put_number(out, *message_bytes_max as u64);
-    put(out, r#","rooms":"#);
-    put_number(out, *rooms_max as u64);
+    limit(out, r#","rooms":"#, *rooms_max as u64);
+    let Rates { messages_per_10s, bytes_per_10s, user, tenant } = rates;
+    limit(out, r#","messagesPer10s":"#, u64::from(*messages_per_10s));
+    limit(out, r#","bytesPer10s":"#, u64::from(*bytes_per_10s));
+    burst_rate(out, r#","userMessages":"#, *user);
+    burst_rate(out, r#","tenantMessages":"#, *tenant);
     put(out, r#"},"node":"#);
     put_string(out, node);
+}
+
+/// A limit, unless there is none.
+fn limit(out: &mut Vec<u8>, name: &str, limit: u64) {
+    if limit > 0 {
+        put(out, name);
+        put_number(out, limit);
+    }
+}
+
+/// The same of one with a burst.
+fn burst_rate(out: &mut Vec<u8>, name: &str, rate: BurstRate) {
+    if rate.per_s > 0 {
+        put(out, name);
+        put(out, r#"{"perS":"#);
+        put_number(out, u64::from(rate.per_s));
+        put(out, r#","burst":"#);
+        put_number(out, u64::from(rate.burst));
+        put(out, "}");
+    }
 }
 
 fn put(out: &mut Vec<u8>, json: &str) {

@@ -8,9 +8,9 @@ use super::encode;
 use crate::{
     base::{RoomId, RoomKey, RoomName, SenderId, TenantName, UserName},
     model::{
-        Authenticated, Availability, CorrelationId, Established, Event, Fault, FaultCode, HistoryPage,
-        Joined, Json, Message, MessageId, MessageName, Payload, Position, PresenceChange, PresenceInfo,
-        PresencePage, Reply,
+        Authenticated, Availability, BurstRate, CorrelationId, Established, Event, Fault, FaultCode,
+        HistoryPage, Joined, Json, Message, MessageId, MessageName, Payload, Position, PresenceChange,
+        PresenceInfo, PresencePage, Rates, Reply,
     },
 };
 
@@ -73,9 +73,29 @@ fn every_event() {
                 heartbeat_timeout_ms: 60_000,
                 message_bytes_max: 65_536,
                 rooms_max: 100,
+                rates: Rates::default(),
                 node: "0000002a".into(),
             })),
             r#"{"type":"connection:established","connectionId":"0000002a0100000700000003","tenantId":"acme","userId":"ada","heartbeat":{"intervalMs":30000,"timeoutMs":60000},"limits":{"messageBytes":65536,"rooms":100},"node":"0000002a"}"#,
+        ),
+        (
+            Event::Established(Box::new(Established {
+                connection_id: "0000002a0100000700000003".into(),
+                user: user("ada"),
+                tenant: tenant("acme"),
+                heartbeat_interval_ms: 30_000,
+                heartbeat_timeout_ms: 60_000,
+                message_bytes_max: 65_536,
+                rooms_max: 0,
+                rates: Rates {
+                    messages_per_10s: 200,
+                    bytes_per_10s: 1_048_576,
+                    user: BurstRate { per_s: 50, burst: 200 },
+                    tenant: BurstRate { per_s: 500, burst: 2_000 },
+                },
+                node: "0000002a".into(),
+            })),
+            r#"{"type":"connection:established","connectionId":"0000002a0100000700000003","tenantId":"acme","userId":"ada","heartbeat":{"intervalMs":30000,"timeoutMs":60000},"limits":{"messageBytes":65536,"messagesPer10s":200,"bytesPer10s":1048576,"userMessages":{"perS":50,"burst":200},"tenantMessages":{"perS":500,"burst":2000}},"node":"0000002a"}"#,
         ),
         (
             Event::RoomJoined { room: room("lobby"), metadata: None },

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     auth::Revocation,
-    base::{ConnId, Now, TenantName, TokenId},
+    base::{ConnId, NoPlace, Now, TenantName, TokenId},
     dialect::api::{self, Disconnect, Disconnection},
-    metrics,
+    metrics::{self, Table},
     model::{Fault, FaultCode},
     ws::close,
 };
@@ -66,16 +66,26 @@ impl Engine {
     /// From when and until when the target's tokens are to be revoked, if there is room to remember it. All shards
     /// have the same table, but for what is on its way.
     fn revocation(
-        &self,
+        &mut self,
         tenant: &TenantName,
         target: &Target,
         until_ms: Option<u64>,
         now: Now,
     ) -> Result<Revocation, Fault> {
-        if target.revoked().is_some_and(|revoked| !self.revocations.has_room(tenant, &revoked)) {
-            let text = "nothing is revoked, and nobody is disconnected: auth.revocations_max is reached";
-            return Err(Fault::new(FaultCode::Unavailable, text));
-        }
+        let room = target.revoked().map_or(Ok(()), |revoked| self.revocations.check(tenant, &revoked));
+        room.map_err(|why| {
+            self.metrics.no_place(Table::Revocations, why);
+            let text = match why {
+                NoPlace::Share => {
+                    "nothing is revoked, and nobody is disconnected: the tenant has its share of auth.revocations_max \
+                     (auth.revocations_tenant_percent)"
+                }
+                NoPlace::Total => {
+                    "nothing is revoked, and nobody is disconnected: auth.revocations_max is reached"
+                }
+            };
+            Fault::new(FaultCode::Unavailable, text)
+        })?;
         let at_s = now.unix_s();
         let until_s = match until_ms {
             Some(until_ms) => until_ms.div_ceil(1_000).saturating_add(self.config.policy.verifier.leeway_s()),

@@ -52,7 +52,7 @@ impl Engine {
                     self.roster.judge(id, room.as_str(), standing.placed());
                     continue;
                 }
-                let standing = Standing::of(self.actions_in(id, room.as_str())).placed();
+                let standing = Standing::of(self.granted_in(id, room.as_str())).placed();
                 let wish = Join { room: RoomRef::of(room), metadata: None, since: None, presence: true };
                 if self.join(id, None, wish, standing).is_err() {
                     refused += 1;

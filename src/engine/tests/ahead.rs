@@ -225,6 +225,7 @@ fn pipelined_requests_are_paused_and_answered_in_their_order() {
     assert!(is_paused(&node, id) && buffered(&node, id) < AHEAD_BYTES + RECEIVE_BYTES);
     node.deaf.clear();
     node.settle();
+    node.wait_for_pages();
     assert!(!is_paused(&node, id));
     let answers = answers(&node.take_text(id), 0);
     assert_eq!(answers.len(), 2_000);

@@ -136,8 +136,10 @@ fn responses_find_their_way_through_a_narrow_socket() {
     let burst: Vec<u8> = (0..300).flat_map(|_| request("/metrics", "")).collect();
     node.receive_only(id, &burst);
     node.hang_up(id, false);
+    node.wait_for_pages();
     while node.writable(id) {
         node.settle();
+        node.wait_for_pages();
     }
     assert_eq!(status(&mut node, id), [200; 300]);
     assert_ended(&mut node, id, Disconnect::Eof);

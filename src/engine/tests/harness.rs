@@ -273,10 +273,10 @@ impl Node {
         self.settle();
     }
 
-    /// Bytes from a client, and no turn yet. A socket that either side has shut or closed is not read any more.
+    /// Bytes from a client, and no turn yet. A socket that is closed, or that its client has ended, is not read any more.
     pub(super) fn receive_only(&mut self, id: ConnId, bytes: &[u8]) {
         let socket = self.socket(id);
-        if socket.side != Side::Open || socket.ended || socket.end.is_some() {
+        if socket.side == Side::Closed || socket.ended || socket.end.is_some() {
             return;
         }
         if socket.paused || !socket.unread.is_empty() {
@@ -304,9 +304,6 @@ impl Node {
         };
         let Some(id) = self.sockets.iter().find(is_due).map(|(id, _)| *id) else { return false };
         let socket = self.socket(id);
-        if socket.side == Side::Shut {
-            socket.unread.clear();
-        }
         let length = socket.unread.len().min(RECEIVE_BYTES);
         if length > 0 {
             let bytes = socket.unread.drain(..length).collect();
@@ -380,6 +377,13 @@ impl Node {
             assert!(!stuck, "a deadline stands still at {due_ms}");
         }
         self.step(end_ms - self.now.mono_ms());
+    }
+
+    /// Moves the clock until no page of the node waits for its turn.
+    pub(super) fn wait_for_pages(&mut self) {
+        while self.engines.iter().any(|engine| engine.surveys.due_ms().is_some()) {
+            self.advance(1);
+        }
     }
 
     /// Moves the clock and lets nobody notice.
@@ -551,6 +555,7 @@ impl Node {
                 "{shard:?}: {:?}",
                 engine.calls
             );
+            assert!(engine.words.is_empty(), "{shard:?}: {:?}", engine.words);
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
             assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);

@@ -53,6 +53,7 @@ pub(super) fn bearer(token: &str) -> String {
 /// One request on a connection that is kept.
 pub(super) fn ask(node: &mut Node, id: ConnId, request: &[u8]) -> Answer {
     node.receive(id, request);
+    node.wait_for_pages();
     let mut answers = answers(&node.take_text(id), usize::from(request.starts_with(b"HEAD")));
     assert_eq!(answers.len(), 1, "{answers:?}");
     answers.remove(0)
@@ -203,6 +204,7 @@ fn pipelined_requests_are_answered_in_order() {
         for part in bytes.chunks(size) {
             node.receive(id, part);
         }
+        node.wait_for_pages();
         let cut = answers(&node.take_text(id), 0);
         assert_eq!(cut.iter().map(|answer| answer.status).collect::<Vec<_>>(), expected, "{size}");
         assert_eq!(keys(&cut), keys(&whole), "{size}");
@@ -283,6 +285,7 @@ fn answers_that_nobody_reads_stop_the_questions() {
     let burst: Vec<u8> = (0..100).flat_map(|_| request("/metrics", "")).collect();
     for _ in 0..1_000 {
         node.receive(id, &burst);
+        node.wait_for_pages();
     }
     let queued = node.engines[0].store.bytes();
     assert!(queued < 1 << 20, "{queued} bytes wait for one client");
@@ -298,11 +301,14 @@ fn questions_that_waited_for_room_are_answered_when_there_is_some() {
     let burst: Vec<u8> = (0..100).flat_map(|_| request("/metrics", "")).collect();
     for _ in 0..5 {
         node.receive(id, &burst);
+        node.wait_for_pages();
     }
     assert!(node.engines[0].conns.iter().all(|(_, _, conn)| conn.outbox.bytes() < 512 * 1024));
     node.flow(id, Flow::Open);
+    node.wait_for_pages();
     while node.writable(id) {
         node.settle();
+        node.wait_for_pages();
     }
     assert_eq!(answers(&node.take_text(id), 0).len(), 500);
     assert_eq!(ask(&mut node, id, &request("/live", "")).status, 200);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Heard, frame, text},
-    harness::{Node, Side, limited},
+    harness::{Node, Side, limited, token},
 };
 use crate::{
     base::Rate,
@@ -39,6 +39,30 @@ fn pings(node: &mut Node, client: &mut Client, count: usize) -> (usize, Option<V
 
 fn limited_total(node: &Node, limit: RateLimit) -> u64 {
     node.engines.iter().map(|engine| engine.metrics.rate_limited.get(limit)).sum()
+}
+
+/// Those that hold when it connects; of what is not limited nothing is said.
+#[test]
+fn a_client_is_told_how_much_it_may_send() {
+    let limits = Limits {
+        rooms_per_connection_max: 5,
+        messages: MessageLimits { bytes: Rate::new(4_000), ..of_messages(40).messages },
+        tenant: PayerLimit::new(7, 70, 1),
+        ..of_user(3, 9, 1)
+    };
+    let all = json!({
+        "messageBytes": 65_536, "rooms": 5, "messagesPer10s": 40, "bytesPer10s": 4_000,
+        "userMessages": {"perS": 3, "burst": 9}, "tenantMessages": {"perS": 7, "burst": 70},
+    });
+    for (limits, expected) in [
+        (limits, all),
+        (Limits::default(), json!({"messageBytes": 65_536})),
+        (of_messages(4), json!({"messageBytes": 65_536, "messagesPer10s": 4})),
+    ] {
+        let mut node = Node::with(limited(1, limits));
+        let mut client = Client::with_token(&mut node, 0, &token("ada", "acme", None));
+        assert_eq!(client.json(&mut node)[0]["limits"], expected);
+    }
 }
 
 #[test]

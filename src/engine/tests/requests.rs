@@ -7,10 +7,10 @@ use super::{
     harness::{self, Node, START_UNIX_MS},
 };
 use crate::{
-    base::{ConnId, NodeId, RequestId, RoomName, ShardId, TenantName},
+    base::{ConnId, NodeId, RequestId, RoomName, ShardId, ShareLimits, TenantName},
     engine::{Caller, Notice, requests::Asker},
     hub::{Aim, PendingLimits},
-    metrics::Dropped,
+    metrics::{Dropped, Table},
     model::{CorrelationId, Json, Method, Request, Target},
     ws::Opcode,
 };
@@ -291,7 +291,8 @@ fn the_requests_of_who_goes_are_dropped() {
 #[test]
 fn full_tables_refuse() {
     let mut config = harness::config(1);
-    config.requests.pending_max = PendingLimits { per_connection: 2, total: 3 };
+    let shares = ShareLimits { total: 3, percent: 100 };
+    config.requests.pending_max = PendingLimits { per_connection: 2, shares };
     let mut node = Node::with(config);
     let [mut ada, mut bob] = ["ada", "bob"].map(|user| Client::connect(&mut node, 0, user, "acme"));
     for (client, fits) in [(&mut ada, 2), (&mut bob, 1)] {
@@ -307,6 +308,34 @@ fn full_tables_refuse() {
     assert_eq!(ada.json(&mut node).len(), 2);
     ada.say(&mut node, &to_conn(ada.id));
     request(&mut node, &mut ada);
+}
+
+#[test]
+fn a_tenant_that_has_all_it_may_have_leaves_room_for_others() {
+    let mut config = harness::config(1);
+    let shares = ShareLimits { total: 4, percent: 50 };
+    config.requests.pending_max = PendingLimits { per_connection: 9, shares };
+    let mut node = Node::with(config);
+    let mut loud = ["ada", "bob"].map(|user| Client::connect(&mut node, 0, user, "loud"));
+    for client in &mut loud {
+        client.say(&mut node, &to_conn(client.id));
+        request(&mut node, client);
+    }
+    let [ada, bob] = &mut loud;
+    for client in [&mut *ada, bob] {
+        client.say(&mut node, &to_conn(client.id));
+        assert_eq!(fault(&mut node, client), "unavailable");
+    }
+    let mut eve = Client::connect(&mut node, 0, "eve", "quiet");
+    eve.say(&mut node, &to_conn(eve.id));
+    request(&mut node, &mut eve);
+    let metrics = node.engines[0].metrics_mut();
+    assert_eq!((metrics.share_full.get(Table::Requests), metrics.table_full.total()), (2, 0));
+    // What has found its end makes room again.
+    node.advance(15_000);
+    ada.json(&mut node);
+    ada.say(&mut node, &to_conn(ada.id));
+    request(&mut node, ada);
 }
 
 /// As the backend asks: nobody is named as who asks, and one member of a room is taken, of whichever shard.
@@ -359,7 +388,7 @@ fn the_sweep_finds_what_was_forgotten_and_nothing_else() {
     let gone = ConnId { generation: 7, ..ada.id };
     let (at, engine) = (node.now.mono_ms() + 100_000, &mut node.engines[0]);
     let caller = Caller::Client { conn: gone, call: None };
-    engine.requests.pending.open(gone, caller, 0, at, Aim::At(ada.id));
+    engine.requests.pending.open(gone, TenantName::parse("acme").unwrap(), caller, 0, at, Aim::At(ada.id));
     let forgotten = RequestId { shard: ShardId(0), slot: 9, generation: 9 };
     engine.requests.owed.add(gone, forgotten, at);
     node.advance(31_000);

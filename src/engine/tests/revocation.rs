@@ -10,7 +10,9 @@ use super::{
     http::bearer,
 };
 use crate::{
+    base::ShareLimits,
     engine::{Config, Input, NodeFacts},
+    metrics::Table,
     model::Scope,
 };
 
@@ -105,7 +107,8 @@ fn an_open_connection_cannot_take_up_a_revoked_token() {
 /// Whoever was told that something is revoked can rely on it; whoever cannot be told so changes nothing.
 #[test]
 fn a_full_table_revokes_and_closes_nothing() {
-    let config = Config { revocations_max: 1, ..with_key(2, &[Scope::Connections], &[]) };
+    let revocations = ShareLimits { total: 1, percent: 50 };
+    let config = Config { revocations, ..with_key(2, &[Scope::Connections], &[]) };
     let mut node = Node::with(config);
     let id = node.accept(0);
     posted(&mut node, id, DISCONNECT, r#"{"tenant":"acme","jti":"t-1"}"#);
@@ -115,6 +118,30 @@ fn a_full_table_revokes_and_closes_nothing() {
     assert_eq!(client.heard(&mut node), []);
     posted(&mut node, id, DISCONNECT, r#"{"tenant":"acme","jti":"t-1"}"#);
     assert!(!is_good(&mut node, &token_named("ada", "acme", "t-1")));
+}
+
+#[test]
+fn a_tenant_that_revokes_all_it_may_leaves_room_for_others() {
+    let revocations = ShareLimits { total: 4, percent: 50 };
+    let mut node = Node::with(Config { revocations, ..with_key(2, &[Scope::Connections], &[]) });
+    let id = node.accept(0);
+    // Revokes one token more of a tenant; the status.
+    let mut revoke = |tenant: &str, jti: &str| {
+        let body = format!(r#"{{"tenant":"{tenant}","jti":"{jti}"}}"#);
+        let answer = ask(&mut node, id, &post(DISCONNECT, "", &body));
+        if answer.status == 503 {
+            let text = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+            assert!(text.contains("auth.revocations_tenant_percent"), "{text}");
+        }
+        answer.status
+    };
+    let statuses = ["t-1", "t-2", "t-3", "t-4"].map(|jti| revoke("loud", jti));
+    assert_eq!(statuses, [200, 200, 503, 503]);
+    assert_eq!((revoke("quiet", "t-1"), revoke("loud", "t-2")), (200, 200));
+    let shares = &node.engines[0].metrics_mut().share_full;
+    assert_eq!(shares.get(Table::Revocations), 2);
+    assert!(!is_good(&mut node, &token_named("ada", "quiet", "t-1")));
+    assert!(is_good(&mut node, &token_named("ada", "loud", "t-3")));
 }
 
 #[test]

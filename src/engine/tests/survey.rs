@@ -7,7 +7,10 @@ use super::{
     harness::{Node, Side, admin_token},
     http::{answers, ask, bearer, request},
 };
-use crate::engine::{Ask, Input, NodeFacts, Parcel, ShardFacts, Want};
+use crate::engine::{
+    Ask, Input, NodeFacts, Parcel, ShardFacts, Want,
+    survey::{AT_ONCE, PACE_MS},
+};
 
 fn facts(shards: usize) -> NodeFacts {
     NodeFacts {
@@ -105,6 +108,88 @@ fn a_shard_that_stands_still_fails_live_and_health() {
     facts.shards[1].turned_ago_ms = 4_999;
     tell_facts(&mut node, &facts);
     assert_eq!(ask(&mut node, id, &request("/live", "")).body, r#"{"status":"alive"}"#);
+}
+
+/// How many surveys a shard has been asked for, while it does not listen.
+fn asked(node: &Node, shard: u16) -> usize {
+    let is_survey = |parcel: &&Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { .. }));
+    node.lanes.get(&(0, shard, false)).map_or(0, |lane| lane.iter().filter(is_survey).count())
+}
+
+/// However many ask however often, the shards are asked at a pace, and everybody is answered in his order.
+#[test]
+fn a_survey_is_for_all_who_wait() {
+    let mut node = Node::new(2);
+    node.deaf = vec![1];
+    let (few, many) = (usize::try_from(AT_ONCE).unwrap(), 100);
+    let ids: Vec<_> = (0..many).map(|_| node.accept(0)).collect();
+    for id in &ids {
+        node.receive(*id, &[request("/health", ""), request("/metrics", "")].concat());
+    }
+    assert_eq!(asked(&node, 1), few, "the first without a pause");
+    node.advance(PACE_MS);
+    assert_eq!(asked(&node, 1), few + 1, "one for all the others");
+    node.deaf.clear();
+    node.settle();
+    for step in 0..2 * many {
+        if node.engines[0].surveys.due_ms().is_none() {
+            break;
+        }
+        assert!(step < few + 4, "they end together");
+        node.advance(PACE_MS);
+    }
+    for id in &ids {
+        let answers = answers(&node.take_text(*id), 0);
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200]);
+        assert!(answers[1].body.contains("websocket_connections_total 100"));
+    }
+    // What is counted is never older than the question.
+    let client = Client::connect(&mut node, 0, "ada", "acme");
+    node.receive(ids[0], &request("/metrics", ""));
+    client.say(&mut node, r#"{"type":"ping"}"#);
+    node.receive(ids[1], &request("/metrics", ""));
+    node.advance(PACE_MS * AT_ONCE);
+    let text = node.take_text(ids[1]);
+    assert!(text.contains(r#"websocket_messages_received_total{type="ping",protocol="json"} 1"#));
+}
+
+/// A client that sends its requests all at once is answered, and paces nobody but those who ask for such pages.
+#[test]
+fn pipelined_requests_are_paced() {
+    let mut node = Node::new(1);
+    let id = node.accept(0);
+    node.receive(id, &request("/health", "").repeat(50));
+    let told = |node: &mut Node| answers(&node.take_text(id), 0).len();
+    let mut all = told(&mut node);
+    assert_eq!(all as u64, AT_ONCE);
+    let probe = node.accept(0);
+    assert_eq!(ask(&mut node, probe, &request("/ready", "")).status, 200);
+    for _ in AT_ONCE..50 {
+        node.advance(PACE_MS);
+        all += told(&mut node);
+    }
+    assert_eq!(all, 50);
+    assert_eq!(node.engines[0].surveys.due_ms(), None);
+}
+
+/// One that wants more than counts is served together with those that do not.
+#[test]
+fn who_wants_the_top_has_it_among_others() {
+    let mut node = Node::new(2);
+    let mut ada = Client::connect(&mut node, 1, "ada", "acme");
+    ada.join(&mut node, "lobby");
+    let id = node.accept(0);
+    for _ in 0..AT_ONCE {
+        ask(&mut node, id, &request("/health", ""));
+    }
+    let ids = [node.accept(0), node.accept(0), node.accept(0)];
+    for (id, path) in ids.into_iter().zip(["/health", "/stats", "/metrics"]) {
+        node.receive(id, &request(path, &bearer(&admin_token())));
+    }
+    node.advance(PACE_MS);
+    let [health, stats, metrics] = ids.map(|id| answers(&node.take_text(id), 0).remove(0));
+    assert_eq!((health.status, &stats.json()["rooms"]["largest"][0]["room"]), (200, &json!("lobby")));
+    assert!(metrics.body.contains("websocket_active_rooms 1"));
 }
 
 #[test]

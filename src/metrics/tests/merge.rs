@@ -9,14 +9,16 @@ use crate::{
     base::{ShardId, TenantName},
     metrics::{
         AuthCache, Disconnect, Dropped, ErrorType, Format, KeysResult, KeysStats, Label, NodeStats,
-        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, Sent, ShardMetrics, Status,
-        active::TENANTS_MAX, add_legacy_names, merge,
+        OutsideResult, Protocol, QualityClass, RateLimit, Received, Reject, ReloadResult, ReloadStats, Sent,
+        ShardMetrics, Status, Table, Unasked, active::TENANTS_MAX, add_legacy_names, merge,
     },
 };
 
 fn node() -> NodeStats<'static> {
     let mut keys = KeysStats { keys: 3, ..KeysStats::default() };
     keys.fetches.add(KeysResult::Changed, 2);
+    let mut reloads = ReloadStats { loaded_unix_s: 1_768_819_900.5, ..ReloadStats::default() };
+    reloads.results.add(ReloadResult::Applied, 3);
     NodeStats {
         version: "0.1.0",
         driver: "epoll",
@@ -27,6 +29,7 @@ fn node() -> NodeStats<'static> {
         fds_max: 1024,
         started_unix_s: 1_768_819_845.25,
         keys,
+        reloads,
     }
 }
 
@@ -44,6 +47,12 @@ fn shard(number: u16) -> ShardMetrics {
     it.introspection_duration.observe_us(9_000 * n);
     it.introspection_cache.add(AuthCache::Hit, 4 * n);
     it.introspection_breaker = 1;
+    it.resource_calls.add(OutsideResult::Denied, 2 * n);
+    it.resource_duration.observe_us(7_000 * n);
+    it.resource_cache.add(AuthCache::Miss, 6 * n);
+    it.resource_unasked.add(Unasked::QueueFull, n);
+    it.resource_breakers = 2;
+    it.resource_held_bytes = 300 * n;
     it.received.add(Received::RoomSend, Protocol::Json, 10 * n);
     it.received.add(Received::Text, Protocol::Echo, 7 * n);
     it.sent.add(Sent::RoomMessage, Protocol::Json, 100 * n);
@@ -65,6 +74,8 @@ fn shard(number: u16) -> ShardMetrics {
     it.errors.add(ErrorType::UnknownType, n);
     it.dropped.add(Dropped::OutboxFull, n);
     it.rate_limited.add(RateLimit::RoomCreates, n);
+    it.share_full.add(Table::Requests, 2 * n);
+    it.table_full.add(Table::Revocations, n);
     it.limits_forgotten = 3 * n;
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;

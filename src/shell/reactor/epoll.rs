@@ -3,7 +3,8 @@
 //! it is paused; in writing while a write is blocked.
 
 use std::{
-    io, mem,
+    io,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
@@ -25,8 +26,9 @@ const RECEIVE_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct EpollBackend {
     epoll: Epoll,
     events: Box<[Event]>,
-    /// The events that the last sleep ended with, for the next harvest.
-    ready: usize,
+    /// Which of the events are still to be served: those that the last sleep ended with, or that the last harvest's budget did
+    /// not reach.
+    ready: Range<usize>,
     buffer: Box<[u8]>,
 }
 
@@ -40,7 +42,7 @@ impl EpollBackend {
         epoll.add(listener, EPOLLIN | EPOLLET, Token::listener(Door::Public).pack())?;
         Ok(Self {
             epoll,
-            ready: 0,
+            ready: 0..0,
             events: vec![NO_EVENT; EVENTS_MAX].into_boxed_slice(),
             buffer: vec![0; RECEIVE_BYTES_MAX].into_boxed_slice(),
         })
@@ -70,22 +72,22 @@ impl EpollBackend {
     /// Sleeps until there is something to harvest, or `timeout` has passed, if there is one.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.ready = match self.epoll.wait(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            outcome => outcome?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0..0,
+            outcome => 0..outcome?,
         };
         Ok(())
     }
 
     /// Takes the alarm's report, if there is no other: it is nothing to harvest.
     pub(super) fn ignore_alarm(&mut self) {
-        if self.ready == 1 && self.events[0].u64 == Token::ALARM.pack() {
-            self.ready = 0;
+        if self.ready.len() == 1 && self.events[self.ready.start].u64 == Token::ALARM.pack() {
+            self.ready = 0..0;
         }
     }
 
     /// There is known to be something to harvest.
     pub(super) fn has_reports(&self) -> bool {
-        self.ready > 0
+        !self.ready.is_empty()
     }
 
     /// Hands over what is there; true if the budget ended first or a receive filled the buffer.
@@ -98,15 +100,16 @@ impl EpollBackend {
     ) -> io::Result<bool> {
         let mut filled = false;
         while !budget.is_spent() {
-            let ready = match mem::take(&mut self.ready) {
-                0 => match self.epoll.poll(&mut self.events) {
-                    Ok(ready) => ready,
+            if self.ready.is_empty() {
+                self.ready = match self.epoll.poll(&mut self.events) {
+                    Ok(ready) => 0..ready,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => return Err(error),
-                },
-                ready => ready,
-            };
-            for index in 0..ready {
+                };
+            }
+            let is_all = self.ready.end < self.events.len();
+            while !budget.is_spent() {
+                let Some(index) = self.ready.next() else { break };
                 let Event { events, u64: bits } = self.events[index];
                 let (happened, token) = (events.cast_signed(), Token::unpack(bits));
                 match token.kind {
@@ -115,7 +118,7 @@ impl EpollBackend {
                     Kind::Bell | Kind::Alarm | Kind::Readable | Kind::Writable | Kind::Cancel => {}
                 }
             }
-            if ready < self.events.len() {
+            if is_all && self.ready.is_empty() {
                 return Ok(filled);
             }
         }
@@ -148,7 +151,6 @@ impl EpollBackend {
                 self.update_interest(conn, slot);
                 sink.ended(conn);
             }
-            Ok(len) if slot.discarding => return len == self.buffer.len(),
             Ok(len) => match sink.received(conn, &mut self.buffer[..len]) {
                 Reading::On => return len == self.buffer.len(),
                 Reading::Paused => {

@@ -290,12 +290,10 @@ impl Reactor {
         }
     }
 
-    /// Ends our side of the connection, which must not be paused, after what was written. What the peer still sends is
-    /// thrown away, until it ends its side ([`Sink::ended`]) or the connection is closed.
+    /// Ends our side of the connection after what was written. What the peer still sends is reported as ever, until it ends its
+    /// side ([`Sink::ended`]) or the connection is closed.
     pub fn shutdown_write(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.get(conn) {
-            debug_assert!(!slot.paused, "nothing would be thrown away");
-            slot.discarding = true;
             // The one error, a connection that is gone already, is reported by the next receive.
             let _ = SockRef::from(&*slot).shutdown(Shutdown::Write);
         }

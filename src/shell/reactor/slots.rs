@@ -13,8 +13,6 @@ pub(super) struct Slot {
     generation: u32,
     /// The reactor waits for room in the send buffer.
     pub(super) write_armed: bool,
-    /// The write side is shut; what still arrives is thrown away.
-    pub(super) discarding: bool,
     /// The peer has ended its side: nothing more is received.
     pub(super) ended: bool,
     /// Nothing more is to be received for now.
@@ -84,7 +82,6 @@ impl Slots {
             socket,
             generation,
             write_armed: false,
-            discarding: false,
             ended: false,
             paused: false,
             lookout: Lookout::Poll,

@@ -236,7 +236,7 @@ impl Uring {
                 }
                 Ok(len) => {
                     slot.words = slot.words.saturating_add(1);
-                    if let Some(id) = report.buffer.filter(|_| !slot.discarding) {
+                    if let Some(id) = report.buffer {
                         let reading = sink.received(conn, self.ring.buffers.bytes(id, len));
                         slot.paused |= reading == Reading::Paused;
                     }
@@ -279,9 +279,7 @@ impl Uring {
                 sink.ended(conn);
             }
             Ok(len) => {
-                if !slot.discarding {
-                    slot.paused = sink.received(conn, &mut self.buffer[..len]) == Reading::Paused;
-                }
+                slot.paused = sink.received(conn, &mut self.buffer[..len]) == Reading::Paused;
                 if len < self.buffer.len() {
                     self.poll(conn, slot);
                 } else {

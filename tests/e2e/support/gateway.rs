@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
+    os::unix::fs::MetadataExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -204,6 +205,12 @@ impl Gateway {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says so");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes");
         kib * 1024
+    }
+
+    /// Who owns what the kernel shows of it: its user, or root where its memory is kept to itself.
+    #[track_caller]
+    pub(crate) fn owner(&self) -> u32 {
+        fs::metadata(format!("/proc/{}/environ", self.child.id())).expect("it runs").uid()
     }
 
     pub(crate) fn signal(&self, signal: i32) {

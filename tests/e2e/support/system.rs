@@ -1,4 +1,5 @@
-//! The kernel's interfaces that `std` does not have: signals to a child, and a child without io_uring.
+//! The kernel's interfaces that `std` does not have: signals to a child, whose this process
+//! is, and a child without io_uring.
 //! The one file of these tests where `unsafe` may stand.
 
 #![allow(unsafe_code)]
@@ -15,6 +16,12 @@ pub(crate) fn signal(child: &Child, signal: i32) {
     // SAFETY: kill takes two integers and no pointer; the child was not waited for, so its id is still its own.
     let result = unsafe { libc::kill(pid, signal) };
     assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+/// Whose this process is.
+pub(crate) fn user() -> u32 {
+    // SAFETY: it takes nothing, changes nothing and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// A system call number is the first word of what a seccomp filter looks at.

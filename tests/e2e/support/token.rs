@@ -68,6 +68,12 @@ impl Issuer {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
     }
 
+    /// The public key in a set (RFC 8037).
+    pub(crate) fn jwks(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
+        format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{}","x":"{x}"}}]}}"#, self.kid)
+    }
+
     /// An hour for `user` of `tenant`.
     pub(crate) fn token(&self, user: &str, tenant: &str) -> String {
         let header = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, self.kid);

@@ -1,0 +1,258 @@
+//! What servers are asked: equal questions once, so many at a time, none that has failed again and again.
+//!
+//! A question is of one token and one URL. Invariants: it is answered or given up, once, and all who wait for it go on then; one
+//! whose call is not made within the time of a call is given up.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Question, Refusal, Said, Words};
+use crate::{
+    auth::{Resource, TokenDigest, resources::judge},
+    base::{Breaker, ConnId, Now, RoomName, Secret},
+    engine::{Engine, Notice, Output, outside::Purpose},
+    metrics::Unasked,
+    model::{OutsideError, OutsideRequest},
+};
+
+/// Questions that may wait until a call is over.
+pub(super) const QUEUE_MAX: usize = 1024;
+
+/// How many of these may be of nobody who waits: those about members who stay meanwhile.
+const PATIENT_MAX: usize = QUEUE_MAX / 2;
+
+/// What is read of an answer, in bytes: only its status says something.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How often the rules have changed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Edition(u64);
+
+impl Edition {
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// One shard's open questions.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    open: BTreeMap<TokenDigest, Open>,
+    /// Those that no call has been made for, first come first, and until when they wait. May name some that are over.
+    queue: VecDeque<(u64, TokenDigest)>,
+    /// Calls under way.
+    in_flight: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Until the call is made.
+    unasked: Option<(Box<str>, Secret)>,
+    /// In the rules of that edition.
+    server: usize,
+    edition: Edition,
+    /// Of which connections' commands, or memberships, in which rooms.
+    waiters: BTreeSet<(ConnId, RoomName)>,
+}
+
+impl Questions {
+    /// Whether there is room for questions that are in no hurry.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.queue.len() < PATIENT_MAX
+    }
+
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.queue.front().map(|(due_ms, _)| *due_ms)
+    }
+
+    fn is_unasked(&self, digest: TokenDigest) -> bool {
+        self.open.get(&digest).is_some_and(|open| open.unasked.is_some())
+    }
+}
+
+#[cfg(test)]
+impl Questions {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.in_flight == 0
+    }
+}
+
+impl Words {
+    /// The breaker of a server of these rules.
+    fn server(&mut self, edition: Edition, server: usize) -> Option<&mut (Box<str>, Breaker)> {
+        let state = self.state.as_mut().filter(|_| edition == self.edition)?;
+        state.servers.get_mut(server)
+    }
+}
+
+impl Engine {
+    /// Asks for a client, or has it wait with those who ask the same.
+    ///
+    /// # Errors
+    /// When nobody can be asked.
+    pub(super) fn ask_server(&mut self, id: ConnId, question: Question, now: Now) -> Result<(), Refusal> {
+        let Some(limits) = self.config.policy.resources.as_ref().map(|resources| resources.limits) else {
+            return Err(Refusal::Unclear);
+        };
+        let Question { digest, resource: Resource { url, server }, room, .. } = question;
+        let own = &mut self.words;
+        if !own.questions.open.contains_key(&digest) {
+            let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
+                return Err(Refusal::Unasked(Unasked::NoToken));
+            };
+            let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
+            let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
+            // Who comes to wait behind calls that are under way is no try whether the server works again.
+            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            if !may_ask {
+                return Err(Refusal::Unasked(Unasked::BreakerOpen));
+            }
+            if !has_room && own.questions.queue.len() >= QUEUE_MAX {
+                return Err(Refusal::Unasked(Unasked::QueueFull));
+            }
+            let open = Open { unasked: Some((url, token)), server, edition, waiters: BTreeSet::new() };
+            own.questions.open.insert(digest, open);
+            if has_room {
+                self.call_server(digest, now);
+            } else {
+                own.questions.queue.push_back((now.mono_ms() + limits.timeout_ms, digest));
+            }
+        }
+        if let Some(open) = self.words.questions.open.get_mut(&digest) {
+            open.waiters.insert((id, room));
+        }
+        Ok(())
+    }
+
+    fn call_server(&mut self, digest: TokenDigest, now: Now) {
+        let Some(resources) = self.config.policy.resources.as_ref() else { return };
+        let timeout_ms = resources.limits.timeout_ms;
+        let questions = &mut self.words.questions;
+        let unasked = questions.open.get_mut(&digest).and_then(|open| open.unasked.take());
+        let Some((url, token)) = unasked else { return };
+        questions.in_flight += 1;
+        let request = OutsideRequest {
+            url,
+            bearer: Some(token),
+            timeout_ms,
+            body_bytes_max: BODY_BYTES_MAX,
+            wants_body: false,
+        };
+        self.call_outside(Purpose::Resource(digest), request, now);
+    }
+
+    /// What became of a call: the status of the answer, or why there is none.
+    pub(in crate::engine) fn resource_answered(
+        &mut self,
+        digest: TokenDigest,
+        answer: Result<u16, OutsideError>,
+        now: Now,
+    ) {
+        self.words.questions.in_flight -= 1;
+        let said = self.take_word(digest, answer, now);
+        self.tell_word(digest, said, now);
+        self.ask_next(now);
+        // Members about whom nobody was asked for want of room.
+        self.look_after_members(now);
+    }
+
+    /// Makes a word of an answer, and remembers it as long as the rules are those that it was asked by.
+    fn take_word(&mut self, digest: TokenDigest, answer: Result<u16, OutsideError>, now: Now) -> Said {
+        let own = &mut self.words;
+        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server));
+        let Some((edition, server)) = asked else { return Err(Refusal::Unclear) };
+        let judged = answer.ok().and_then(judge);
+        // A server that refuses a request works; what is asked for is the client's choice.
+        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408 | 429));
+        let works = judged.is_some() || is_refusal;
+        if let Some((name, breaker)) = own.server(edition, server) {
+            if works {
+                breaker.succeeded();
+            } else {
+                breaker.failed(now.mono_ms());
+            }
+            if judged.is_none() {
+                let reason = match answer {
+                    Ok(status) => format!("{name} says {status}"),
+                    Err(error) => format!("{name}: {error}"),
+                };
+                self.outputs.push_back(Output::Notice(Notice::ResourceFailed { reason }));
+            }
+        }
+        let verdict = judged.ok_or(Refusal::Unclear)?;
+        let own = &mut self.words;
+        let mut until_ms = now.mono_ms();
+        if edition == own.edition
+            && let Some(state) = &mut own.state
+        {
+            state.verdicts.remember(digest, verdict.as_ref().map_err(|denial| *denial), None, now.mono_ms());
+            until_ms = state.verdicts.find_with_end(digest, now.mono_ms()).map_or(until_ms, |(_, end)| end);
+        }
+        verdict.map(|()| until_ms).map_err(Refusal::Denied)
+    }
+
+    /// Lets all go on who wait for this.
+    fn tell_word(&mut self, digest: TokenDigest, said: Said, now: Now) {
+        let Some(open) = self.words.questions.open.remove(&digest) else { return };
+        self.words.fresh = Some((digest, said));
+        for (conn, room) in open.waiters {
+            if self.is_open(conn) {
+                self.settle(conn, &room, now);
+                self.go_on(conn, &room, digest, now);
+            }
+        }
+        self.words.fresh = None;
+    }
+
+    /// Makes calls for questions that wait, as many as may be under way.
+    fn ask_next(&mut self, now: Now) {
+        let Some(resources) = self.config.policy.resources.clone() else { return };
+        while self.words.questions.in_flight < resources.limits.in_flight_max {
+            let Some((_, digest)) = self.words.questions.queue.pop_front() else { return };
+            if !self.words.questions.is_unasked(digest) {
+                continue;
+            }
+            let Some(open) = self.words.questions.open.get(&digest) else { continue };
+            let (edition, server) = (open.edition, open.server);
+            if !open.waiters.iter().any(|(conn, _)| self.is_open(*conn)) {
+                self.words.questions.open.remove(&digest);
+                continue;
+            }
+            let breaker = self.words.server(edition, server);
+            if breaker.is_some_and(|(_, breaker)| breaker.admits(now.mono_ms())) {
+                self.call_server(digest, now);
+            } else {
+                self.tell_word(digest, Err(Refusal::Unasked(Unasked::BreakerOpen)), now);
+            }
+        }
+    }
+
+    /// Gives up what has waited for its call for too long.
+    pub(super) fn expire_questions(&mut self, now: Now) {
+        while let Some((_, digest)) =
+            self.words.questions.queue.pop_front_if(|(due_ms, _)| *due_ms <= now.mono_ms())
+        {
+            if self.words.questions.is_unasked(digest) {
+                self.tell_word(digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
+            }
+        }
+    }
+
+    /// The rules have changed: what was not asked yet is looked at anew.
+    pub(in crate::engine) fn drop_unasked(&mut self, now: Now) {
+        let mut dropped = Vec::new();
+        for (_, digest) in std::mem::take(&mut self.words.questions.queue) {
+            if self.words.questions.is_unasked(digest)
+                && let Some(open) = self.words.questions.open.remove(&digest)
+            {
+                dropped.push((digest, open.waiters));
+            }
+        }
+        for (digest, waiters) in dropped {
+            for (conn, room) in waiters {
+                if self.is_open(conn) {
+                    self.go_on(conn, &room, digest, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Members of rooms about which servers decide: what they were given lasts as long as the word that gave it, and when their token
+//! or the rules change, they are judged anew without being put out meanwhile.
+//!
+//! To be in a room is given once, with the join: it is asked for anew only when something has changed. To send, to see who is there
+//! and to read history is given until the word is over, and asked for anew when it is next wanted. Invariant: a membership that is
+//! in doubt has a question under way, or its connection is looked after in time, or has no token to ask with.
+
+use super::{Refusal, Word};
+use crate::{
+    base::{ConnId, Now, RoomKey, RoomName, RoomRef},
+    engine::Engine,
+    hub::Standing,
+    model::{Action, Actions},
+};
+
+/// When to ask again about a member where nobody could be asked, unless breakers are open for longer.
+const RETRY_MS: u64 = 1_000;
+
+/// Connections whose memberships are looked at in one go; the rest has to wait for the next millisecond.
+const CONNS_PER_STEP: usize = 64;
+
+/// What is given with the join, and stays while it is asked for anew.
+const STAYS: [Action; 2] = [Action::Join, Action::Presence];
+
+impl Engine {
+    /// Looks at the memberships of a connection at that time, at the latest.
+    pub(in crate::engine) fn look_after(&mut self, id: ConnId, at_ms: u64) {
+        let own = &mut self.words;
+        let bearer = own.bearers.get_mut(&id.slot).filter(|bearer| bearer.conn == id);
+        let Some(bearer) = bearer.filter(|bearer| bearer.due_ms.is_none_or(|due_ms| due_ms > at_ms)) else {
+            return;
+        };
+        if let Some(due_ms) = bearer.due_ms.replace(at_ms) {
+            own.due.remove(&(due_ms, id));
+        }
+        own.due.insert((at_ms, id));
+    }
+
+    /// An action was given until then.
+    pub(super) fn look_after_action(&mut self, id: ConnId, action: Action, until_ms: u64) {
+        match action {
+            Action::Join | Action::Request => {}
+            Action::Send | Action::Presence | Action::History => self.look_after(id, until_ms),
+        }
+    }
+
+    /// A membership, judged anew in a room in which servers decide about `mapped`. It was `before`, and without them it is as
+    /// `standing` says. Where nothing is known, it may stay, and has to ask for everything else.
+    pub(in crate::engine) fn judged_by_word(
+        &mut self,
+        id: ConnId,
+        room: &str,
+        (before, standing): (Standing, Standing),
+        mapped: Actions,
+        now: Now,
+    ) -> Standing {
+        let mut standing = standing.without(mapped);
+        for action in mapped.iter() {
+            match self.word(id, room, action, now) {
+                Some(Word::Yes { until_ms }) => {
+                    standing = standing.with(action);
+                    self.look_after_action(id, action, until_ms);
+                }
+                Some(Word::No(Refusal::Denied(_))) | None => {}
+                Some(Word::No(Refusal::Unclear | Refusal::Unasked(_)) | Word::Unknown(_)) => {
+                    if STAYS.contains(&action) && before.may(action) {
+                        standing = standing.with(action).doubted();
+                    }
+                }
+            }
+        }
+        standing
+    }
+
+    /// Does what is due.
+    pub(in crate::engine) fn expire_words(&mut self, now: Now) {
+        self.expire_questions(now);
+        self.look_after_members(now);
+    }
+
+    /// Looks after connections whose time has come, as long as there is room for their questions.
+    pub(super) fn look_after_members(&mut self, now: Now) {
+        if now.mono_ms() < self.words.next_step_ms {
+            return;
+        }
+        for _ in 0..CONNS_PER_STEP {
+            let own = &mut self.words;
+            if !own.questions.is_quiet() {
+                return;
+            }
+            let Some(&(due_ms, id)) = own.due.first().filter(|(due_ms, _)| *due_ms <= now.mono_ms()) else {
+                return;
+            };
+            own.due.remove(&(due_ms, id));
+            if let Some(bearer) = own.bearers.get_mut(&id.slot) {
+                bearer.due_ms = None;
+            }
+            self.look_at_rooms(id, now);
+        }
+        self.words.next_step_ms = now.mono_ms() + 1;
+    }
+
+    fn look_at_rooms(&mut self, id: ConnId, now: Now) {
+        let rooms: Vec<(RoomKey, Standing)> =
+            self.roster.standings(id).map(|(key, standing)| (key.clone(), standing)).collect();
+        for (key, standing) in rooms {
+            if standing.is_doubted() {
+                self.settle(id, &key.room, now);
+                continue;
+            }
+            // What was given for a time is over. One that is stale will be judged in any case.
+            let given = self.mapped_in(id, key.room.as_str()).without(Action::Join.into());
+            if !given.is_empty() {
+                self.roster.note(id, key.room.as_str(), standing.without(given));
+            }
+        }
+    }
+
+    /// Decides about a member of whom that was not known, or asks.
+    pub(super) fn settle(&mut self, id: ConnId, room: &RoomName, now: Now) {
+        let found = self.roster.find(id, room.as_str()).map(|(key, standing)| (key.clone(), standing));
+        let Some((key, before)) = found.filter(|(_, standing)| standing.is_doubted()) else { return };
+        let standing = self.judged_now(id, &key, before, now);
+        if !standing.may_stay() {
+            // It is in the room, so that there is nothing to refuse.
+            let _ = self.leave(id, None, &RoomRef::of(room));
+            return;
+        }
+        if !standing.is_doubted() {
+            return;
+        }
+        for action in STAYS.into_iter().filter(|action| standing.may(*action)) {
+            let refusal = match self.word(id, room.as_str(), action, now) {
+                Some(Word::Unknown(question)) => self.ask_server(id, *question, now).err(),
+                Some(Word::No(refusal)) => Some(refusal),
+                Some(Word::Yes { .. }) | None => None,
+            };
+            if refusal.is_some_and(Refusal::passes) {
+                let resources = self.config.policy.resources.as_ref();
+                let open_ms = resources.map_or(0, |resources| resources.limits.breaker.open_ms);
+                self.look_after(id, now.mono_ms() + open_ms.max(RETRY_MS));
+            }
+        }
+    }
+
+    /// When one of the above is of use.
+    pub(in crate::engine) fn words_due_ms(&self) -> Option<u64> {
+        let own = &self.words;
+        let member = own.due.first().filter(|_| own.questions.is_quiet());
+        let member_ms = member.map(|(due_ms, _)| (*due_ms).max(own.next_step_ms));
+        [own.questions.due_ms(), member_ms].into_iter().flatten().min()
+    }
+}
