@@ -106,6 +106,19 @@ impl Server {
         self.shared.faults.load(Ordering::SeqCst)
     }
 
+    /// Connections in rooms, each for every room that it is in.
+    pub(crate) fn members(&self) -> usize {
+        let rooms: Vec<_> = lock(&self.shared.rooms).values().cloned().collect();
+        rooms.iter().map(|room| lock(room).members.len()).sum()
+    }
+
+    /// Until it has so many members.
+    pub(crate) fn wait_for_members(&self, count: usize) {
+        while self.members() != count {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// Pings that were answered with their own payload.
     pub(crate) fn pongs(&self) -> u64 {
         self.shared.pongs.load(Ordering::SeqCst)

@@ -3,90 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected is to fail")]
 
+mod agents;
+mod program;
 mod server;
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
+use program::{DELIVERIES, LOAD, SENT, assert_clean, loadgen, run};
 use server::{Damage, Fault, Server, SignIn};
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
-
-/// One room has 20 members and one publisher, so that faults can be told in advance.
-const LOAD: [&str; 12] = [
-    "--conns",
-    "80",
-    "--rooms",
-    "4",
-    "--publishers",
-    "4",
-    "--rate",
-    "400",
-    "--warmup",
-    "200ms",
-    "--duration",
-    "800ms",
-];
-const SENT: u64 = 400;
-const DELIVERIES: u64 = SENT * 19;
-
-struct Outcome {
-    code: i32,
-    /// Null when there was no run.
-    json: Value,
-    /// Table, phases and errors.
-    text: String,
-}
-
-impl Outcome {
-    fn number(&self, group: &str, name: &str) -> u64 {
-        self.json[group][name].as_u64().unwrap_or_else(|| panic!("{group}.{name}: {}", self.text))
-    }
-
-    fn problems(&self) -> Vec<String> {
-        self.json["problems"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|text| text.as_str().unwrap().to_owned())
-            .collect()
-    }
-}
-
-fn loadgen(flags: &[&str], stdin: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(flags)
-        .args(["--json", "-"])
-        .env_remove("JWT_SECRET")
-        .env_remove("RINGWAY_AUTH__JWT_SECRET")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that reads no input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Outcome {
-        code: output.status.code().unwrap(),
-        json: sonic_rs::from_slice(&output.stdout).unwrap_or_default(),
-        text: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// The usual load, with further flags.
-fn run(server: &Server, flags: &[&str]) -> Outcome {
-    let url = format!("{}/ws", server.url());
-    loadgen(&[&LOAD[..], &["--url", &url], flags].concat(), "")
-}
-
-fn assert_clean(outcome: &Outcome) {
-    assert_eq!(outcome.problems(), Vec::<String>::new(), "{}", outcome.text);
-    assert_eq!(outcome.code, 0, "{}", outcome.text);
-    assert!(outcome.text.contains("PASSED"), "{}", outcome.text);
-}
+use sonic_rs::JsonValueTrait;
 
 #[test]
 fn a_faithful_server_passes() {
