@@ -1,7 +1,9 @@
 //! The real program as a child process, and what is left when it has ended.
 
 use std::{
+    fs,
     io::Write,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -82,6 +84,38 @@ pub(crate) fn outcome(child: Child) -> Outcome {
         code: output.status.code().unwrap(),
         json: sonic_rs::from_slice(&output.stdout).unwrap_or_default(),
         text: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A folder of a test's own, which goes with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("loadgen-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// The path of a file in it.
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes one; gives its path.
+    pub(crate) fn put(&self, name: &str, text: &str) -> String {
+        fs::write(self.0.join(name), text).unwrap();
+        self.file(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
