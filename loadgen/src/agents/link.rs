@@ -189,10 +189,8 @@ impl Link {
         let mut link = Self { stream, sealer, opener, buffer: vec![0; READ_BYTES], facts, threads: 0 };
         link.ask(&Ask::Hello)?;
         // Who cannot open what we seal goes without a word.
-        let answer = link.answer().map_err(|fault| match fault {
-            LinkFault::Gone => LinkFault::Stranger,
-            other => other,
-        })?;
+        let answer = link.answer();
+        let answer = if matches!(answer, Err(LinkFault::Gone)) { Err(LinkFault::Stranger) } else { answer }?;
         let Answer::Hello { host, cores, threads } = answer else { return Err(LinkFault::OutOfTurn) };
         link.facts = AgentFacts { host, cores, ..link.facts };
         link.threads = threads;
@@ -236,10 +234,12 @@ impl Link {
     /// To what was asked: its threads may be there already, and tell how they stand.
     fn answer_in_turn(&mut self) -> Result<Answer, LinkFault> {
         loop {
-            match self.answer()? {
-                Answer::Snapshot { .. } => {}
-                Answer::Broken(reason) => return Err(LinkFault::Refused(reason)),
-                answer => return Ok(answer),
+            let answer = self.answer()?;
+            if let Answer::Broken(reason) = answer {
+                return Err(LinkFault::Refused(reason));
+            }
+            if !matches!(answer, Answer::Snapshot { .. }) {
+                return Ok(answer);
             }
         }
     }

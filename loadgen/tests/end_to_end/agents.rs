@@ -57,7 +57,7 @@ fn coordinator(agents: &[Agent], server: &Server, secret: &str) -> Command {
         .arg("run")
         .args(LOAD)
         .args(["--url", &format!("{}/ws", server.url()), "--agents", &addresses.join(","), "--json", "-"])
-        .args(["--drain-timeout", "2s"])
+        .args(["--drain-timeout", "1s"])
         .env("LOADGEN_AGENT_SECRET", secret);
     command
 }

@@ -16,7 +16,6 @@ const STALL: Duration = Duration::from_millis(300);
 const RATE: u64 = 400;
 /// Of each message.
 const RECEIVERS: u64 = 19;
-const PUBLISHERS: u64 = 4;
 /// Messages that are due in the first half of the stall arrive after the second half at the earliest.
 const SLOW_MIN: u64 = RATE * STALL.as_millis() as u64 / 2_000 * RECEIVERS;
 
@@ -43,8 +42,8 @@ fn what_is_due_in_a_stall_is_in_the_histogram_and_a_closed_loop_omits_it() {
     let (open, open_max) = slow(&[]);
     assert!(open >= SLOW_MIN, "{open} of at least {SLOW_MIN}");
     let (closed, closed_max) = slow(&["--closed"]);
-    // Each publisher has one message under way at most.
-    assert!(closed >= RECEIVERS && closed <= PUBLISHERS * RECEIVERS, "{closed}");
+    // Each publisher has one message under way at most: 76 deliveries for the stall, and as many for any that the machine adds.
+    assert!((RECEIVERS..SLOW_MIN).contains(&closed), "{closed}");
     let stall_ns = STALL.as_nanos() as u64;
     assert!(open_max >= stall_ns && closed_max >= stall_ns, "{open_max}, {closed_max}");
 }
