@@ -213,7 +213,7 @@ fn answer_of(report: Report) -> Answer {
         Report::Settled { phase } => Answer::Settled { phase },
         Report::Published(published) => Answer::Published(published),
         Report::Finished(record) => Answer::Finished(record),
-        Report::Broken(error) => Answer::Broken(error.to_string()),
+        Report::Broken(broken) => Answer::Broken(broken.to_string()),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     client::{
         crew::{Crew, Obey},
-        worker::{Command, Report},
+        worker::{Broken, Command, Report},
     },
     host::clock::Clock,
 };
@@ -27,6 +27,8 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// To resolve a target, mint tokens and start threads.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Threads tell how they stand some times a second.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How often an agent's clock is looked at while the run goes on, and before it.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const SYNCS_BEFORE: usize = 16;
@@ -46,8 +48,12 @@ enum LinkFault {
     Io(#[from] io::Error),
     #[error("{0}")]
     Unsealed(#[from] Unsealed),
-    #[error("it ended the connection: it may know another secret")]
-    Ended,
+    #[error("it ended the connection before it said anything: it may know another secret")]
+    Stranger,
+    #[error("it has gone")]
+    Gone,
+    #[error("nothing was heard of it for {} s", .0.as_secs())]
+    Silent(Duration),
     #[error("a message of it is none: {0}")]
     Message(sonic_rs::Error),
     #[error("it refuses: {0}")]
@@ -182,7 +188,10 @@ impl Link {
         let facts = AgentFacts { name: name.to_owned(), ..AgentFacts::default() };
         let mut link = Self { stream, sealer, opener, buffer: vec![0; READ_BYTES], facts, threads: 0 };
         link.ask(&Ask::Hello)?;
-        let Answer::Hello { host, cores, threads } = link.answer()? else { return Err(LinkFault::OutOfTurn) };
+        // Who cannot open what we seal goes without a word.
+        let answer = link.answer();
+        let answer = if matches!(answer, Err(LinkFault::Gone)) { Err(LinkFault::Stranger) } else { answer }?;
+        let Answer::Hello { host, cores, threads } = answer else { return Err(LinkFault::OutOfTurn) };
         link.facts = AgentFacts { host, cores, ..link.facts };
         link.threads = threads;
         Ok(link)
@@ -191,22 +200,24 @@ impl Link {
     /// Hands over the agent's part and sets its clock.
     fn prepare(&mut self, part: Task, clock: &Clock) -> Result<ClockSync, LinkFault> {
         self.ask(&Ask::Prepare(Box::new(part)))?;
-        let answer = self.answer()?;
-        if let Answer::Refused(reason) = answer {
-            return Err(LinkFault::Refused(reason));
-        }
-        if !matches!(answer, Answer::Ready) {
-            return Err(LinkFault::OutOfTurn);
+        match self.answer_in_turn()? {
+            Answer::Ready => {}
+            Answer::Refused(reason) => return Err(LinkFault::Refused(reason)),
+            Answer::Hello { .. }
+            | Answer::Time { .. }
+            | Answer::Snapshot { .. }
+            | Answer::Settled { .. }
+            | Answer::Published(_)
+            | Answer::Memory { .. }
+            | Answer::Finished(_)
+            | Answer::Broken(_) => return Err(LinkFault::OutOfTurn),
         }
         let mut sync = ClockSync::default();
         for _ in 0..SYNCS_BEFORE {
             self.ask(&Ask::Time { asked_ns: clock.now_ns() })?;
-            let mut answer = self.answer()?;
-            // Its threads are there already, and say so.
-            while matches!(answer, Answer::Snapshot { .. }) {
-                answer = self.answer()?;
-            }
-            let Answer::Time { asked_ns, agent_ns } = answer else { return Err(LinkFault::OutOfTurn) };
+            let Answer::Time { asked_ns, agent_ns } = self.answer_in_turn()? else {
+                return Err(LinkFault::OutOfTurn);
+            };
             let estimate = sync.add(Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() });
             self.facts.clock_error_ns = estimate.error_ns;
             self.ask(&Ask::Offset { offset_ns: estimate.offset_ns })?;
@@ -220,13 +231,26 @@ impl Link {
         Ok(())
     }
 
+    /// To what was asked: its threads may be there already, and tell how they stand.
+    fn answer_in_turn(&mut self) -> Result<Answer, LinkFault> {
+        loop {
+            let answer = self.answer()?;
+            if let Answer::Broken(reason) = answer {
+                return Err(LinkFault::Refused(reason));
+            }
+            if !matches!(answer, Answer::Snapshot { .. }) {
+                return Ok(answer);
+            }
+        }
+    }
+
     fn answer(&mut self) -> Result<Answer, LinkFault> {
         loop {
             if let Some(body) = self.opener.open()? {
                 return sonic_rs::from_slice(body).map_err(LinkFault::Message);
             }
             match self.stream.read(&mut self.buffer)? {
-                0 => return Err(LinkFault::Ended),
+                0 => return Err(LinkFault::Gone),
                 count => self.opener.feed(&self.buffer[..count]),
             }
         }
@@ -253,13 +277,13 @@ struct Reading {
 impl Reading {
     fn read_all(&mut self, mut stream: TcpStream, mut opener: Opener) {
         if let Err(fault) = self.read_until_finished(&mut stream, &mut opener) {
-            let error = LinkError { agent: self.name.clone(), fault };
-            let _ = self.reports.send(Report::Broken(io::Error::other(error)));
+            let _ = self.reports.send(Report::Broken(Broken::Agent(self.name.clone(), fault.to_string())));
         }
     }
 
     fn read_until_finished(&mut self, stream: &mut TcpStream, opener: &mut Opener) -> Result<(), LinkFault> {
         let mut buffer = vec![0; READ_BYTES];
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
         loop {
             while let Some(body) = opener.open()? {
                 let answer = sonic_rs::from_slice(body).map_err(LinkFault::Message)?;
@@ -269,9 +293,12 @@ impl Reading {
                 }
             }
             match stream.read(&mut buffer) {
-                Ok(0) => return Err(LinkFault::Ended),
+                Ok(0) => return Err(LinkFault::Gone),
                 Ok(count) => opener.feed(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Err(LinkFault::Silent(SILENCE_MAX));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -300,9 +327,7 @@ impl Reading {
                 record.threads.iter_mut().for_each(|thread| thread.agent = self.index as u32);
                 Report::Finished(record)
             }
-            Answer::Broken(reason) => {
-                Report::Broken(io::Error::other(format!("agent {}: {reason}", self.name)))
-            }
+            Answer::Broken(reason) => Report::Broken(Broken::Agent(self.name.clone(), reason)),
             Answer::Hello { .. } | Answer::Ready | Answer::Refused(_) => return Err(LinkFault::OutOfTurn),
         };
         let _ = self.reports.send(report);

@@ -18,7 +18,7 @@ use crate::{
         crew::Crew,
         progress::{Progress, Stand},
         setup::Setup,
-        worker::{Command, Report, Snapshot},
+        worker::{Broken, Command, Report, Snapshot},
     },
     figures::record::{Record, SecondRecord},
     host::memory,
@@ -53,8 +53,10 @@ pub(crate) struct Finished {
 /// Why a run came to no end of its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("an event loop failed: {0}")]
-    EventLoop(#[from] io::Error),
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error("a thread cannot be started or told: {0}")]
+    Crew(#[from] io::Error),
     #[error("a thread ended without a report")]
     ThreadLost,
 }
@@ -300,7 +302,7 @@ impl<'r> Lead<'r> {
                 Report::Settled { phase: settled } => self.settled += usize::from(settled == phase),
                 Report::Published(published) => self.published.push(*published),
                 Report::Finished(record) => self.records.push(*record),
-                Report::Broken(error) => return Err(error.into()),
+                Report::Broken(broken) => return Err(broken.into()),
             }
         }
         let stand = Stand {

@@ -162,11 +162,13 @@ impl Processes {
         }
     }
 
-    /// Living processes that are not among the followed.
+    /// Living processes that are not among the followed, nor this one: whoever measures what started it does not mean it.
     fn others(&self) -> impl Iterator<Item = (u32, Stat)> {
         let entries = fs::read_dir(&self.proc).into_iter().flatten().filter_map(Result::ok);
         let pids = entries.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
-        let strangers = pids.filter(|pid| !self.followed.get(pid).is_some_and(|it| it.lives));
+        let own = std::process::id();
+        let strangers =
+            pids.filter(move |pid| *pid != own && !self.followed.get(pid).is_some_and(|it| it.lives));
         strangers.filter_map(|pid| Some((pid, self.read(pid).ok()??))).filter(|(_, stat)| stat.lives())
     }
 

@@ -82,8 +82,18 @@ pub(crate) enum Report {
     },
     Published(Box<Published>),
     Finished(Box<Record>),
-    /// The thread cannot go on.
-    Broken(io::Error),
+    /// The thread cannot go on, nor can the run.
+    Broken(Broken),
+}
+
+/// Why somebody who takes part in a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("an event loop failed: {0}")]
+    EventLoop(#[from] io::Error),
+    /// Who it is, and what happened.
+    #[error("agent {0}: {1}")]
+    Agent(String, String),
 }
 
 /// How it stands.
@@ -159,6 +169,8 @@ pub(crate) struct Worker {
     thread: u32,
     poll: Poll,
     alarm: Alarm,
+    /// Kept here too: whoever gives the last command may drop his end at once, and it must still wake the loop.
+    _waker: Arc<Waker>,
     commands: mpsc::Receiver<Command>,
     reports: mpsc::Sender<Report>,
     agenda: BinaryHeap<Reverse<(u64, Due)>>,
@@ -213,6 +225,7 @@ impl Worker {
             thread,
             poll,
             alarm,
+            _waker: Arc::clone(&waker),
             commands,
             reports,
             agenda: BinaryHeap::new(),
@@ -256,7 +269,7 @@ impl Worker {
         let reports = self.reports.clone();
         let report = match self.turn_until_finished() {
             Ok(()) => Report::Finished(Box::new(self.traffic.close())),
-            Err(error) => Report::Broken(error),
+            Err(error) => Report::Broken(error.into()),
         };
         // Nobody listens any more when the main thread has given up: then there is nobody to tell.
         let _ = reports.send(report);

@@ -37,7 +37,9 @@ impl Worker {
 
     pub(super) fn watch_now(&mut self) {
         let cpu_ns = thread_cpu().as_nanos() as u64;
-        let (used_ns, passed_ns) = (cpu_ns - self.watch.cpu_ns, self.now_ns - self.watch.looked_ns);
+        // An agent's clock may have been set back a little.
+        let passed_ns = self.now_ns.saturating_sub(self.watch.looked_ns);
+        let used_ns = cpu_ns - self.watch.cpu_ns;
         let unread_bytes = self.sample_unread();
         let phase = self.traffic.when().phase;
         let unsent_bytes = self.watch.unsent_bytes;

@@ -5,6 +5,7 @@
 //! A room's lock is held while a message goes to its members, which gives the room a total order.
 
 mod fault;
+pub(crate) mod tls;
 mod upgrade;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -35,6 +36,8 @@ pub(crate) enum SignIn {
     Token(String),
     /// HS256 with this secret.
     Secret(String),
+    /// ES256 with the private key of this public one.
+    PublicKey(Vec<u8>),
 }
 
 /// A running server; it runs until the test process ends.
@@ -50,6 +53,10 @@ struct Shared {
     rooms: Mutex<HashMap<String, Arc<Mutex<Room>>>>,
     /// How often the fault struck.
     faults: AtomicU64,
+    /// Messages of all rooms.
+    messages: AtomicU64,
+    /// Held for writing while the whole server holds still, or lets one in.
+    still: RwLock<()>,
     pongs: AtomicU64,
     closes: AtomicU64,
 }
@@ -83,6 +90,8 @@ impl Server {
             fault,
             rooms: Mutex::default(),
             faults: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
+            still: RwLock::default(),
             pongs: AtomicU64::new(0),
             closes: AtomicU64::new(0),
         });
@@ -104,6 +113,18 @@ impl Server {
     /// How often the fault struck.
     pub(crate) fn faults(&self) -> u64 {
         self.shared.faults.load(Ordering::SeqCst)
+    }
+
+    /// Connections in rooms, each for every room that it is in.
+    pub(crate) fn members(&self) -> usize {
+        self.shared.members()
+    }
+
+    /// Until it has so many members.
+    pub(crate) fn wait_for_members(&self, count: usize) {
+        while self.members() != count {
+            thread::park_timeout(Duration::from_millis(1));
+        }
     }
 
     /// Pings that were answered with their own payload.
@@ -129,9 +150,18 @@ impl Shared {
             let _ = lock(&socket).write_all(&ping);
         }
         self.converse(id, &socket, path == "/echo");
+        self.leave(id);
+    }
+
+    fn leave(&self, id: u64) {
         for room in lock(&self.rooms).values() {
             lock(room).members.retain(|member| member.id != id);
         }
+    }
+
+    fn members(&self) -> usize {
+        let rooms: Vec<_> = lock(&self.rooms).values().cloned().collect();
+        rooms.iter().map(|room| lock(room).members.len()).sum()
     }
 
     /// Until the client goes, or the fault makes us go.
@@ -157,6 +187,8 @@ impl Shared {
                         if reason.is_some_and(|reason| reason.code == 1000) {
                             self.closes.fetch_add(1, Ordering::SeqCst);
                         }
+                        // First, so that who has the answer finds the rooms without it.
+                        self.leave(id);
                         let mut answer = Vec::new();
                         encode::close(&mut answer, 1000, "", None);
                         let _ = lock(socket).write_all(&answer);
@@ -181,11 +213,19 @@ impl Shared {
                 write(socket, &refusal(&ack_id, "forbidden"));
             }
             "room:join" => {
+                let _alone = self.still.write().unwrap();
+                if self.is_full() {
+                    self.strike();
+                    write(socket, &refusal(&ack_id, "full"));
+                    return;
+                }
                 let mut room = lock(&room);
                 write(socket, &acked);
                 room.members.push(Member { id, socket: Arc::clone(socket) });
             }
             "room:send" => {
+                self.hold_still();
+                let _moving = self.still.read().unwrap();
                 let number = {
                     let mut room = lock(&room);
                     room.messages += 1;
@@ -216,6 +256,22 @@ impl Shared {
                 self.publish(&mut lock(&room), &room_name, Message { sender: id, payload }, number);
             }
             other => panic!("loadgen does not send {other}"),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(self.fault, Fault::Full { members } if self.members() >= members)
+    }
+
+    /// At the message at which it is to, before anything is answered.
+    fn hold_still(&self) {
+        let number = self.messages.fetch_add(1, Ordering::SeqCst);
+        if let Fault::Stall { after_messages, stall: length } = self.fault
+            && number == after_messages
+        {
+            let _still = self.still.write().unwrap();
+            self.strike();
+            stall(length);
         }
     }
 

@@ -3,90 +3,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected is to fail")]
 
+mod agents;
+mod measured;
+mod program;
 mod server;
+mod stall;
+mod tls;
+mod verdicts;
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-    time::Duration,
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use program::{DELIVERIES, Folder, LOAD, SENT, assert_clean, loadgen, run};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
-
 use server::{Damage, Fault, Server, SignIn};
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
-
-/// One room has 20 members and one publisher, so that faults can be told in advance.
-const LOAD: [&str; 12] = [
-    "--conns",
-    "80",
-    "--rooms",
-    "4",
-    "--publishers",
-    "4",
-    "--rate",
-    "400",
-    "--warmup",
-    "200ms",
-    "--duration",
-    "800ms",
-];
-const SENT: u64 = 400;
-const DELIVERIES: u64 = SENT * 19;
-
-struct Outcome {
-    code: i32,
-    /// Null when there was no run.
-    json: Value,
-    /// Table, phases and errors.
-    text: String,
-}
-
-impl Outcome {
-    fn number(&self, group: &str, name: &str) -> u64 {
-        self.json[group][name].as_u64().unwrap_or_else(|| panic!("{group}.{name}: {}", self.text))
-    }
-
-    fn problems(&self) -> Vec<String> {
-        self.json["problems"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|text| text.as_str().unwrap().to_owned())
-            .collect()
-    }
-}
-
-fn loadgen(flags: &[&str], stdin: &str) -> Outcome {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(flags)
-        .args(["--json", "-"])
-        .env_remove("JWT_SECRET")
-        .env_remove("RINGWAY_AUTH__JWT_SECRET")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that reads no input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    Outcome {
-        code: output.status.code().unwrap(),
-        json: sonic_rs::from_slice(&output.stdout).unwrap_or_default(),
-        text: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// The usual load, with further flags.
-fn run(server: &Server, flags: &[&str]) -> Outcome {
-    let url = format!("{}/ws", server.url());
-    loadgen(&[&LOAD[..], &["--url", &url], flags].concat(), "")
-}
-
-fn assert_clean(outcome: &Outcome) {
-    assert_eq!(outcome.problems(), Vec::<String>::new(), "{}", outcome.text);
-    assert_eq!(outcome.code, 0, "{}", outcome.text);
-    assert!(outcome.text.contains("PASSED"), "{}", outcome.text);
-}
+use sonic_rs::JsonValueTrait;
 
 #[test]
 fn a_faithful_server_passes() {
@@ -257,14 +191,12 @@ duration = "400ms"
 
 #[test]
 fn roles_and_phases_of_all_kinds_balance() {
-    let folder = std::env::temp_dir().join(format!("loadgen-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("all.toml");
-    std::fs::write(&file, SCENARIO).unwrap();
+    let folder = Folder::new("scenario");
+    let file = folder.put("all.toml", SCENARIO);
     let server = Server::start(SignIn::DevToken, Fault::None);
     let url = format!("{}/ws", server.url());
     for threads in ["1", "3"] {
-        let flags = ["--scenario", file.to_str().unwrap(), "--url", &url, "--threads", threads];
+        let flags = ["--scenario", &file, "--url", &url, "--threads", threads];
         let outcome = loadgen(&flags, "");
         assert_clean(&outcome);
         let delivered = outcome.number("deliveries", "delivered");
@@ -272,21 +204,6 @@ fn roles_and_phases_of_all_kinds_balance() {
         assert!(delivered > 1_000 && outcome.number("connections", "returned") > 20, "{}", outcome.text);
         assert_eq!(outcome.number("connections", "opened"), 60);
     }
-    std::fs::remove_dir_all(&folder).unwrap();
-}
-
-#[test]
-fn a_closed_loop_hides_what_the_open_one_shows() {
-    let server = Server::start(SignIn::DevToken, Fault::Delay(Duration::from_millis(20)));
-    let p99_us = |flags: &[&str]| {
-        let outcome = run(&server, flags);
-        assert_clean(&outcome);
-        outcome.json["latency"]["delivery"]["p99_us"].as_f64().unwrap()
-    };
-    // Each publisher is due four times as often as the server gets round to it.
-    let open = p99_us(&["--rate", "800", "--duration", "300ms"]);
-    let closed = p99_us(&["--rate", "800", "--duration", "300ms", "--closed"]);
-    assert!(closed < open / 2.0, "{closed} of {open}");
 }
 
 #[test]
@@ -334,6 +251,29 @@ fn every_way_to_sign_in_works() {
         let url = server.url();
         let load = ["--conns", "4", "--rate", "20", "--warmup", "0", "--duration", "100ms", "--url", &url];
         assert_clean(&loadgen(&[&load[..], flags].concat(), stdin));
+    }
+}
+
+#[test]
+fn tokens_signed_with_a_key_are_believed_only_by_who_has_its_other_half() {
+    let random = SystemRandom::new();
+    let pair = || {
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref(), &random).unwrap();
+        (BASE64_STANDARD.encode(der), SignIn::PublicKey(pair.public_key().as_ref().to_vec()))
+    };
+    let ((private, public), (_, another)) = (pair(), pair());
+    let folder = Folder::new("keys");
+    let file = folder
+        .put("es256.pem", &format!("-----BEGIN PRIVATE KEY-----\n{private}\n-----END PRIVATE KEY-----\n"));
+    for (sign_in, code) in [(public, 0), (another, 1)] {
+        let server = Server::start(sign_in, Fault::None);
+        let url = server.url();
+        let load = ["--conns", "4", "--rate", "20", "--warmup", "0", "--duration", "100ms", "--url", &url];
+        let outcome = loadgen(&[&load[..], &["--key-file", &file]].concat(), "");
+        assert_eq!(outcome.code, code, "{}", outcome.text);
+        let refused = outcome.json["connections"]["failures"]["HTTP 401 Unauthorized"].as_u64();
+        assert_eq!(refused, (code == 1).then_some(4), "{}", outcome.text);
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::hmac;
+use ring::{hmac, signature};
 use ringway::ws::handshake::accept_key;
 
 use super::{Fault, SignIn};
@@ -87,10 +87,20 @@ fn is_valid(sign_in: &SignIn, token: &str) -> bool {
         SignIn::DevToken => token.starts_with("dev."),
         SignIn::Token(expected) => token == expected,
         SignIn::Secret(secret) => {
-            let (signed, signature) = token.rsplit_once('.').unwrap();
+            let (signed, signature) = parts(token);
             let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-            let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
             hmac::verify(&key, signed.as_bytes(), &signature).is_ok()
         }
+        SignIn::PublicKey(key) => {
+            let (signed, signature) = parts(token);
+            let key = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, key);
+            key.verify(signed.as_bytes(), &signature).is_ok()
+        }
     }
+}
+
+/// What is signed, and its signature.
+fn parts(token: &str) -> (&str, Vec<u8>) {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    (signed, BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap())
 }

@@ -23,6 +23,15 @@ pub(crate) enum Fault {
     WrongAccept,
     /// Every message waits this long before it is delivered.
     Delay(Duration),
+    /// Once, at that message of all rooms together, the whole server holds still.
+    Stall {
+        after_messages: u64,
+        stall: Duration,
+    },
+    /// So many members may be in rooms at a time.
+    Full {
+        members: usize,
+    },
 }
 
 /// What befalls a delivery.
@@ -54,7 +63,9 @@ impl Fault {
             | Self::Drop
             | Self::RefuseJoins
             | Self::WrongAccept
-            | Self::Delay(_) => None,
+            | Self::Delay(_)
+            | Self::Stall { .. }
+            | Self::Full { .. } => None,
         }
     }
 }
