@@ -14,6 +14,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     io::{self, ErrorKind},
+    mem,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -169,6 +170,8 @@ pub(crate) struct Worker {
     /// The clock as of the last look.
     now_ns: u64,
     life: Life,
+    /// In the middle of what is due.
+    is_busy: bool,
 
     /// By slot.
     conns: Vec<Option<Conn>>,
@@ -221,6 +224,7 @@ impl Worker {
             phases_planned: 0,
             now_ns: 0,
             life: Life::Running,
+            is_busy: false,
             conns: (0..share).map(|_| None).collect(),
             traffic: Traffic::new(&setup, thread),
             ready: 0,
@@ -310,8 +314,17 @@ impl Worker {
         on_agenda.min(self.publications.next_due_ns())
     }
 
-    /// Everything up to now: what is on the agenda, then publications.
+    /// Everything up to now: what is on the agenda, then publications. Some of it reads, and who reads looks for what is due:
+    /// not within each other.
     fn do_what_is_due(&mut self) {
+        if mem::replace(&mut self.is_busy, true) {
+            return;
+        }
+        self.do_all_that_is_due();
+        self.is_busy = false;
+    }
+
+    fn do_all_that_is_due(&mut self) {
         let now_ns = self.now_ns;
         while let Some(&Reverse((due_ns, due))) = self.agenda.peek()
             && due_ns <= now_ns
