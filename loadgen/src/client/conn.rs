@@ -95,8 +95,8 @@ pub(crate) struct Route<'s> {
 }
 
 impl Conn {
-    /// Begins to connect, without waiting.
-    pub(crate) fn dial(route: Route<'_>, wire: Wire, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+    /// Begins to connect, without waiting. It was due at `due_ns`.
+    pub(crate) fn dial(route: Route<'_>, wire: Wire, phase: u16, dial: u32, due_ns: u64) -> io::Result<Self> {
         Ok(Self {
             main: Link::dial(route)?,
             side: None,
@@ -104,7 +104,7 @@ impl Conn {
             phase,
             dial,
             joins_left: 0,
-            since_ns: now_ns,
+            since_ns: due_ns,
             wire,
             dialogue: Dialogue::default(),
         })

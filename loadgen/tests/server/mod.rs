@@ -10,7 +10,7 @@ mod upgrade;
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -207,6 +207,11 @@ impl Shared {
                     let mut bye = Vec::new();
                     encode::close(&mut bye, 4430, "slow consumer", None);
                     let _ = lock(socket).write_all(&bye);
+                    return;
+                }
+                if strikes && self.fault == Fault::HangUp {
+                    self.strike();
+                    let _ = lock(socket).shutdown(Shutdown::Both);
                     return;
                 }
                 if let Fault::Delay(delay) = self.fault {

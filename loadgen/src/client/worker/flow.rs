@@ -316,7 +316,9 @@ impl Worker {
         let rooms = setup.plan.rooms_of(id).len() as u32;
         let by_message = setup.speak.traits().rooms == RoomsBy::Message;
         if rooms == 0 || !by_message {
-            (0..rooms).for_each(|ordinal| traffic.joined(slot, ordinal));
+            for ordinal in 0..rooms {
+                traffic.joined(slot, ordinal);
+            }
             self.become_ready(slot);
             return Ok(());
         }
@@ -423,9 +425,10 @@ impl Ear<'_> {
                 self.traffic.settle(self.slot, ordinal, seq, Some(&code));
             }
             Heard::Acked(Call::Join(ordinal)) => {
-                if self.joins && *self.joins_left > 0 {
+                if !self.joins || !self.traffic.joined(self.slot, ordinal) {
+                    self.traffic.count(Event::Unexpected);
+                } else {
                     *self.joins_left -= 1;
-                    self.traffic.joined(self.slot, ordinal);
                     self.traffic.recorder().timing(self.phase, Timing::Join, self.joining_ns);
                 }
             }

@@ -129,6 +129,8 @@ enum Due {
     Phase(u32),
     /// The next connection of the ramp.
     Dial,
+    /// Dials that were too many before.
+    DialWaiting,
     /// A connection comes back.
     Redial(Slot),
     /// The connection of that dial has taken too long.
@@ -183,7 +185,8 @@ pub(crate) struct Worker {
     moves: Moves,
     watch: Watch,
     /// Dials that are due, but too many are under way.
-    dials_waiting: VecDeque<Slot>,
+    /// With when they were due.
+    dials_waiting: VecDeque<(Slot, u64)>,
     dials: u32,
     in_flight: u32,
     has_slow_readers: bool,
@@ -332,8 +335,9 @@ impl Worker {
             self.agenda.pop();
             match due {
                 Due::Phase(place) => self.begin_phase(place as usize),
-                Due::Dial => self.dial_next(),
-                Due::Redial(slot) => self.redial(slot),
+                Due::Dial => self.dial_next(due_ns),
+                Due::DialWaiting => self.dial_waiting(),
+                Due::Redial(slot) => self.redial(slot, due_ns),
                 Due::Deadline(slot, dial) => self.on_deadline(slot, dial),
                 Due::Leave(slot, dial) => self.leave(slot, dial),
                 Due::Retire => self.retire_one(),
@@ -381,7 +385,7 @@ impl Worker {
     }
 
     fn stop_publishing(&mut self) {
-        self.publications.stop();
+        self.give_up_publishing();
         self.agenda.retain(|Reverse((_, due))| {
             !matches!(due, Due::Leave(..) | Due::Retire | Due::Presence(..) | Due::Phase(_))
         });
