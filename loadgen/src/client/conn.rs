@@ -75,6 +75,11 @@ struct Unsent {
     written: usize,
 }
 
+/// What one socket may let wait; who lets more wait will not take it any more.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
+/// Bytes that the socket has taken are let go when there are so many.
+const WRITTEN_BYTES_MAX: usize = 64 << 10;
+
 const _: () = assert!(mem::size_of::<Option<Conn>>() <= 120, "there is one per connection");
 
 /// Where to, where from, and how.
@@ -90,8 +95,8 @@ pub(crate) struct Route<'s> {
 }
 
 impl Conn {
-    /// Begins to connect, without waiting.
-    pub(crate) fn dial(route: Route<'_>, wire: Wire, phase: u16, dial: u32, now_ns: u64) -> io::Result<Self> {
+    /// Begins to connect, without waiting. It was due at `due_ns`.
+    pub(crate) fn dial(route: Route<'_>, wire: Wire, phase: u16, dial: u32, due_ns: u64) -> io::Result<Self> {
         Ok(Self {
             main: Link::dial(route)?,
             side: None,
@@ -99,7 +104,7 @@ impl Conn {
             phase,
             dial,
             joins_left: 0,
-            since_ns: now_ns,
+            since_ns: due_ns,
             wire,
             dialogue: Dialogue::default(),
         })
@@ -161,7 +166,26 @@ impl Conn {
         rustix::io::ioctl_fionread(&self.main.stream).unwrap_or(0)
     }
 
+    /// Whether a read that fills less than its buffer has read all that there is.
+    pub(crate) fn short_read_is_all(&self, lane: Lane) -> bool {
+        self.lane(lane).is_none_or(|link| link.tls.is_none())
+    }
+
+    /// Whether there is something to write as soon as the lane's socket takes it.
+    pub(crate) fn wants_write(&self, lane: Lane) -> bool {
+        self.lane(lane).is_some_and(|link| link.unsent.is_some() || link.waits_inside_tls())
+    }
+
+    /// Whether bytes were kept back for another reason than the socket: until TLS stood, which it does now.
+    pub(crate) fn is_held_back(&self, lane: Lane) -> bool {
+        self.lane(lane)
+            .is_some_and(|link| link.tls.is_some() && link.unsent.is_some() && !link.waits_inside_tls())
+    }
+
     /// Writes what the socket takes and keeps the rest.
+    ///
+    /// # Errors
+    /// When the socket fails, or lets too much wait.
     pub(crate) fn send(&mut self, lane: Lane, bytes: &[u8]) -> io::Result<()> {
         let Some(link) = self.link(lane) else { return Ok(()) };
         link.send(bytes)
@@ -177,6 +201,13 @@ impl Conn {
     pub(crate) fn unsent_bytes(&self) -> usize {
         let of = |link: &Link| link.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len() - unsent.written);
         of(&self.main) + self.side.as_ref().map_or(0, |side| of(side)) + self.wire.unsent_bytes()
+    }
+
+    fn lane(&self, lane: Lane) -> Option<&Link> {
+        match lane {
+            Lane::Main => Some(&self.main),
+            Lane::Side => self.side.as_deref(),
+        }
     }
 
     fn link(&mut self, lane: Lane) -> Option<&mut Link> {
@@ -216,6 +247,9 @@ impl Link {
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(unsent) = &mut self.unsent {
+            if unsent.bytes.len() - unsent.written > UNSENT_BYTES_MAX {
+                return Err(io::Error::other("the target takes no more bytes"));
+            }
             unsent.bytes.extend_from_slice(bytes);
             return Ok(());
         }
@@ -233,9 +267,18 @@ impl Link {
         let Some(mut unsent) = self.unsent.take() else { return Ok(()) };
         unsent.written += self.write_some(&unsent.bytes[unsent.written..])?;
         if unsent.written < unsent.bytes.len() {
+            if unsent.written > WRITTEN_BYTES_MAX {
+                unsent.bytes.drain(..unsent.written);
+                unsent.written = 0;
+            }
             self.unsent = Some(unsent);
         }
         Ok(())
+    }
+
+    /// What TLS has made of what it was given, and the socket has not taken.
+    fn waits_inside_tls(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     /// Writes until the socket takes no more; gives how much it took.
@@ -255,5 +298,58 @@ impl Link {
             }
         }
         Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream as Peer};
+
+    use super::*;
+
+    /// A connection, and its other end.
+    fn connected() -> (Conn, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let route = Route { target, tls: None, source: None, receive_bytes: None };
+        let mut conn = Conn::dial(route, Wire::websocket(), 0, 1, 0).unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        while !matches!(conn.stands(Lane::Main), Ok((_, true))) {}
+        (conn, peer)
+    }
+
+    #[test]
+    fn bytes_that_were_taken_are_let_go_and_all_arrive_in_order() {
+        let (mut conn, mut peer) = connected();
+        let block: Vec<u8> = (0..100_000_u32).map(|place| (place % 251) as u8).collect();
+        let (mut sent, mut heard, mut buffer) = (Vec::new(), Vec::new(), vec![0; 1 << 20]);
+        // Always some unsent, never much: what is kept must not grow with what was sent in all.
+        while sent.len() < 64 << 20 {
+            while conn.unsent_bytes() < 1 << 20 {
+                conn.send(Lane::Main, &block).unwrap();
+                sent.extend_from_slice(&block);
+            }
+            assert!(conn.wants_write(Lane::Main));
+            let count = peer.read(&mut buffer).unwrap();
+            heard.extend_from_slice(&buffer[..count]);
+            conn.flush(Lane::Main).unwrap();
+            let kept = conn.main.unsent.as_ref().map_or(0, |unsent| unsent.bytes.len());
+            assert!(kept <= (1 << 20) + block.len() + WRITTEN_BYTES_MAX, "{kept}");
+        }
+        while heard.len() < sent.len() {
+            conn.flush(Lane::Main).unwrap();
+            let count = peer.read(&mut buffer).unwrap();
+            heard.extend_from_slice(&buffer[..count]);
+        }
+        assert!(heard == sent && conn.unsent_bytes() == 0 && !conn.wants_write(Lane::Main));
+    }
+
+    #[test]
+    fn a_target_that_takes_nothing_is_given_up() {
+        let (mut conn, _peer) = connected();
+        let block = vec![1; 1 << 20];
+        let refused = (0..100).find_map(|_| conn.send(Lane::Main, &block).err());
+        assert_eq!(refused.unwrap().to_string(), "the target takes no more bytes");
+        assert!(conn.unsent_bytes() <= UNSENT_BYTES_MAX + block.len());
     }
 }

@@ -84,6 +84,8 @@ struct Lead<'r> {
     timetable: Timetable,
     /// Publishing has begun.
     began: bool,
+    /// The ramp that ended for want of patience, and what share it was about.
+    unfinished: Option<(usize, f64)>,
     /// The latest of each thread, as are the seconds.
     snapshots: Vec<Snapshot>,
     seconds: Vec<SecondRecord>,
@@ -108,6 +110,7 @@ impl<'r> Lead<'r> {
             crew,
             timetable: Timetable::default(),
             began: false,
+            unfinished: None,
             settled: 0,
             published: Vec::new(),
             records: Vec::new(),
@@ -172,7 +175,9 @@ impl<'r> Lead<'r> {
             if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
                 return Ok(false);
             }
-            if self.settled == self.crew.threads || self.setup.clock.now_ns() >= limit_ns {
+            let is_settled = self.settled == self.crew.threads;
+            if is_settled || self.setup.clock.now_ns() >= limit_ns {
+                self.unfinished = (!is_settled).then_some((index, share));
                 return Ok(ready > 0 || failed < total);
             }
         }
@@ -263,6 +268,7 @@ impl<'r> Lead<'r> {
                 return Err(RunError::ThreadLost);
             }
         }
+        let unopened = self.unopened();
         // Who hands commands on ends when there is nobody left to give any.
         let Crew { members, joins, .. } = self.crew;
         drop(members);
@@ -272,6 +278,9 @@ impl<'r> Lead<'r> {
         self.records.sort_by_key(|record| record.threads.first().map(|it| it.thread));
         let mut sum = Record::default();
         self.records.iter().for_each(|record| sum.merge(record));
+        if let Some((ramp, never)) = unopened {
+            sum.never_opened(ramp, never);
+        }
         Ok(Finished {
             record: sum,
             spans: self.timetable.spans().to_vec(),
@@ -279,6 +288,14 @@ impl<'r> Lead<'r> {
             memory_bytes,
             interrupted: self.interrupted.load(Ordering::Relaxed),
         })
+    }
+
+    /// The ramp that was cut short by its patience, and how many of its connections were not tried to the end by now.
+    fn unopened(&self) -> Option<(usize, u64)> {
+        let (ramp, share) = self.unfinished.filter(|_| !self.is_interrupted())?;
+        let plan = &self.setup.plan;
+        let wanted = (0..plan.threads()).map(|it| (f64::from(plan.share(it)) * share).round() as u64);
+        Some((ramp, wanted.sum::<u64>().saturating_sub(self.sum(|it| it.tried.into()))))
     }
 
     /// Takes in reports, for [`LOOK_EVERY`], and shows how it stands in that phase (in none, when all are over).

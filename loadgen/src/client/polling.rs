@@ -210,6 +210,11 @@ impl Polling {
         }
     }
 
+    /// Whether the close packet was posted, and that answered.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        self.closing && self.packets.is_empty() && matches!(self.side.stage, Stage::Idle(_))
+    }
+
     /// How much waits to be posted.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.packets.len()

@@ -86,7 +86,7 @@ impl TlsTarget {
     pub(crate) fn connect(&self) -> Result<Tls, rustls::Error> {
         let mut tls = ClientConnection::new(Arc::clone(&self.config), self.name.clone())?;
         tls.set_buffer_limit(Some(UNSENT_BYTES_MAX));
-        Ok(Tls { tls })
+        Ok(Tls { tls, failure: None })
     }
 }
 
@@ -113,41 +113,69 @@ fn authorities_of(path: &Path) -> Result<RootCertStore, TlsError> {
 #[derive(Debug)]
 pub(crate) struct Tls {
     tls: ClientConnection,
+    /// What ended it, until the plain text that came before is read.
+    failure: Option<io::Error>,
 }
 
 impl Tls {
-    /// Reads plain text, taking in from the socket what it needs. `Ok(0)` is the end.
+    /// Reads plain text until the buffer is full or the socket has no more: what is left out is waited for in vain, since the
+    /// socket does not tell of it again. `Ok(0)` is the end.
     ///
     /// # Errors
-    /// `WouldBlock` when the socket has no more; anything else ends the connection.
+    /// `WouldBlock` when the socket has no more; anything else ends the connection. Both come after all plain text.
     pub(crate) fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
         loop {
-            match self.tls.reader().read(buffer) {
+            match self.tls.reader().read(&mut buffer[filled..]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // A peer that ends TCP without ending TLS: the WebSocket close frame says more.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-                other => return other,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(filled),
+                // Full, or the end, which comes again.
+                Ok(0) => return Ok(filled),
+                Ok(count) => {
+                    filled += count;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
-            let taken = match self.tls.read_tls(socket) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            let state = self.tls.process_new_packets().map_err(io::Error::other);
-            // Answers of the handshake, and alerts: also when it failed, so that the peer hears why.
-            let flushed = self.flush(socket);
-            state?;
-            flushed?;
-            if taken == 0 {
-                return Ok(0);
+            let taken = self.failure.take().map_or_else(|| self.take_in(socket), Err);
+            match taken {
+                Ok(()) => {}
+                Err(error) if filled == 0 => return Err(error),
+                Err(error) => {
+                    self.failure = Some(error).filter(|error| error.kind() != ErrorKind::WouldBlock);
+                    return Ok(filled);
+                }
             }
         }
+    }
+
+    /// Takes in some of what the socket has. What goes wrong with it is kept: plain text may have come before.
+    fn take_in(&mut self, socket: &mut (impl Read + Write)) -> io::Result<()> {
+        match self.tls.read_tls(socket) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            taken => taken?,
+        };
+        let state = self.tls.process_new_packets().map_err(io::Error::other);
+        // Answers of the handshake, and alerts: also when it failed, so that the peer hears why.
+        let flushed = self.flush(socket);
+        self.failure = state.err().or(flushed.err());
+        Ok(())
+    }
+
+    /// Whether something waits for the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.tls.wants_write()
     }
 
     /// Takes plain text, and writes what the socket takes. Gives how much of `bytes` was taken.
     ///
     /// # Errors
-    /// `WouldBlock` when too much waits for the socket already; anything else ends the connection.
+    /// `WouldBlock` when too much waits already for the socket, or for the end of the handshake; anything else ends the
+    /// connection.
     pub(crate) fn write(&mut self, socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+        // A socket that takes what waits will not be told to be writable again.
+        self.flush(socket)?;
         let taken = self.tls.writer().write(bytes)?;
         self.flush(socket)?;
         if taken == 0 && !bytes.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(taken) }
@@ -310,6 +338,76 @@ mod tests {
         for room in [1, 2, 7, 100, 100_000] {
             assert_eq!(converse("localhost", &authority(), room).unwrap(), b"hello", "{room}");
         }
+    }
+
+    /// A client and a server that have shaken hands.
+    fn connected() -> (Tls, ServerConnection) {
+        let mut tls = TlsTarget::new("localhost", &authority()).unwrap().connect().unwrap();
+        let (mut server, mut socket) = (server(), Trickle::default());
+        socket.room = usize::MAX;
+        tls.flush(&mut socket).unwrap();
+        while server.is_handshaking() || tls.tls.is_handshaking() {
+            server.read_tls(&mut &std::mem::take(&mut socket.outbound)[..]).unwrap();
+            server.process_new_packets().unwrap();
+            while server.wants_write() {
+                server.write_tls(&mut socket.inbound).unwrap();
+            }
+            let waits = tls.read(&mut socket, &mut [0; 64]).unwrap_err();
+            assert_eq!(waits.kind(), ErrorKind::WouldBlock);
+        }
+        (tls, server)
+    }
+
+    #[test]
+    fn one_read_takes_all_that_is_there_and_the_end_comes_after_it() {
+        type Row = (&'static str, fn(&mut ServerConnection, &mut Trickle), Result<usize, ErrorKind>);
+        let end: fn(&mut ServerConnection, &mut Trickle) = |server, socket| {
+            server.send_close_notify();
+            server.write_tls(&mut socket.inbound).unwrap();
+        };
+        // what follows the text, what the reads after it give, again and again
+        let rows: [Row; 3] = [
+            ("nothing", |_, _| {}, Err(ErrorKind::WouldBlock)),
+            ("the end", end, Ok(0)),
+            ("rubbish", |_, socket| socket.inbound.extend([0xff; 64]), Err(ErrorKind::Other)),
+        ];
+        let text: Vec<u8> = (0..64 << 10).map(|place: u32| (place % 251) as u8).collect();
+        for (name, follow, then) in rows {
+            for size in [256, 60_000, 256 << 10] {
+                let ((mut tls, mut server), mut socket) = (connected(), Trickle::default());
+                socket.room = usize::MAX;
+                server.set_buffer_limit(None);
+                server.writer().write_all(&text).unwrap();
+                while server.wants_write() {
+                    server.write_tls(&mut socket.inbound).unwrap();
+                }
+                follow(&mut server, &mut socket);
+                let (mut heard, mut buffer) = (Vec::new(), vec![0; size]);
+                while heard.len() < text.len() {
+                    let wanted = size.min(text.len() - heard.len());
+                    assert_eq!(tls.read(&mut socket, &mut buffer).unwrap(), wanted, "{name}, {size}");
+                    heard.extend_from_slice(&buffer[..wanted]);
+                }
+                assert_eq!(heard, text);
+                let got = tls.read(&mut socket, &mut buffer).map_err(|error| error.kind());
+                assert_eq!(got, then, "{name}, {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_what_waits_is_not_waited_for() {
+        let ((mut tls, _), mut socket) = (connected(), Trickle::default());
+        let message = [7; UNSENT_BYTES_MAX];
+        let mut taken = 0;
+        while let Ok(count) = tls.write(&mut socket, &message) {
+            taken += count;
+        }
+        assert!(tls.wants_write() && taken >= UNSENT_BYTES_MAX, "{taken}");
+        // It can be written to by now, and nobody says so a second time.
+        socket.room = usize::MAX;
+        assert_eq!(tls.write(&mut socket, &message).unwrap(), UNSENT_BYTES_MAX);
+        assert!(!tls.wants_write());
     }
 
     #[test]

@@ -29,8 +29,9 @@ use crate::{
 
 /// Publications of one thread without an answer; what is due beyond that is withheld.
 const PENDING_MAX: usize = 1 << 22;
-/// Without answers nobody knows which publications a lost connection took with it: the last ones, at most so many.
-const UNCERTAIN_WITHOUT_ACKS: u32 = 256;
+/// Without answers nobody knows which publications a lost connection took with it: those of so much time before, at least, and
+/// of twice as much at most.
+const UNCERTAIN_NS: u64 = 2_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 const NONE: u32 = u32::MAX;
 
@@ -65,6 +66,9 @@ struct Membership {
 struct Own {
     streams: Vec<u32>,
     sent: Vec<u32>,
+    /// What `sent` was at the last two turns, [`UNCERTAIN_NS`] apart, the later one first; kept where nothing is answered.
+    earlier: [Vec<u32>; 2],
+    turned_ns: u64,
     /// Answers, a cell per stream.
     acks: Ledger,
     refused: BTreeMap<u32, SeqSet>,
@@ -168,6 +172,8 @@ impl Traffic {
             heard: Ledger::new(cells as usize),
             own: Own {
                 sent: vec![0; streams.len()],
+                earlier: [const { Vec::new() }; 2],
+                turned_ns: 0,
                 acks: Ledger::new(streams.len()),
                 streams,
                 refused: BTreeMap::new(),
@@ -208,9 +214,24 @@ impl Traffic {
     /// From now on something may be published.
     pub(crate) fn begin(&mut self) {
         self.began = true;
+        // Those who are still on their way in cannot be held to the first message.
+        for membership in self.memberships.iter_mut().filter(|it| !it.joined) {
+            membership.begin = Begin::Midway;
+        }
+    }
+
+    /// To be called some times a second: remembers how far streams have come.
+    pub(crate) fn turn(&mut self) {
+        let Own { sent, earlier, turned_ns, .. } = &mut self.own;
+        if !self.traits.acks && self.now_ns >= *turned_ns + UNCERTAIN_NS {
+            *turned_ns = self.now_ns;
+            earlier.swap(0, 1);
+            earlier[0].clone_from(sent);
+        }
     }
 
     /// Appends the message that the publisher in `slot` has to send, due at `due_ns`. In a closed loop it is due when it is sent.
+    /// Whether there was anything that could be said.
     pub(crate) fn publish(
         &mut self,
         slot: Slot,
@@ -219,21 +240,25 @@ impl Traffic {
         dialogue: &mut Dialogue,
         who: Who<'_>,
         out: &mut Out,
-    ) {
+    ) -> bool {
         let Seat { role, count, own, .. } = self.seats[slot.index()];
         let Some(sizes) = self.sizes[role.index()].as_ref().filter(|_| own != NONE && count > 0) else {
-            return;
+            return false;
         };
         let ordinal = if count == 1 { 0 } else { self.chance.u32(0..count) };
         let stream = own + ordinal;
         let seq = self.own.sent[stream as usize];
-        self.own.sent[stream as usize] += 1;
         let at_ns = if self.closed { self.now_ns } else { due_ns };
         let bytes = sizes.draw(&mut self.chance);
         self.payload.clear();
         let stamp = Stamp { stream: self.own.streams[stream as usize], seq, at_ns };
         self.codec.write(&mut self.payload, stamp, bytes);
+        let before = out.messages.len();
         speak.publish(dialogue, who, Publishing { ordinal, seq, payload: &self.payload }, out);
+        if out.messages.len() == before {
+            return false;
+        }
+        self.own.sent[stream as usize] += 1;
         if self.traits.acks {
             self.own.pending.insert((stream, seq), at_ns);
         }
@@ -242,6 +267,7 @@ impl Traffic {
         }
         let phase = self.phase_of(at_ns);
         self.recorder.count(When { phase, ..self.when }, Event::Sent);
+        true
     }
 
     /// Whether no more publications can be kept account of.
@@ -295,10 +321,10 @@ impl Traffic {
         }
     }
 
-    pub(crate) fn joined(&mut self, slot: Slot, ordinal: u32) {
-        if let Some(membership) = self.memberships_mut(slot).get_mut(ordinal as usize) {
-            membership.joined = true;
-        }
+    /// It is in that room; whether that is news.
+    pub(crate) fn joined(&mut self, slot: Slot, ordinal: u32) -> bool {
+        let membership = self.memberships_mut(slot).get_mut(ordinal as usize);
+        membership.is_some_and(|it| !std::mem::replace(&mut it.joined, true))
     }
 
     /// The connection leaves, or is gone: nothing more is expected to reach it.
@@ -318,8 +344,9 @@ impl Traffic {
         }
     }
 
-    /// The connection is gone, whoever ended it: its unanswered publications may or may not have been accepted.
-    pub(crate) fn disconnected(&mut self, slot: Slot) {
+    /// The connection is gone, whoever ended it: its unanswered publications may or may not have been accepted. Where nothing
+    /// is answered those are its last ones, and none `in_order`, which is when the target has answered our goodbye.
+    pub(crate) fn disconnected(&mut self, slot: Slot, in_order: bool) {
         let Seat { count, own, .. } = self.seats[slot.index()];
         if own == NONE {
             return;
@@ -329,8 +356,9 @@ impl Traffic {
             let missing = if self.traits.acks {
                 self.own.acks.forgive(stream as usize, sent)
             } else {
+                let from = self.own.earlier[1].get(stream as usize).copied().unwrap_or(0);
                 let mut last = SeqSet::default();
-                last.append(sent.saturating_sub(UNCERTAIN_WITHOUT_ACKS)..sent);
+                last.append(if in_order { sent } else { from }..sent);
                 last
             };
             if !missing.is_empty() {
@@ -471,8 +499,8 @@ impl Traffic {
         }
         let unacked = self.unanswered();
         let mut record = self.recorder.close(self.when.second);
-        let Balance { expected, delivered, lost: sum, unexpected } = balance;
-        record.account = Account { expected, delivered, lost: sum, unexpected, unacked };
+        let Balance { expected, delivered, lost: sum, unexpected, excused } = balance;
+        record.account = Account { expected, delivered, lost: sum, unexpected, unacked, excused };
         lost.into_iter().for_each(|(stream, count)| record.lost(stream, count));
         record
     }

@@ -97,7 +97,9 @@ impl Bench {
     fn join(&mut self, slot: Slot) {
         self.traffic.enter(slot);
         let rooms = self.plan.rooms_of(self.plan.conn_at(0, slot)).len() as u32;
-        (0..rooms).for_each(|ordinal| self.traffic.joined(slot, ordinal));
+        for ordinal in 0..rooms {
+            assert!(self.traffic.joined(slot, ordinal) && !self.traffic.joined(slot, ordinal), "news once");
+        }
     }
 
     /// The slot that publishes first.
@@ -305,7 +307,7 @@ fn what_a_lost_connection_left_unanswered_may_or_may_not_arrive() {
     let sent: Vec<String> = (0..4).map(|due| bench.publish(talker, due)).collect();
     bench.traffic.settle(talker, 0, 0, None);
     bench.traffic.stop_hearing(talker);
-    bench.traffic.disconnected(talker);
+    bench.traffic.disconnected(talker, false);
     assert_eq!(bench.traffic.unanswered(), 0);
     bench.join(talker);
     let later = bench.publish(talker, 5);
@@ -317,6 +319,55 @@ fn what_a_lost_connection_left_unanswered_may_or_may_not_arrive() {
     // The other listener heard nothing: it is owed what was acked.
     assert_eq!(account(&record), (5, 3, 2, 0));
     assert_eq!(record.account.unacked, 0);
+}
+
+#[test]
+fn without_answers_only_what_was_sent_last_is_excused_and_nothing_after_an_answered_goodbye() {
+    // whether the goodbye was answered; expected, lost, excused
+    for (in_order, expected) in [(false, (4, 4, 2)), (true, (6, 6, 0))] {
+        let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Echo));
+        let slot = Slot(0);
+        for second in [0, 2, 4] {
+            bench.traffic.at(second * SECOND);
+            bench.traffic.turn();
+            bench.publish(slot, 0);
+            bench.publish(slot, 0);
+        }
+        bench.traffic.at(6 * SECOND);
+        bench.traffic.turn();
+        bench.traffic.disconnected(slot, in_order);
+        let account = bench.close().account;
+        assert_eq!((account.expected, account.lost, account.excused), expected, "{in_order}");
+    }
+}
+
+#[test]
+fn who_is_still_joining_when_publishing_begins_is_not_held_to_the_first_message() {
+    let mut bench = Bench::new(2);
+    let (talker, listener) = (bench.talker(), bench.listener());
+    bench.traffic.stop_hearing(listener);
+    bench.traffic.began = false;
+    bench.traffic.enter(listener);
+    bench.traffic.begin();
+    let sent = [0, 1, 2].map(|due| bench.publish(talker, due));
+    assert!(bench.traffic.joined(listener, 0));
+    bench.deliver(listener, &sent[1]);
+    let record = bench.close();
+    assert_eq!(account(&record), (2, 1, 1, 0), "what came after the first that it heard");
+}
+
+#[test]
+fn what_could_not_be_said_was_not_sent() {
+    let mut bench = Bench::of(&scenario(2, 1, 1, false), Box::new(crate::protocol::relay::Relay));
+    let talker = bench.talker();
+    let mut out = Out::default();
+    let rooms = RoomNames { all: &bench.names, own: bench.plan.rooms_of(ConnId(talker.0)) };
+    let who = Who { token: &|| None, rooms };
+    // Nobody has told it the room's id.
+    let said = bench.traffic.publish(talker, 0, &*bench.speak, &mut Dialogue::default(), who, &mut out);
+    assert!(!said && out.is_empty());
+    let record = bench.close();
+    assert_eq!((record.counts().sent, account(&record)), (0, (0, 0, 0, 0)));
 }
 
 #[test]

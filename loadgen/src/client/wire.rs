@@ -21,6 +21,9 @@ pub(crate) struct Gear {
     pub(crate) masks: fastrand::Rng,
 }
 
+/// What the end is called when the target answers our close frame with the same code.
+const GOODBYE: &str = "closed with 1000";
+
 /// One connection's way of carrying messages.
 #[derive(Debug)]
 pub(crate) enum Wire {
@@ -28,6 +31,8 @@ pub(crate) enum Wire {
         decoder: Decoder,
         /// Our close frame is out.
         closing: bool,
+        /// The target has answered it, so it has read all that went before.
+        answered: bool,
     },
     Polling(Box<Polling>),
 }
@@ -37,7 +42,7 @@ const _: () = assert!(size_of::<Wire>() <= 32, "there is one per connection");
 impl Wire {
     /// A WebSocket whose upgrade is accepted, or will be before bytes are handed in.
     pub(crate) fn websocket() -> Self {
-        Self::WebSocket { decoder: Decoder::new(Role::Client, None), closing: false }
+        Self::WebSocket { decoder: Decoder::new(Role::Client, None), closing: false, answered: false }
     }
 
     /// A polling session whose main lane is being dialed; see [`Polling::new`].
@@ -58,8 +63,10 @@ impl Wire {
     ) -> Result<(), String> {
         match self {
             Self::Polling(polling) => polling.receive(lane, bytes, now_ns, heard),
-            Self::WebSocket { decoder, closing } => {
-                receive_frames(decoder, *closing, bytes, gear, out, heard)
+            Self::WebSocket { decoder, closing, answered } => {
+                let over = receive_frames(decoder, *closing, bytes, gear, out, heard);
+                *answered = *closing && over.as_ref().is_err_and(|reason| *reason == GOODBYE);
+                over
             }
         }
     }
@@ -88,6 +95,14 @@ impl Wire {
                 *closing = true;
                 encode::close(out, close::NORMAL, "", mask(&mut gear.masks));
             }
+        }
+    }
+
+    /// Whether the target has answered our goodbye.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        match self {
+            Self::Polling(polling) => polling.ended_in_order(),
+            Self::WebSocket { answered, .. } => *answered,
         }
     }
 
@@ -237,7 +252,9 @@ mod tests {
         wire.close(&mut gear(), &mut out);
         assert_eq!(server_reads(out), ["Close(Some(CloseReason { code: 1000, text: \"\" }))"]);
         let over = Err("closed with 1000".to_owned());
+        assert!(!wire.ended_in_order());
         assert_eq!(exchanged(&mut wire, close(1000, "")), (vec![], vec![], over));
+        assert!(wire.ended_in_order());
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Reasons {
         all
     }
 
-    fn add_count(&mut self, reason: &str, count: u64) {
+    pub(crate) fn add_count(&mut self, reason: &str, count: u64) {
         let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
         let reason: String = reason.chars().take(REASON_CHARS_MAX).map(printable).collect();
         let known = self.0.len() < REASONS_MAX || self.0.contains_key(&reason);

@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Refused,
     /// A publication was due, but the target took no more bytes of its connection.
     Withheld,
+    /// A publication was due, but its publisher was away, or waited for an answer, to the end.
+    Unsent,
     Opened,
     /// A dial came to nothing.
     Failed,
@@ -61,6 +63,8 @@ impl Event {
             | Self::Fault => true,
             Self::Sent
             | Self::Acked
+            // Who is away by plan does no wrong.
+            | Self::Unsent
             | Self::Opened
             | Self::Left
             | Self::Returned
@@ -77,6 +81,8 @@ pub(crate) struct Counts {
     pub(crate) acked: u64,
     pub(crate) refused: u64,
     pub(crate) withheld: u64,
+    #[serde(default)]
+    pub(crate) unsent: u64,
     pub(crate) delivered: u64,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
@@ -101,6 +107,7 @@ impl Counts {
             Event::Acked => &mut self.acked,
             Event::Refused => &mut self.refused,
             Event::Withheld => &mut self.withheld,
+            Event::Unsent => &mut self.unsent,
             Event::Opened => &mut self.opened,
             Event::Failed => &mut self.failed,
             Event::Dropped => &mut self.dropped,
@@ -124,6 +131,7 @@ impl Counts {
             acked,
             refused,
             withheld,
+            unsent,
             delivered,
             opened,
             failed,
@@ -143,6 +151,7 @@ impl Counts {
         self.acked += acked;
         self.refused += refused;
         self.withheld += withheld;
+        self.unsent += unsent;
         self.delivered += delivered;
         self.opened += opened;
         self.failed += failed;
@@ -165,7 +174,7 @@ impl Counts {
 pub(crate) enum Timing {
     /// From when a publication was due to its receipt.
     Delivery,
-    /// From dialing to the accepted upgrade.
+    /// From when a dial was due to the accepted upgrade.
     Connect,
     /// From asking to be let into a room to the answer.
     Join,
@@ -296,6 +305,7 @@ impl Trouble {
             | Event::Acked
             | Event::Refused
             | Event::Withheld
+            | Event::Unsent
             | Event::Opened
             | Event::Failed
             | Event::Dropped
@@ -333,11 +343,15 @@ pub(crate) struct Account {
     pub(crate) unexpected: u64,
     /// Publications without an answer, where the protocol answers.
     pub(crate) unacked: u64,
+    /// Deliveries that never came, of publications that may never have been accepted: their publisher's connection was lost.
+    #[serde(default)]
+    pub(crate) excused: u64,
 }
 
 impl Account {
     pub(crate) fn merge(&mut self, other: &Self) {
-        let Self { expected, delivered, lost, unexpected, unacked } = *other;
+        let Self { expected, delivered, lost, unexpected, unacked, excused } = *other;
+        self.excused += excused;
         self.expected += expected;
         self.delivered += delivered;
         self.lost += lost;
@@ -423,6 +437,14 @@ impl Record {
     pub(crate) fn lost(&mut self, stream: u32, count: u64) {
         if count > 0 {
             self.trouble_mut(stream).lost += count;
+        }
+    }
+
+    /// So many connections of that ramp were not tried to the end before its patience was: they failed, too.
+    pub(crate) fn never_opened(&mut self, ramp: usize, count: u64) {
+        if let Some(phase) = self.phases.get_mut(ramp).filter(|_| count > 0) {
+            phase.counts.add(Event::Failed, count);
+            self.reasons.failures.add_count("never opened: the ramp took longer than its patience", count);
         }
     }
 

@@ -25,6 +25,8 @@ const CPU_RATIO_MAX: f64 = 0.85;
 const CPU_WALL_NS_MIN: u64 = 100_000_000;
 /// Publications later than this are the generator's delay, not the target's.
 const LAG_P99_NS_MAX: u64 = 1_000_000;
+/// When more of the deliveries were excused, losses may hide among them.
+const EXCUSED_RATIO_MAX: f64 = 0.001;
 /// When more waits in one socket than a read takes, deliveries were there long before they were counted.
 const UNREAD_BYTES_MAX: u64 = 256 << 10;
 
@@ -94,6 +96,7 @@ impl Summary {
                 refused: counts.refused,
                 unacked: record.account.unacked,
                 withheld: counts.withheld,
+                unsent: counts.unsent,
                 presence_changed: counts.presence_changed,
                 refusals: record.reasons.refusals.clone(),
                 faults: record.reasons.faults.clone(),
@@ -108,6 +111,7 @@ impl Summary {
                 misrouted: counts.misrouted,
                 unexpected: counts.unexpected + record.account.unexpected,
                 foreign: counts.foreign,
+                excused: record.account.excused,
             },
             server: facts.server.map(|server| server.summed_up(&phases, &totals.counts, open_max)),
             generator: Generator::of(&phases, &record.threads, facts.agents),
@@ -135,6 +139,10 @@ impl Summary {
         });
         let mut problems: Vec<String> =
             wrong.map(|count| format!("{}: {}", count.problem(), format::count(self.count(count)))).collect();
+        let due = self.publications.sent + self.publications.withheld + self.publications.unsent;
+        if problems.is_empty() && due > 0 && self.deliveries.expected == 0 {
+            problems.push("nothing was delivered or expected".to_owned());
+        }
         if problems.is_empty() && self.throughput.measured_s == 0.0 {
             problems.push("nothing was measured".to_owned());
         }
@@ -156,6 +164,13 @@ impl Summary {
         if self.deliveries.foreign > 0 {
             let count = format::count(self.deliveries.foreign);
             warnings.push(format!("deliveries of another run in the same rooms, not counted: {count}"));
+        }
+        let Deliveries { excused, expected, .. } = self.deliveries;
+        if excused as f64 > expected as f64 * EXCUSED_RATIO_MAX {
+            let count = format::count(excused);
+            warnings.push(format!(
+                "deliveries that never came, not counted as lost since their publisher's connection was lost: {count}"
+            ));
         }
         for (code, count) in self.publications.faults.ranked() {
             warnings.push(format!("the target reported {code}: {}", format::count(count)));

@@ -239,6 +239,9 @@ pub(crate) struct Publications {
     pub(crate) unacked: u64,
     /// Due, but not sent: the target took no more bytes of that connection.
     pub(crate) withheld: u64,
+    /// Due, but not sent: the publisher was away, or waited for an answer, to the end.
+    #[serde(default)]
+    pub(crate) unsent: u64,
     pub(crate) presence_changed: u64,
     pub(crate) refusals: Reasons,
     /// Errors that answer nothing, by code.
@@ -260,6 +263,9 @@ pub(crate) struct Deliveries {
     pub(crate) unexpected: u64,
     /// Of another run in the same rooms.
     pub(crate) foreign: u64,
+    /// Missing, but not expected: their publisher's connection was lost, so that they may never have been accepted.
+    #[serde(default)]
+    pub(crate) excused: u64,
 }
 
 /// Times by kind. In the totals: delivery, ack and lag of the measured phases, connect and join of all phases.
@@ -267,7 +273,7 @@ pub(crate) struct Deliveries {
 pub(crate) struct Latency {
     /// From when a publication was due to its receipt (closed: from when it was sent).
     pub(crate) delivery: Times,
-    /// From dialing to the accepted upgrade.
+    /// From when a dial was due to the accepted upgrade.
     pub(crate) connect: Times,
     /// From asking to be let into a room to the answer.
     pub(crate) join: Times,

@@ -39,7 +39,7 @@ fn write_report(out: &mut String, summary: &Summary) -> std::fmt::Result {
 
 /// Whether anybody was to publish.
 fn publishes(summary: &Summary) -> bool {
-    summary.publications.sent + summary.publications.withheld > 0
+    summary.publications.sent + summary.publications.withheld + summary.publications.unsent > 0
 }
 
 fn write_heading(out: &mut String, summary: &Summary) -> std::fmt::Result {
@@ -100,6 +100,9 @@ fn write_totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ]);
     }
     columns.push(("withheld", publications.withheld));
+    if publications.unsent > 0 {
+        columns.push(("unsent", publications.unsent));
+    }
     if publications.presence_changed > 0 {
         columns.push(("presence", publications.presence_changed));
     }
@@ -115,7 +118,11 @@ fn write_totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ("corrupt", deliveries.corrupt),
         ("misrouted", deliveries.misrouted),
     ];
-    write_counts(out, "deliveries", &columns)
+    write_counts(out, "deliveries", &columns)?;
+    if deliveries.excused > 0 {
+        write_counts(out, "", &[("excused", deliveries.excused)])?;
+    }
+    Ok(())
 }
 
 fn write_latency(out: &mut String, summary: &Summary) -> std::fmt::Result {

@@ -107,6 +107,56 @@ fn dropped_connections_are_counted_with_their_reason() {
 }
 
 #[test]
+fn an_end_right_behind_the_last_bytes_is_seen() {
+    let server = Server::start(SignIn::DevToken, Fault::HangUp);
+    let outcome = run(&server, &["--drain-timeout", "2s"]);
+    assert_eq!(outcome.code, 1);
+    assert_eq!((server.faults(), outcome.number("connections", "dropped")), (4, 4), "{}", outcome.text);
+    // All publishers of the run are away from then on: what was due is told, and that it was not sent.
+    let (sent, unsent) = (outcome.number("publications", "sent"), outcome.number("publications", "unsent"));
+    assert_eq!(sent + unsent, SENT, "{}", outcome.text);
+}
+
+/// A ramp that nobody answers, and that does not wait for long.
+const IMPATIENT: &str = r#"
+name = "impatient"
+connections = 8
+
+[rooms]
+count = 1
+
+[[role]]
+name = "talker"
+share = "100 %"
+rooms = 1
+publish = { rate = "100/s", size = 64 }
+
+[[phase]]
+kind = "ramp"
+rate = "at once"
+patience = "100ms"
+
+[[phase]]
+name = "steady"
+kind = "steady"
+duration = "200ms"
+"#;
+
+#[test]
+fn connections_that_were_never_opened_and_messages_that_were_never_sent_are_told() {
+    let file = std::env::temp_dir().join(format!("loadgen-impatient-{}.toml", std::process::id()));
+    std::fs::write(&file, IMPATIENT).unwrap();
+    let server = Server::start(SignIn::Token("good".to_owned()), Fault::Silence);
+    let url = format!("{}/ws", server.url());
+    let flags = ["--scenario", file.to_str().unwrap(), "--url", &url, "--token", "good"];
+    let outcome = loadgen(&[&flags[..], &["--drain-timeout", "1s"]].concat(), "");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(outcome.code, 1, "{}", outcome.text);
+    assert_eq!(outcome.number("connections", "failed"), 8, "{}", outcome.text);
+    assert!(outcome.text.contains("8 × never opened"), "{}", outcome.text);
+}
+
+#[test]
 fn latency_includes_what_the_server_delays() {
     let delay = Duration::from_millis(40);
     let server = Server::start(SignIn::DevToken, Fault::Delay(delay));

@@ -73,7 +73,7 @@ impl Worker {
     }
 
     /// Dials the ramp's next slot.
-    pub(super) fn dial_next(&mut self) {
+    pub(super) fn dial_next(&mut self, due_ns: u64) {
         if self.life != Life::Running || self.ramp.next >= self.ramp.end {
             return;
         }
@@ -84,24 +84,42 @@ impl Worker {
         {
             self.agenda.push(Reverse((pace.next_due_ns(), Due::Dial)));
         }
-        self.dial(slot);
+        self.dial(slot, due_ns);
     }
 
     /// Dials again, unless the connection is there or is gone for good.
-    pub(super) fn redial(&mut self, slot: Slot) {
-        let wanted = self.life == Life::Running && !self.moves.is_retired(slot);
-        if wanted && self.conns[slot.index()].is_none() {
-            self.dial(slot);
+    pub(super) fn redial(&mut self, slot: Slot, due_ns: u64) {
+        if self.is_dial_wanted(slot) {
+            self.dial(slot, due_ns);
         }
     }
 
-    /// Dials, or waits for one of the dials under way to end.
-    fn dial(&mut self, slot: Slot) {
+    /// Dials those that waited, as many as may be under way.
+    pub(super) fn dial_waiting(&mut self) {
+        while self.may_dial()
+            && let Some((slot, due_ns)) = self.dials_waiting.pop_front()
+        {
+            self.redial(slot, due_ns);
+        }
+    }
+
+    fn is_dial_wanted(&self, slot: Slot) -> bool {
+        let is_gone = self.life != Life::Running || self.moves.is_retired(slot);
+        !is_gone && self.conns[slot.index()].is_none()
+    }
+
+    /// Whether one more dial may be under way.
+    fn may_dial(&self) -> bool {
         let in_storm =
             self.timetable.at(self.now_ns).is_some_and(|it| matches!(it.kind, PhaseKind::Storm { .. }));
         let in_flight_max = if in_storm { IN_FLIGHT_STORM_MAX } else { IN_FLIGHT_MAX };
-        if self.in_flight >= in_flight_max.div_ceil(self.setup.plan.threads()) {
-            self.dials_waiting.push_back(slot);
+        self.in_flight < in_flight_max.div_ceil(self.setup.plan.threads())
+    }
+
+    /// Dials, or waits for one of the dials under way to end. Either way time counts from `due_ns`, as users would count it.
+    fn dial(&mut self, slot: Slot, due_ns: u64) {
+        if !self.may_dial() {
+            self.dials_waiting.push_back((slot, due_ns));
             return;
         }
         self.dials += 1;
@@ -109,7 +127,7 @@ impl Worker {
         let phase = self.traffic.when().phase as u16;
         let route = self.setup.route_of(self.conn_id(slot));
         let wire = self.new_wire(slot);
-        let dialed = Conn::dial(route, wire, phase, self.dials, self.now_ns).and_then(|mut conn| {
+        let dialed = Conn::dial(route, wire, phase, self.dials, due_ns).and_then(|mut conn| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(conn.source(), Token(slot.index()), interest)?;
             Ok(conn)
@@ -164,8 +182,8 @@ impl Worker {
             self.ramp.tried_count += 1;
             self.tell_when_settled();
         }
-        if let Some(slot) = self.dials_waiting.pop_front() {
-            self.plan_ahead(0, Due::Redial(slot));
+        if !self.dials_waiting.is_empty() {
+            self.plan_ahead(0, Due::DialWaiting);
         }
     }
 
@@ -194,13 +212,14 @@ impl Worker {
                 self.ready -= 1;
                 self.traffic.count(Event::Dropped);
                 self.traffic.recorder().reasons().drops.add(reason);
-                self.gone(slot);
+                self.gone(slot, false);
                 self.plan_return_after_drop(slot);
             }
             Stage::Closing => match self.life {
                 Life::Running => {
+                    let in_order = conn.wire.ended_in_order();
                     drop(conn);
-                    self.gone(slot);
+                    self.gone(slot, in_order);
                     self.plan_return(slot);
                 }
                 Life::Finishing => {
@@ -213,11 +232,15 @@ impl Worker {
         }
     }
 
-    /// The connection is no more: what is known of it ends here.
-    pub(super) fn gone(&mut self, slot: Slot) {
+    /// The connection is no more: what is known of it ends here. `in_order` as in [`Traffic::disconnected`].
+    ///
+    /// [`Traffic::disconnected`]: crate::client::traffic::Traffic::disconnected
+    pub(super) fn gone(&mut self, slot: Slot, in_order: bool) {
         self.traffic.stop_hearing(slot);
-        self.traffic.disconnected(slot);
-        self.moves.forget_waiting(slot);
+        self.traffic.disconnected(slot, in_order);
+        for _ in 0..self.moves.forget_waiting(slot) {
+            self.traffic.count(Event::Unsent);
+        }
     }
 
     pub(super) fn on_deadline(&mut self, slot: Slot, dial: u32) {

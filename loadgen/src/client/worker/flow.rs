@@ -41,18 +41,23 @@ impl Worker {
                 return;
             }
         }
-        let Some(conn) = &mut self.conns[slot.index()] else { return };
-        if event.is_writable() && conn.unsent_bytes() > 0 {
-            let before = conn.unsent_bytes();
-            let flushed = conn.flush(lane);
-            self.watch.unsent(before, conn.unsent_bytes());
-            if let Err(error) = flushed {
-                self.end(slot, &cannot_send(&error));
-                return;
-            }
+        if event.is_writable() {
+            self.flush_if(slot, lane, Conn::wants_write);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(slot, lane);
+        let is_ending = event.is_read_closed() || event.is_error();
+        if event.is_readable() || is_ending {
+            self.read(slot, lane, is_ending);
+            self.flush_if(slot, lane, Conn::is_held_back);
+        }
+    }
+
+    fn flush_if(&mut self, slot: Slot, lane: Lane, wanted: fn(&Conn, Lane) -> bool) {
+        let Some(conn) = self.conns[slot.index()].as_mut().filter(|conn| wanted(conn, lane)) else { return };
+        let before = conn.unsent_bytes();
+        let flushed = conn.flush(lane);
+        self.watch.unsent(before, conn.unsent_bytes());
+        if let Err(error) = flushed {
+            self.end(slot, &cannot_send(&error));
         }
     }
 
@@ -139,16 +144,21 @@ impl Worker {
         self.send_on(slot, Lane::Main)
     }
 
-    /// Reads until the socket has no more.
-    fn read(&mut self, slot: Slot, lane: Lane) {
-        let budget = self.budget(slot);
+    /// Reads until the socket has no more. Where it `is_ending` (or may be), the end is looked for too: nothing tells of it again.
+    fn read(&mut self, slot: Slot, lane: Lane, is_ending: bool) {
+        let budget = self.budget(slot).filter(|_| lane == Lane::Main);
         if budget.is_some() && self.sated_until_ns.get(&slot).is_some_and(|until_ns| self.now_ns < *until_ns)
         {
             return;
         }
         let read_bytes = budget.map_or(self.buffer.len(), |bytes| bytes.min(self.buffer.len()));
+        let Some(dial) = self.conns[slot.index()].as_ref().map(|conn| conn.dial) else { return };
         loop {
-            let Some(conn) = &mut self.conns[slot.index()] else { return };
+            // What was due meanwhile may have put another connection in its place.
+            let Some(conn) = self.conns[slot.index()].as_mut().filter(|conn| conn.dial == dial) else {
+                return;
+            };
+            let short_is_all = !is_ending && conn.short_read_is_all(lane);
             let count = match conn.read(lane, &mut self.buffer[..read_bytes]) {
                 Ok(0) => {
                     self.on_read_closed(slot, lane);
@@ -170,14 +180,14 @@ impl Worker {
                 self.end(slot, &reason);
                 return;
             }
-            if self.now_ns >= self.next_due_ns() {
-                self.do_what_is_due();
-            }
             if budget.is_some() {
                 self.pause(slot, count);
                 return;
             }
-            if count < read_bytes {
+            if self.now_ns >= self.next_due_ns() {
+                self.do_what_is_due();
+            }
+            if count < read_bytes && short_is_all {
                 // Edge-triggered: what comes after a short read is a new event.
                 return;
             }
@@ -226,14 +236,16 @@ impl Worker {
         }
     }
 
-    /// It may read again; what is there already is a new event.
+    /// It may read again: the socket, which becomes an event if it has anything, and what TLS has taken in already.
     pub(super) fn resume(&mut self, slot: Slot, dial: u32) {
         let Some(conn) = self.conns[slot.index()].as_mut().filter(|conn| conn.dial == dial) else { return };
         self.sated_until_ns.remove(&slot);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().reregister(conn.source(), Token(slot.index()), interest) {
             self.end(slot, &format!("cannot be resumed: {}", plain(&error)));
+            return;
         }
+        self.read(slot, Lane::Main, true);
     }
 
     /// Nobody reads slowly any more: what is on its way is to be seen, so that it is not taken for lost.
@@ -304,7 +316,9 @@ impl Worker {
         let rooms = setup.plan.rooms_of(id).len() as u32;
         let by_message = setup.speak.traits().rooms == RoomsBy::Message;
         if rooms == 0 || !by_message {
-            (0..rooms).for_each(|ordinal| traffic.joined(slot, ordinal));
+            for ordinal in 0..rooms {
+                traffic.joined(slot, ordinal);
+            }
             self.become_ready(slot);
             return Ok(());
         }
@@ -411,9 +425,10 @@ impl Ear<'_> {
                 self.traffic.settle(self.slot, ordinal, seq, Some(&code));
             }
             Heard::Acked(Call::Join(ordinal)) => {
-                if self.joins && *self.joins_left > 0 {
+                if !self.joins || !self.traffic.joined(self.slot, ordinal) {
+                    self.traffic.count(Event::Unexpected);
+                } else {
                     *self.joins_left -= 1;
-                    self.traffic.joined(self.slot, ordinal);
                     self.traffic.recorder().timing(self.phase, Timing::Join, self.joining_ns);
                 }
             }

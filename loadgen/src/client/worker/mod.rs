@@ -14,6 +14,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, VecDeque},
     io::{self, ErrorKind},
+    mem,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -138,6 +139,8 @@ enum Due {
     Phase(u32),
     /// The next connection of the ramp.
     Dial,
+    /// Dials that were too many before.
+    DialWaiting,
     /// A connection comes back.
     Redial(Slot),
     /// The connection of that dial has taken too long.
@@ -181,6 +184,8 @@ pub(crate) struct Worker {
     /// The clock as of the last look.
     now_ns: u64,
     life: Life,
+    /// In the middle of what is due.
+    is_busy: bool,
 
     /// By slot.
     conns: Vec<Option<Conn>>,
@@ -192,7 +197,8 @@ pub(crate) struct Worker {
     moves: Moves,
     watch: Watch,
     /// Dials that are due, but too many are under way.
-    dials_waiting: VecDeque<Slot>,
+    /// With when they were due.
+    dials_waiting: VecDeque<(Slot, u64)>,
     dials: u32,
     in_flight: u32,
     has_slow_readers: bool,
@@ -234,6 +240,7 @@ impl Worker {
             phases_planned: 0,
             now_ns: 0,
             life: Life::Running,
+            is_busy: false,
             conns: (0..share).map(|_| None).collect(),
             traffic: Traffic::new(&setup, thread),
             ready: 0,
@@ -323,8 +330,17 @@ impl Worker {
         on_agenda.min(self.publications.next_due_ns())
     }
 
-    /// Everything up to now: what is on the agenda, then publications.
+    /// Everything up to now: what is on the agenda, then publications. Some of it reads, and who reads looks for what is due:
+    /// not within each other.
     fn do_what_is_due(&mut self) {
+        if mem::replace(&mut self.is_busy, true) {
+            return;
+        }
+        self.do_all_that_is_due();
+        self.is_busy = false;
+    }
+
+    fn do_all_that_is_due(&mut self) {
         let now_ns = self.now_ns;
         while let Some(&Reverse((due_ns, due))) = self.agenda.peek()
             && due_ns <= now_ns
@@ -332,8 +348,9 @@ impl Worker {
             self.agenda.pop();
             match due {
                 Due::Phase(place) => self.begin_phase(place as usize),
-                Due::Dial => self.dial_next(),
-                Due::Redial(slot) => self.redial(slot),
+                Due::Dial => self.dial_next(due_ns),
+                Due::DialWaiting => self.dial_waiting(),
+                Due::Redial(slot) => self.redial(slot, due_ns),
                 Due::Deadline(slot, dial) => self.on_deadline(slot, dial),
                 Due::Leave(slot, dial) => self.leave(slot, dial),
                 Due::Retire => self.retire_one(),
@@ -381,7 +398,7 @@ impl Worker {
     }
 
     fn stop_publishing(&mut self) {
-        self.publications.stop();
+        self.give_up_publishing();
         self.agenda.retain(|Reverse((_, due))| {
             !matches!(due, Due::Leave(..) | Due::Retire | Due::Presence(..) | Due::Phase(_))
         });

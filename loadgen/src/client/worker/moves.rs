@@ -71,8 +71,18 @@ impl Moves {
         true
     }
 
-    pub(super) fn forget_waiting(&mut self, slot: Slot) {
-        self.waiting.remove(&slot);
+    /// Gives how many waited.
+    pub(super) fn forget_waiting(&mut self, slot: Slot) -> u32 {
+        self.waiting.remove(&slot).unwrap_or(0)
+    }
+
+    /// Gives how many waited, of all publishers.
+    pub(super) fn forget_all_waiting(&mut self) -> u64 {
+        self.waiting.drain().map(|(_, count)| u64::from(count)).sum()
+    }
+
+    pub(super) fn anybody_waits(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 
@@ -161,7 +171,7 @@ impl Worker {
             self.watch.unsent(conn.unsent_bytes(), 0);
             drop(conn);
             self.set_open(self.open - 1);
-            self.gone(slot);
+            self.gone(slot, false);
         }
     }
 

@@ -127,12 +127,26 @@ impl Publications {
 impl Worker {
     /// Sends what was due at `due_ns`.
     pub(super) fn publish(&mut self, slot: Slot, due_ns: u64) {
-        let Some(slot) = self.publisher_for(slot) else { return };
+        let Some(slot) = self.publisher_for(slot) else {
+            self.traffic.count_due(Event::Unsent, due_ns);
+            return;
+        };
         if self.traffic.is_waiting(slot) {
             self.moves.wait(slot);
             return;
         }
         self.publish_from(slot, due_ns);
+    }
+
+    /// Nothing is sent any more: what is due by the timetable, or waits for an answer, never will be.
+    pub(super) fn give_up_publishing(&mut self) {
+        while let Some((due_ns, _)) = self.publications.next(u64::MAX - 1, &self.timetable) {
+            self.traffic.count_due(Event::Unsent, due_ns);
+        }
+        for _ in 0..self.moves.forget_all_waiting() {
+            self.traffic.count(Event::Unsent);
+        }
+        self.publications.stop();
     }
 
     /// In a closed loop: publishers that got an answer send what was due meanwhile.
@@ -152,11 +166,14 @@ impl Worker {
             return;
         }
         let now_ns = setup.clock.now_ns();
-        let phase = traffic.phase_due(due_ns);
-        traffic.recorder().timing(phase, Timing::Lag, now_ns.saturating_sub(due_ns));
         let id = setup.plan.conn_at(self.thread, slot);
         let token = || setup.token(id);
-        traffic.publish(slot, due_ns, &*setup.speak, &mut conn.dialogue, setup.who(id, &token), out);
+        if !traffic.publish(slot, due_ns, &*setup.speak, &mut conn.dialogue, setup.who(id, &token), out) {
+            traffic.count_due(Event::Unsent, due_ns);
+            return;
+        }
+        let phase = traffic.phase_due(due_ns);
+        traffic.recorder().timing(phase, Timing::Lag, now_ns.saturating_sub(due_ns));
         if let Err(error) = self.say(slot) {
             self.end(slot, &flow::cannot_send(&error));
         }

@@ -31,6 +31,7 @@ impl Watch {
 
 impl Worker {
     pub(super) fn watch(&mut self) {
+        self.traffic.turn();
         self.watch_now();
         self.plan_ahead(EVERY_NS, Due::Snapshot);
     }
@@ -63,7 +64,7 @@ impl Worker {
             awaited: self.traffic.awaited(),
             cpu: used_ns as f64 / passed_ns.max(1) as f64,
             lag_ns,
-            published: self.publications.are_over(),
+            published: self.publications.are_over() && !self.moves.anybody_waits(),
         };
         let thread = self.thread - self.setup.first_thread;
         let _ = self.reports.send(Report::Snapshot { thread, snapshot, second });

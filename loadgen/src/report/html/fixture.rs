@@ -91,6 +91,7 @@ pub(super) fn storm() -> Summary {
             misrouted: 0,
             unexpected: 0,
             foreign: 0,
+            excused: 0,
         },
         throughput: Throughput { measured_s: 50.0, sent_per_s: 500.0, delivered_per_s: 49_499.7 },
         worst_streams: vec![stream(17, 9), stream(408, 5), stream(333, 3)],

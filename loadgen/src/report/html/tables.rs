@@ -128,6 +128,9 @@ pub(crate) fn deliveries(summary: &Summary) -> Table {
     for (name, value) in wrongs {
         table.row(vec![name.into(), wrong(value), share(value)]);
     }
+    if all.excused > 0 {
+        table.row(vec!["excused".into(), Cell::Doubtful(format::count(all.excused)), share(all.excused)]);
+    }
     if all.foreign > 0 {
         table.row(vec!["of another run".into(), Cell::Doubtful(format::count(all.foreign)), Cell::Nothing]);
     }
@@ -151,7 +154,7 @@ pub(crate) fn counts(summary: &Summary) -> Table {
         add("left as planned", conns.left, false);
         add("returned", conns.returned, false);
     }
-    if messages.sent + messages.withheld > 0 {
+    if messages.sent + messages.withheld + messages.unsent > 0 {
         add("publications sent", messages.sent, false);
         if messages.acked + messages.refused + messages.unacked > 0 {
             add("acked", messages.acked, false);
@@ -159,6 +162,9 @@ pub(crate) fn counts(summary: &Summary) -> Table {
             add("not answered", messages.unacked, true);
         }
         add("withheld", messages.withheld, true);
+        if messages.unsent > 0 {
+            add("due, never sent", messages.unsent, false);
+        }
     }
     if messages.presence_changed > 0 {
         add("presence changes", messages.presence_changed, false);

@@ -17,6 +17,10 @@ pub(crate) enum Fault {
     LoseAcks,
     /// Some senders are closed with 4430 instead of having their message delivered.
     Drop,
+    /// As many senders' connections are closed without a word, right after an ack.
+    HangUp,
+    /// Upgrades are read and never answered.
+    Silence,
     /// Nobody may join.
     RefuseJoins,
     /// Upgrades are answered with an accept value of something else.
@@ -61,6 +65,8 @@ impl Fault {
             | Self::RefuseSends
             | Self::LoseAcks
             | Self::Drop
+            | Self::HangUp
+            | Self::Silence
             | Self::RefuseJoins
             | Self::WrongAccept
             | Self::Delay(_)

@@ -11,7 +11,7 @@ mod upgrade;
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -247,6 +247,11 @@ impl Shared {
                     let mut bye = Vec::new();
                     encode::close(&mut bye, 4430, "slow consumer", None);
                     let _ = lock(socket).write_all(&bye);
+                    return;
+                }
+                if strikes && self.fault == Fault::HangUp {
+                    self.strike();
+                    let _ = lock(socket).shutdown(Shutdown::Both);
                     return;
                 }
                 if let Fault::Delay(delay) = self.fault {

@@ -34,6 +34,11 @@ pub(super) fn accept(socket: &mut TcpStream, sign_in: &SignIn, fault: Fault) -> 
         answer(socket, Err("401 Unauthorized"));
         return None;
     }
+    if fault == Fault::Silence {
+        // Until the client goes.
+        let _ = socket.read(&mut [0]);
+        return None;
+    }
     let key = if fault == Fault::WrongAccept { "else" } else { header("Sec-WebSocket-Key").unwrap() };
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
