@@ -40,6 +40,13 @@ pub(crate) struct LinkError {
     fault: LinkFault,
 }
 
+impl LinkError {
+    /// Whether the agent is there and obeys, but cannot carry out what it was given.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.fault, LinkFault::Refused(_))
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum LinkFault {
     #[error("{0}")]

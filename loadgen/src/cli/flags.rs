@@ -172,7 +172,7 @@ pub(crate) struct VerdictFlags {
     #[arg(long, value_name = "EXPR", help_heading = VERDICT)]
     pub(crate) slo: Vec<String>,
     /// rate or conns: search for the highest that keeps every --slo
-    #[arg(long, hide_possible_values = true, value_enum, value_name = "WHAT", requires = "slo", conflicts_with = "runs", help_heading = VERDICT)]
+    #[arg(long, hide_possible_values = true, value_enum, value_name = "WHAT", requires = "slo", conflicts_with_all = ["runs", "html", "hgrm", "hlog"], help_heading = VERDICT)]
     pub(crate) find_max: Option<Knob>,
     /// Repeat the run and number the files
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), help_heading = VERDICT)]

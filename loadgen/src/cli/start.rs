@@ -18,13 +18,17 @@ use crate::{
     EXIT_NO_RUN,
     agents::link::Agents,
     client::{progress::Progress, target::Target, tls::Trust},
-    figures::summary::Summary,
+    figures::{
+        sum_up::{CPU_RATIO_MAX, LAG_P99_NS_MAX},
+        summary::Summary,
+    },
     host::{limits, open_files, server::ServerProbe},
     protocol::{
         Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
         relay::Relay, socketio::SocketIo,
     },
     report::{
+        format,
         glimpse::{Glimpse, ServerGlimpse, Tail},
         live::{Kind, Live},
         table,
@@ -224,10 +228,33 @@ fn glimpse(scenario: &Scenario, progress: &Progress<'_>) -> Glimpse {
         delivered_per_s: progress.delivered_per_s as f64,
         latency: tail,
         errors: progress.errors,
-        worst_error: None,
+        worst_error: progress.worst_error.clone(),
         cpu: progress.cpu,
         lag_ns: progress.lag_ns,
-        limited: None,
+        limited: limited(progress.cpu, progress.lag_ns),
         server: None,
+    }
+}
+
+/// What makes this program the limit right now; the result looks at whole phases.
+fn limited(cpu: f64, lag_ns: u64) -> Option<String> {
+    if cpu >= CPU_RATIO_MAX {
+        Some("a thread has no time to spare".to_owned())
+    } else if lag_ns > LAG_P99_NS_MAX {
+        Some(format!("1 % of publications {} late or more", format::micros(lag_ns as f64 / 1e3)))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_view_says_when_the_generator_is_the_limit() {
+        assert_eq!(limited(0.84, 900_000), None);
+        assert_eq!(limited(0.9, 0).as_deref(), Some("a thread has no time to spare"));
+        assert_eq!(limited(0.1, 7_000_000).as_deref(), Some("1 % of publications 7.00 ms late or more"));
     }
 }
