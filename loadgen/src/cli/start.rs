@@ -17,7 +17,11 @@ use super::{
 use crate::{
     EXIT_NO_RUN,
     agents::link::Agents,
-    client::{progress::Progress, target::Target, tls::Trust},
+    client::{
+        progress::Progress,
+        target::{Target, without_secrets},
+        tls::Trust,
+    },
     figures::{
         sum_up::{CPU_RATIO_MAX, LAG_P99_NS_MAX},
         summary::Summary,
@@ -78,9 +82,17 @@ pub(super) fn run_once(
         let secret = agent::secret(flags.machines.agent_secret_file.as_deref())?;
         let secret = secret
             .ok_or("--agents: no secret to tell them: --agent-secret-file FILE, or LOADGEN_AGENT_SECRET")?;
-        let agents = Agents::connect(&flags.machines.agents, &secret)?;
         let urls = urls(&flags.target);
-        let shown = urls.iter().map(|url| without_query(url)).collect();
+        // It would travel to them for all to read.
+        if let Some(url) = urls.iter().find(|url| url.contains('?')) {
+            let shown = without_secrets(url);
+            return Err(format!(
+                "--agents: {shown} has a query, which may be a secret: agents are told none"
+            )
+            .into());
+        }
+        let agents = Agents::connect(&flags.machines.agents, &secret)?;
+        let shown = urls.iter().map(|url| without_secrets(url)).collect();
         (Workforce::Agents { agents, urls, sources }, shown, "the agents' own".to_owned())
     };
     let shown = scenario.clone();
@@ -122,11 +134,6 @@ fn here(
 
 fn urls(flags: &TargetFlags) -> Vec<String> {
     if flags.url.is_empty() { vec![GATEWAY.to_owned()] } else { flags.url.clone() }
-}
-
-/// What stands behind a question mark may be a secret.
-fn without_query(url: &str) -> String {
-    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn slos(flags: &VerdictFlags, scenario: &Scenario) -> Result<Vec<Slo>, Box<dyn Error>> {
@@ -175,7 +182,7 @@ pub(super) fn speaker(terms: &TermFlags, scenario: &Scenario) -> Box<dyn Speak> 
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
         Protocol::Echo => Box::new(Echo),
         Protocol::Nchan => Box::new(Nchan),
-        Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, &terms.app_secret)),
+        Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, terms.app_secret.reveal())),
         Protocol::Centrifugo => Box::new(Centrifugo),
     }
 }

@@ -220,6 +220,7 @@ fn every_kind_of_bad_delivery_is_counted_as_what_it_is() {
         let mut bench = Bench::new(2);
         let (talker, listener) = (bench.talker(), bench.listener());
         let sent = [0, 1, 2].map(|due| bench.publish(talker, due));
+        bench.traffic.at(2);
         treat(&mut bench, listener, [&sent[0], &sent[1], &sent[2]]);
         let record = bench.close();
         let delivered = 3 - lost;
