@@ -5,14 +5,14 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use socket2::SockRef;
@@ -32,8 +32,8 @@ use crate::{
 
 /// A coordinator asks for the time more often than this.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a stranger may take to greet.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// From being accepted until the first message that shows that he knows the secret.
+pub(crate) const STRANGER_MAX: Duration = Duration::from_secs(5);
 /// Whether to stop is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const READ_BYTES: usize = 64 << 10;
@@ -44,6 +44,8 @@ pub(crate) struct Agent<'a> {
     pub(crate) host: String,
     pub(crate) cores: u32,
     pub(crate) threads: u32,
+    /// Who has not shown by then that he knows the secret has to go: others wait.
+    pub(crate) stranger_max: Duration,
     /// Makes everything ready for a part of a run, or says why it cannot.
     pub(crate) prepare: &'a dyn Fn(&Task) -> Result<Setup, String>,
     /// Told what happens, for people.
@@ -69,6 +71,7 @@ enum Parted {
 struct Engaged {
     setup: Arc<Setup>,
     members: Vec<Box<dyn Obey>>,
+    joins: Vec<JoinHandle<()>>,
 }
 
 impl Agent<'_> {
@@ -96,10 +99,14 @@ impl Agent<'_> {
         let (answers, unsent) = mpsc::channel();
         let mut engaged = None;
         let outcome = self.obey_all(stream, &mut engaged, answers, unsent, interrupted);
-        if let Some(Engaged { members, .. }) = engaged {
+        if let Some(Engaged { members, joins, .. }) = engaged {
             // They may have finished long ago; if not, nobody will tell them any more.
             for member in members {
                 let _ = member.obey(Command::Finish);
+            }
+            // The next run finds nobody of this one. Who panicked has said so.
+            for thread in joins {
+                let _ = thread.join();
             }
         }
         match outcome {
@@ -116,15 +123,16 @@ impl Agent<'_> {
         unsent: Receiver<Answer>,
         interrupted: &AtomicBool,
     ) -> Result<(), Parted> {
+        let deadline = Instant::now() + self.stranger_max;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
-        let (sealer, mut opener) = greet(&mut stream, &self.secret)?;
+        let (sealer, mut opener) = greet(&mut stream, &self.secret, deadline)?;
         let writer = stream.try_clone()?;
         thread::spawn(move || write_answers(writer, sealer, &unsent));
 
         stream.set_read_timeout(Some(LOOK_EVERY))?;
         let mut buffer = vec![0; READ_BYTES];
-        let mut silent = Duration::ZERO;
+        let (mut silent, mut is_stranger) = (Duration::ZERO, true);
         loop {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
@@ -145,8 +153,12 @@ impl Agent<'_> {
                 return Ok(());
             }
             while let Some(body) = opener.open()? {
+                is_stranger = false;
                 let ask = sonic_rs::from_slice(body).map_err(Parted::Message)?;
                 self.take_in(ask, engaged, &answers)?;
+            }
+            if is_stranger {
+                left_until(deadline)?;
             }
         }
     }
@@ -193,7 +205,8 @@ impl Agent<'_> {
     /// Starts the threads, which wait for a timetable.
     fn engage(&self, task: &Task, answers: &Sender<Answer>) -> Result<Engaged, String> {
         let setup = Arc::new((self.prepare)(task)?);
-        let Crew { members, reports, .. } = Crew::of_threads(&setup).map_err(|error| error.to_string())?;
+        let Crew { members, reports, joins, .. } =
+            Crew::of_threads(&setup).map_err(|error| error.to_string())?;
         let answers = answers.clone();
         thread::spawn(move || {
             // Until the last thread has ended, or nobody wants to hear.
@@ -203,7 +216,7 @@ impl Agent<'_> {
                 }
             }
         });
-        Ok(Engaged { setup, members })
+        Ok(Engaged { setup, members, joins })
     }
 }
 
@@ -218,23 +231,80 @@ fn answer_of(report: Report) -> Answer {
 }
 
 /// Exchanges greetings; whether the other one knows the secret shows with his first message.
-fn greet(stream: &mut TcpStream, secret: &[u8]) -> Result<(Sealer, Opener), Parted> {
-    stream.set_read_timeout(Some(GREETING_TIMEOUT))?;
+fn greet(stream: &mut TcpStream, secret: &[u8], deadline: Instant) -> Result<(Sealer, Opener), Parted> {
     let ours = Greeting::new().ok_or(Parted::NoRandom)?;
     stream.write_all(ours.bytes())?;
     let mut bytes = [0; GREETING_BYTES];
-    stream.read_exact(&mut bytes)?;
+    let mut filled = 0;
+    while filled < GREETING_BYTES {
+        // Byte by byte would take for ever if each had its own time.
+        stream.set_read_timeout(Some(left_until(deadline)?))?;
+        match stream.read(&mut bytes[filled..]) {
+            Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let theirs = Greeting::read(bytes)?;
     Ok(seal::keys(secret, &theirs, &ours, Side::Agent))
 }
 
-/// Until there is nobody left who could have an answer, or nobody who wants one.
-fn write_answers(mut stream: TcpStream, mut sealer: Sealer, unsent: &Receiver<Answer>) {
+/// More than nothing.
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// Until there is nobody left who could have an answer, or nobody who wants one. When it fails, whoever reads hears of it.
+fn write_answers(stream: TcpStream, sealer: Sealer, unsent: &Receiver<Answer>) {
+    if write_all_answers(&stream, sealer, unsent).is_none() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// `None` when one could not be written.
+fn write_all_answers(mut stream: &TcpStream, mut sealer: Sealer, unsent: &Receiver<Answer>) -> Option<()> {
     for answer in unsent {
-        let Ok(body) = sonic_rs::to_vec(&answer) else { return };
-        let Ok(frame) = sealer.seal(&body) else { return };
-        if stream.write_all(&frame).is_err() {
-            return;
-        }
+        let body = sonic_rs::to_vec(&answer).ok()?;
+        stream.write_all(&sealer.seal(&body).ok()?).ok()?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_holds_the_agent_for_a_moment_only() {
+        let greeting = Greeting::new().unwrap();
+        let whole = greeting.bytes();
+        // What he says: nothing, half a greeting, a greeting and then nothing, a greeting and the beginning of a frame.
+        let rows = [Vec::new(), whole[..20].to_vec(), whole.to_vec(), [whole, &[0, 0, 0]].concat()];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let agent = || Agent {
+            secret: b"0123456789abcdef".to_vec(),
+            host: String::new(),
+            cores: 1,
+            threads: 1,
+            stranger_max: Duration::from_millis(20),
+            prepare: &|_| Err("nothing is prepared here".to_owned()),
+            note: &|_| {},
+        };
+        let interrupted = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let serving = scope.spawn(|| agent().serve(&listener, &interrupted));
+            for said in rows {
+                let mut stranger = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                stranger.write_all(&said).unwrap();
+                let mut answer = Vec::new();
+                // Until the agent has had enough, at whatever time that is.
+                let _ = stranger.read_to_end(&mut answer);
+                assert_eq!(answer.len(), GREETING_BYTES);
+            }
+            interrupted.store(true, Ordering::Relaxed);
+            assert!(serving.join().unwrap().is_ok());
+        });
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{Shutdown, TcpStream, ToSocketAddrs},
+    panic,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -32,6 +33,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How often an agent's clock is looked at while the run goes on, and before it.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 const SYNCS_BEFORE: usize = 16;
+/// Agents that wait for others hear so often that the coordinator is still there.
+const HELLO_EVERY: Duration = Duration::from_secs(5);
+/// No agent has more threads.
+const THREADS_MAX: u32 = 256;
 const READ_BYTES: usize = 256 << 10;
 
 /// Why there is no crew.
@@ -40,6 +45,13 @@ const READ_BYTES: usize = 256 << 10;
 pub(crate) struct LinkError {
     agent: String,
     fault: LinkFault,
+}
+
+impl LinkError {
+    /// Whether the agent is there and obeys, but cannot carry out what it was given.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.fault, LinkFault::Refused(_))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -102,10 +114,20 @@ impl Agents {
     /// # Errors
     /// When one is not there, or does not know the secret.
     pub(crate) fn connect(addresses: &[String], secret: &[u8]) -> Result<Self, LinkError> {
+        let others = Others { missing: Mutex::new(addresses.len()), changed: Condvar::new() };
         let connect = |address: &String| {
-            Link::connect(address, secret).map_err(|fault| LinkError { agent: address.clone(), fault })
+            let link = Link::connect(address, secret);
+            others.one_is_done();
+            let mut link = link?;
+            while !others.are_done_within(HELLO_EVERY) {
+                link.hello()?;
+            }
+            Ok(link)
         };
-        Ok(Self { links: addresses.iter().map(connect).collect::<Result<_, _>>()? })
+        let links = at_once(addresses, |address| {
+            connect(address).map_err(|fault| LinkError { agent: address.clone(), fault })
+        });
+        Ok(Self { links: links.into_iter().collect::<Result<_, _>>()? })
     }
 
     /// Threads of all.
@@ -120,35 +142,43 @@ impl Agents {
     pub(crate) fn hire(self, task: &Task, clock: &Clock) -> Result<Hired, LinkError> {
         let threads_total = self.threads();
         let (reports, received) = mpsc::channel();
-        let facts: Arc<Mutex<Vec<AgentFacts>>> = Arc::default();
-        let (mut members, mut joins): (Vec<Box<dyn Obey>>, Vec<JoinHandle<()>>) = (Vec::new(), Vec::new());
+        let facts: Vec<AgentFacts> = self.links.iter().map(|link| link.facts.clone()).collect();
+        let facts = Arc::new(Mutex::new(facts));
         let mut first_thread = 0;
-        for (index, mut link) in self.links.into_iter().enumerate() {
+        let mut parts = Vec::new();
+        for (index, link) in self.links.into_iter().enumerate() {
             let part = Task { first_thread, threads: link.threads, threads_total, ..task.clone() };
-            let sync = link.prepare(part, clock).map_err(|fault| link.error(fault))?;
-            lock(&facts).push(link.facts.clone());
-            let (asks, unsent) = mpsc::channel();
-            let Link { stream, sealer, opener, facts: AgentFacts { name, .. }, threads, .. } = link;
-            let writer =
-                stream.try_clone().map_err(|error| LinkError { agent: name.clone(), fault: error.into() })?;
-            let writing_clock = clock.clone();
-            joins.push(thread::spawn(move || write_asks(writer, sealer, &unsent, &writing_clock)));
-            let mut reading = Reading {
-                index,
-                name,
-                first_thread,
-                threads_left: threads,
-                clock: clock.clone(),
-                sync,
-                asks: asks.clone(),
-                reports: reports.clone(),
-                facts: Arc::clone(&facts),
-            };
-            joins.push(thread::spawn(move || reading.read_all(stream, opener)));
-            members.push(Box::new(Member(asks)));
-            first_thread += threads;
+            first_thread += link.threads;
+            parts.push((index, part, link));
+        }
+        // Who is ready hears from the coordinator from then on, however long the others take.
+        let hired = at_once(parts, |(index, part, link)| {
+            link.start(index, part, clock, reports.clone(), Arc::clone(&facts))
+        });
+        let (mut members, mut joins): (Vec<Box<dyn Obey>>, Vec<JoinHandle<()>>) = (Vec::new(), Vec::new());
+        if hired.iter().any(Result::is_err) {
+            hired.iter().flatten().for_each(Started::dismiss);
+        }
+        for started in hired {
+            let Started { member, threads, .. } = started?;
+            members.push(Box::new(member));
+            joins.extend(threads);
         }
         Ok(Hired { crew: Crew { members, threads: threads_total as usize, reports: received, joins }, facts })
+    }
+}
+
+/// An agent that has its part.
+struct Started {
+    member: Member,
+    stream: TcpStream,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Started {
+    /// There will be no run: the threads end with the connection.
+    fn dismiss(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -187,14 +217,60 @@ impl Link {
         let (sealer, opener) = seal::keys(secret, &ours, &theirs, Side::Coordinator);
         let facts = AgentFacts { name: name.to_owned(), ..AgentFacts::default() };
         let mut link = Self { stream, sealer, opener, buffer: vec![0; READ_BYTES], facts, threads: 0 };
-        link.ask(&Ask::Hello)?;
         // Who cannot open what we seal goes without a word.
-        let answer = link.answer();
-        let answer = if matches!(answer, Err(LinkFault::Gone)) { Err(LinkFault::Stranger) } else { answer }?;
-        let Answer::Hello { host, cores, threads } = answer else { return Err(LinkFault::OutOfTurn) };
-        link.facts = AgentFacts { host, cores, ..link.facts };
-        link.threads = threads;
+        let greeted = link.hello();
+        if matches!(greeted, Err(LinkFault::Gone)) { Err(LinkFault::Stranger) } else { greeted }?;
         Ok(link)
+    }
+
+    /// Asks who it is, and thereby shows that somebody is there.
+    fn hello(&mut self) -> Result<(), LinkFault> {
+        self.ask(&Ask::Hello)?;
+        let Answer::Hello { host, cores, threads } = self.answer()? else { return Err(LinkFault::OutOfTurn) };
+        if !(1..=THREADS_MAX).contains(&threads) {
+            return Err(LinkFault::OutOfTurn);
+        }
+        self.facts.host = host;
+        self.facts.cores = cores;
+        self.threads = threads;
+        Ok(())
+    }
+
+    /// Hands over the agent's part, then speaks and listens by threads of its own.
+    fn start(
+        mut self,
+        index: usize,
+        part: Task,
+        clock: &Clock,
+        reports: Sender<Report>,
+        facts: Arc<Mutex<Vec<AgentFacts>>>,
+    ) -> Result<Started, LinkError> {
+        let first_thread = part.first_thread;
+        let sync = self.prepare(part, clock).map_err(|fault| self.error(fault))?;
+        let (writer, kept) = (self.stream.try_clone(), self.stream.try_clone());
+        let writer = writer.map_err(|error| self.error(error.into()))?;
+        let kept = kept.map_err(|error| self.error(error.into()))?;
+        if let Some(known) = lock(&facts).get_mut(index) {
+            known.clone_from(&self.facts);
+        }
+        let (asks, unsent) = mpsc::channel();
+        let Self { stream, sealer, opener, facts: AgentFacts { name, .. }, threads, .. } = self;
+        let writing_clock = clock.clone();
+        let writing = thread::spawn(move || write_asks(writer, sealer, &unsent, &writing_clock));
+        let mut reading = Reading {
+            index,
+            name,
+            first_thread,
+            threads,
+            threads_left: threads,
+            clock: clock.clone(),
+            sync,
+            asks: asks.clone(),
+            reports,
+            facts,
+        };
+        let reading = thread::spawn(move || reading.read_all(stream, opener));
+        Ok(Started { member: Member(asks), stream: kept, threads: [writing, reading] })
     }
 
     /// Hands over the agent's part and sets its clock.
@@ -266,6 +342,7 @@ struct Reading {
     index: usize,
     name: String,
     first_thread: u32,
+    threads: u32,
     threads_left: u32,
     clock: Clock,
     sync: ClockSync,
@@ -317,6 +394,7 @@ impl Reading {
                 self.note(|facts| facts.memory_bytes = bytes);
                 return Ok(());
             }
+            Answer::Snapshot { thread, .. } if thread >= self.threads => return Err(LinkFault::OutOfTurn),
             Answer::Snapshot { thread, snapshot, second } => {
                 Report::Snapshot { thread: self.first_thread + thread, snapshot, second }
             }
@@ -353,12 +431,92 @@ fn write_asks(mut stream: TcpStream, mut sealer: Sealer, unsent: &Receiver<Ask>,
         let Ok(frame) = sealer.seal(&body) else { return };
         if stream.write_all(&frame).is_err() {
             // Its reader says so.
+            let _ = stream.shutdown(Shutdown::Both);
             return;
         }
     }
 }
 
+/// Those that are still being connected to.
+struct Others {
+    missing: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Others {
+    fn one_is_done(&self) {
+        *lock(&self.missing) -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits, but no longer than that.
+    fn are_done_within(&self, wait: Duration) -> bool {
+        let missing = self.changed.wait_timeout_while(lock(&self.missing), wait, |missing| *missing > 0);
+        let (missing, _) = missing.unwrap_or_else(PoisonError::into_inner);
+        *missing == 0
+    }
+}
+
+/// What comes of each, in their order; a thread for each.
+fn at_once<T: Send, R: Send>(all: impl IntoIterator<Item = T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let each = &each;
+        let threads: Vec<_> = all.into_iter().map(|one| scope.spawn(move || each(one))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|outcome| outcome.unwrap_or_else(|cause| panic::resume_unwind(cause))).collect()
+    })
+}
+
 /// A thread that panicked while it noted something has left facts that are still facts.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::worker::Snapshot;
+
+    fn reading(reports: Sender<Report>) -> Reading {
+        Reading {
+            index: 0,
+            name: "a:1".to_owned(),
+            first_thread: 4,
+            threads: 2,
+            threads_left: 2,
+            clock: Clock::start(),
+            sync: ClockSync::default(),
+            asks: mpsc::channel().0,
+            reports,
+            facts: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn an_agent_speaks_for_its_own_threads_only() {
+        let (reports, received) = mpsc::channel();
+        let mut reading = reading(reports);
+        for (thread, taken) in [(0, true), (1, true), (2, false), (u32::MAX, false)] {
+            let snapshot = Answer::Snapshot { thread, snapshot: Snapshot::default(), second: None };
+            assert_eq!(reading.take_in(snapshot).is_ok(), taken, "{thread}");
+        }
+        let threads: Vec<u32> = received
+            .try_iter()
+            .filter_map(
+                |report| if let Report::Snapshot { thread, .. } = report { Some(thread) } else { None },
+            )
+            .collect();
+        assert_eq!(threads, [4, 5], "of the run");
+    }
+
+    #[test]
+    fn all_are_connected_to_at_once_and_wait_for_the_last() {
+        let others = Others { missing: Mutex::new(3), changed: Condvar::new() };
+        let done = at_once([0, 1, 2], |number| {
+            others.one_is_done();
+            while !others.are_done_within(Duration::from_millis(1)) {}
+            number
+        });
+        assert_eq!(done, [0, 1, 2], "in their order");
+    }
 }

@@ -1,12 +1,13 @@
 //! The flags of a run, in the groups in which the help shows them. What was typed, with single values checked; how values
 //! relate is looked at where they become a scenario, tokens or targets.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
 use super::modes::Mode;
 use crate::{
+    client::target::without_secrets,
     protocol::pusher,
     scenario::{Arrivals, Protocol, Size, units},
     slo::search::Knob,
@@ -22,6 +23,45 @@ const VERDICT: &str = "Verdict";
 const SERVER: &str = "Server under test";
 const MACHINES: &str = "This machine and others";
 const OUTPUT: &str = "Output";
+
+/// What nothing may print.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What an agent has flags of its own for.
+const AGENTS_OWN: [&str; 13] = [
+    "threads",
+    "ca_file",
+    "insecure",
+    "app_key",
+    "app_secret",
+    "secret_file",
+    "secret",
+    "key_file",
+    "alg",
+    "kid",
+    "tenant",
+    "token_file",
+    "token",
+];
 
 /// All flags of `run`.
 #[derive(Args, Clone, Debug)]
@@ -107,7 +147,7 @@ pub(crate) struct TimeFlags {
 }
 
 /// Where to, and in which language.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub(crate) struct TargetFlags {
     /// ws:// or wss://, repeatable [default: ws://127.0.0.1:8080/ws or /echo]
     #[arg(long, value_name = "URL", help_heading = TARGET)]
@@ -133,7 +173,7 @@ pub(crate) struct TermFlags {
     pub(crate) app_key: String,
     /// Pusher's protocol: secret of the app
     #[arg(long, value_name = "SECRET", default_value = pusher::DEFAULT_SECRET, help_heading = TARGET)]
-    pub(crate) app_secret: String,
+    pub(crate) app_secret: Secret,
 }
 
 /// How connections sign in.
@@ -144,7 +184,7 @@ pub(crate) struct TokenFlags {
     pub(crate) secret_file: Option<PathBuf>,
     /// The secret itself; shows in the list of processes
     #[arg(long, group = "credential", help_heading = TOKENS)]
-    pub(crate) secret: Option<String>,
+    pub(crate) secret: Option<Secret>,
     /// Mint with this private key (PEM): RSA, P-256, P-384 or Ed25519
     #[arg(long, group = "credential", value_name = "FILE", help_heading = TOKENS)]
     pub(crate) key_file: Option<PathBuf>,
@@ -162,7 +202,7 @@ pub(crate) struct TokenFlags {
     pub(crate) token_file: Option<PathBuf>,
     /// That token itself; shows in the list of processes
     #[arg(long, group = "credential", help_heading = TOKENS)]
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Secret>,
 }
 
 /// What makes a run good.
@@ -172,7 +212,7 @@ pub(crate) struct VerdictFlags {
     #[arg(long, value_name = "EXPR", help_heading = VERDICT)]
     pub(crate) slo: Vec<String>,
     /// rate or conns: search for the highest that keeps every --slo
-    #[arg(long, hide_possible_values = true, value_enum, value_name = "WHAT", requires = "slo", conflicts_with = "runs", help_heading = VERDICT)]
+    #[arg(long, hide_possible_values = true, value_enum, value_name = "WHAT", requires = "slo", conflicts_with_all = ["runs", "html", "hgrm", "hlog"], help_heading = VERDICT)]
     pub(crate) find_max: Option<Knob>,
     /// Repeat the run and number the files
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), help_heading = VERDICT)]
@@ -200,7 +240,7 @@ pub(crate) struct MachineFlags {
     #[arg(long, value_name = "ADDR[,ADDR...]", value_parser = sources, help_heading = MACHINES)]
     pub(crate) source: Vec<Sources>,
     /// Let agents make the load (`loadgen agent`)
-    #[arg(long, value_name = "HOST:PORT[,...]", value_delimiter = ',', value_parser = host_and_port, help_heading = MACHINES)]
+    #[arg(long, value_name = "HOST:PORT[,...]", value_delimiter = ',', value_parser = host_and_port, conflicts_with_all = AGENTS_OWN, help_heading = MACHINES)]
     pub(crate) agents: Vec<String>,
     /// What agents want to be told [default: LOADGEN_AGENT_SECRET]
     #[arg(long, value_name = "FILE", help_heading = MACHINES)]
@@ -237,6 +277,18 @@ pub(crate) struct Sources(Vec<IpAddr>);
 impl Sources {
     pub(super) fn count(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl fmt::Debug for TargetFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, protocol, terms } = self;
+        let url: Vec<String> = url.iter().map(|url| without_secrets(url)).collect();
+        f.debug_struct("TargetFlags")
+            .field("url", &url)
+            .field("protocol", protocol)
+            .field("terms", terms)
+            .finish()
     }
 }
 

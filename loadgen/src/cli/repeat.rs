@@ -9,19 +9,23 @@ use std::{
 
 use super::{
     flags::{OutputFlags, RunFlags},
-    resolve, results,
+    resolve::{self, ScenarioError},
+    results,
     start::run_once,
 };
 use crate::{
+    EXIT_NO_RUN,
     figures::summary::Summary,
+    host::open_files::OpenFilesError,
     report::{
         live::{Kind, Live},
         note::note,
         table,
     },
+    run::OrderError,
     scenario::{Scenario, scale::rate_per_s},
     slo::{
-        judge::exit_code,
+        judge::{exit_code, exit_rank},
         search::{Found, Knob, Next, Rules, Search, Trial},
     },
 };
@@ -30,23 +34,26 @@ use crate::{
 const CONNS_MAX: f64 = 4e6;
 const RATE_MAX: f64 = 1e8;
 
-/// `--runs`: the same again, with numbered files; gives the worst exit code (1 is worse than 2).
+/// `--runs`: the same again, with numbered files; gives the worst exit code (1, then 2, then 3).
 pub(super) fn runs(flags: &RunFlags, interrupted: &AtomicBool) -> Result<u8, Box<dyn Error>> {
     let mut worst = 0;
     for number in 1..=flags.verdict.runs {
         if interrupted.load(Ordering::Relaxed) {
+            // Fewer runs than were asked for.
+            worst = worse(worst, EXIT_NO_RUN);
             break;
         }
         note(&format!("run {number} of {}", flags.verdict.runs));
         let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
         let summary = run_once(flags, interrupted, live)?;
         results::write(&summary, &table::render(&summary), &numbered(&flags.output, number))?;
-        worst = match (worst, exit_code(&summary)) {
-            (1, _) | (_, 1) => 1,
-            (before, now) => before.max(now),
-        };
+        worst = worse(worst, exit_code(&summary));
     }
     Ok(worst)
+}
+
+fn worse(one: u8, other: u8) -> u8 {
+    if exit_rank(other) > exit_rank(one) { other } else { one }
 }
 
 /// `--find-max`: gives 0 when some load keeps the SLOs, 2 when none does.
@@ -58,6 +65,14 @@ pub(super) fn find_max(flags: &RunFlags, knob: Knob, interrupted: &AtomicBool) -
     };
     let mut search = Search::new(rules);
     let mut told = 0;
+    // What was learnt by then is not lost.
+    let give_up = |search: &Search, error: Box<dyn Error>| {
+        if flags.output.quiet {
+            search.tried().iter().for_each(|tried| note(&search.tell(tried)));
+        }
+        Err(error)
+    };
+    let mut carried_out = 0;
     let found = loop {
         let load = match search.next() {
             Next::Done(found) => break found,
@@ -69,14 +84,24 @@ pub(super) fn find_max(flags: &RunFlags, knob: Knob, interrupted: &AtomicBool) -
             Knob::Conns => scaled.load.conns = Some(load as u32),
         }
         let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
-        let summary = run_once(&scaled, interrupted, live)?;
-        if interrupted.load(Ordering::Relaxed) {
-            return Err("interrupted: nothing was found".into());
-        }
-        let limited = !summary.generator.limited.is_empty();
-        search.observe(Trial { held: summary.passed, limited });
+        let (trial, told_of) = match run_once(&scaled, interrupted, live) {
+            _ if interrupted.load(Ordering::Relaxed) => {
+                return give_up(&search, "interrupted: nothing was found".into());
+            }
+            Ok(summary) => {
+                carried_out += 1;
+                let limited = !summary.generator.limited.is_empty();
+                (Trial { held: summary.passed, limited }, outcome(&summary, knob, load))
+            }
+            // Of the load that was asked for this is an error; of more than that, the end of what the generator can do.
+            Err(error) if carried_out > 0 && does_not_fit(&*error) => {
+                (Trial { held: false, limited: true }, format!("{}: {error}", knob.show(load)))
+            }
+            Err(error) => return give_up(&search, error),
+        };
+        search.observe(trial);
         if !flags.output.quiet {
-            note(&outcome(&summary, knob, load));
+            note(&told_of);
             for tried in &search.tried()[told..] {
                 note(&search.tell(tried));
             }
@@ -87,6 +112,18 @@ pub(super) fn find_max(flags: &RunFlags, knob: Knob, interrupted: &AtomicBool) -
     Ok(if found.load.is_some() { 0 } else { 2 })
 }
 
+/// Whether a run of another size could have been carried out.
+fn does_not_fit(error: &(dyn Error + 'static)) -> bool {
+    let too_large = |error: &OrderError| match error {
+        OrderError::Plan(_) | OrderError::TooManyThreads { .. } => true,
+        OrderError::Agent(error) => error.is_refusal(),
+        OrderError::NothingToWaitFor | OrderError::Run(_) => false,
+    };
+    error.is::<OpenFilesError>()
+        || error.is::<ScenarioError>()
+        || error.downcast_ref::<OrderError>().is_some_and(too_large)
+}
+
 /// What the publishers of a scenario send together.
 fn rate_of(scenario: &Scenario) -> Result<f64, String> {
     let rate = rate_per_s(scenario);
@@ -94,10 +131,7 @@ fn rate_of(scenario: &Scenario) -> Result<f64, String> {
 }
 
 fn outcome(summary: &Summary, knob: Knob, load: f64) -> String {
-    let what = match knob {
-        Knob::Rate => format!("{load:.0} messages/s"),
-        Knob::Conns => format!("{load:.0} connections"),
-    };
+    let what = knob.show(load);
     let broken =
         summary.slos.iter().filter(|slo| !slo.held).map(|slo| format!("{} ({})", slo.slo, slo.shown));
     let wrong: Vec<String> = summary.problems.iter().cloned().chain(broken).collect();
@@ -156,6 +190,25 @@ mod tests {
         assert_eq!(output.html, Some("page-3".into()));
         assert_eq!(output.hgrm, Some("-".into()));
         assert_eq!(output.hlog, None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_from_what_fails() {
+        let threads = resolve::scenario(&super::super::parsed("--conns 2 --threads 3"), 1).unwrap_err();
+        let files = OpenFilesError::TooFew { conns: 9, needed: 50, hard: 20, fitting: 1 };
+        let order = OrderError::TooManyThreads { threads: 4 };
+        let too_large: [Box<dyn Error>; 3] = [threads.into(), files.into(), order.into()];
+        assert!(too_large.iter().all(|error| does_not_fit(&**error)));
+        let others: [Box<dyn Error>; 2] = [OrderError::NothingToWaitFor.into(), "no such file".into()];
+        assert!(!others.iter().any(|error| does_not_fit(&**error)));
+    }
+
+    #[test]
+    fn the_worst_run_decides() {
+        let rows = [([0, 0], 0), ([0, 3], 3), ([3, 2], 2), ([1, 2], 1), ([1, 3], 1)];
+        for ([one, other], expected) in rows {
+            assert_eq!((worse(one, other), worse(other, one)), (expected, expected));
+        }
     }
 
     #[test]

@@ -17,14 +17,22 @@ use super::{
 use crate::{
     EXIT_NO_RUN,
     agents::link::Agents,
-    client::{progress::Progress, target::Target, tls::Trust},
-    figures::summary::Summary,
+    client::{
+        progress::Progress,
+        target::{Target, without_secrets},
+        tls::Trust,
+    },
+    figures::{
+        sum_up::{CPU_RATIO_MAX, LAG_P99_NS_MAX},
+        summary::Summary,
+    },
     host::{limits, open_files, server::ServerProbe},
     protocol::{
         Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
         relay::Relay, socketio::SocketIo,
     },
     report::{
+        format,
         glimpse::{Glimpse, ServerGlimpse, Tail},
         live::{Kind, Live},
         table,
@@ -74,9 +82,17 @@ pub(super) fn run_once(
         let secret = agent::secret(flags.machines.agent_secret_file.as_deref())?;
         let secret = secret
             .ok_or("--agents: no secret to tell them: --agent-secret-file FILE, or LOADGEN_AGENT_SECRET")?;
-        let agents = Agents::connect(&flags.machines.agents, &secret)?;
         let urls = urls(&flags.target);
-        let shown = urls.iter().map(|url| without_query(url)).collect();
+        // It would travel to them for all to read.
+        if let Some(url) = urls.iter().find(|url| url.contains('?')) {
+            let shown = without_secrets(url);
+            return Err(format!(
+                "--agents: {shown} has a query, which may be a secret: agents are told none"
+            )
+            .into());
+        }
+        let agents = Agents::connect(&flags.machines.agents, &secret)?;
+        let shown = urls.iter().map(|url| without_secrets(url)).collect();
         (Workforce::Agents { agents, urls, sources }, shown, "the agents' own".to_owned())
     };
     let shown = scenario.clone();
@@ -118,11 +134,6 @@ fn here(
 
 fn urls(flags: &TargetFlags) -> Vec<String> {
     if flags.url.is_empty() { vec![GATEWAY.to_owned()] } else { flags.url.clone() }
-}
-
-/// What stands behind a question mark may be a secret.
-fn without_query(url: &str) -> String {
-    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn slos(flags: &VerdictFlags, scenario: &Scenario) -> Result<Vec<Slo>, Box<dyn Error>> {
@@ -171,7 +182,7 @@ pub(super) fn speaker(terms: &TermFlags, scenario: &Scenario) -> Box<dyn Speak> 
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
         Protocol::Echo => Box::new(Echo),
         Protocol::Nchan => Box::new(Nchan),
-        Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, &terms.app_secret)),
+        Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, terms.app_secret.reveal())),
         Protocol::Centrifugo => Box::new(Centrifugo),
     }
 }
@@ -224,10 +235,33 @@ fn glimpse(scenario: &Scenario, progress: &Progress<'_>) -> Glimpse {
         delivered_per_s: progress.delivered_per_s as f64,
         latency: tail,
         errors: progress.errors,
-        worst_error: None,
+        worst_error: progress.worst_error.clone(),
         cpu: progress.cpu,
         lag_ns: progress.lag_ns,
-        limited: None,
+        limited: limited(progress.cpu, progress.lag_ns),
         server: None,
+    }
+}
+
+/// What makes this program the limit right now; the result looks at whole phases.
+fn limited(cpu: f64, lag_ns: u64) -> Option<String> {
+    if cpu >= CPU_RATIO_MAX {
+        Some("a thread has no time to spare".to_owned())
+    } else if lag_ns > LAG_P99_NS_MAX {
+        Some(format!("1 % of publications {} late or more", format::micros(lag_ns as f64 / 1e3)))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_view_says_when_the_generator_is_the_limit() {
+        assert_eq!(limited(0.84, 900_000), None);
+        assert_eq!(limited(0.9, 0).as_deref(), Some("a thread has no time to spare"));
+        assert_eq!(limited(0.1, 7_000_000).as_deref(), Some("1 % of publications 7.00 ms late or more"));
     }
 }

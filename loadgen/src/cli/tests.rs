@@ -27,8 +27,7 @@ fn flags_are_those_of_run_with_or_without_its_name() {
              --publishers 4 --payload 64..128 --arrivals poisson --closed --duration 2m --warmup 0 --drain-timeout 5s \
              --url ws://a/ --url ws://b/ --protocol socketio-polling --insecure --key-file k.pem --alg EdDSA --kid 1 \
              --tenant t --slo p99<5ms --slo loss==0 --find-max conns --pid 1 --pid 2 --threads 2 \
-             --source 10.0.0.1,10.0.0.3 --source 10.0.1.1 --agents a:1,b:2 --json r.json --html r.html --hgrm r.hgrm \
-             --hlog r.hlog --plain"
+             --source 10.0.0.1,10.0.0.3 --source 10.0.1.1 --json r.json --plain"
         );
         let Ok(Command::Run(it)) = command_of(&line) else { panic!("{prefix}") };
         let load = &it.load;
@@ -45,9 +44,32 @@ fn flags_are_those_of_run_with_or_without_its_name() {
         assert_eq!((it.verdict.find_max, it.verdict.runs), (Some(crate::slo::search::Knob::Conns), 1));
         assert_eq!((it.server.pid.as_slice(), it.machines.threads), (&[1, 2][..], 2));
         assert_eq!(it.machines.sources().len(), 3);
-        assert_eq!(it.machines.agents, ["a:1", "b:2"]);
         assert!(it.output.plain && !it.output.quiet);
     }
+}
+
+#[test]
+fn flags_of_others_and_of_files_are_those_of_run_too() {
+    let it = parsed("--agents a:1,b:2 --agent-secret-file s --html r.html --hgrm r.hgrm --hlog r.hlog");
+    assert_eq!(it.machines.agents, ["a:1", "b:2"]);
+    assert!(it.output.html.is_some() && it.output.hgrm.is_some() && it.output.hlog.is_some());
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let rows = [
+        "--secret s3cret --url ws://a/?token=s3cret --url ws://u:s3cret@a/",
+        "--token s3cret --app-secret s3cret",
+        "agent --token s3cret --app-secret s3cret",
+        "agent --secret s3cret",
+    ];
+    for line in rows {
+        let shown = format!("{:?}", command_of(line).unwrap());
+        assert!(!shown.contains("s3cret") && shown.contains("***"), "{line}: {shown}");
+    }
+    let it = parsed("--secret a");
+    assert_eq!(it.tokens.secret.as_ref().map(flags::Secret::reveal), Some("a"));
+    assert_eq!(it.target.terms.app_secret.reveal(), crate::protocol::pusher::DEFAULT_SECRET);
 }
 
 #[test]
@@ -68,6 +90,12 @@ fn what_does_not_go_together_is_refused() {
         ("--quiet --plain", "cannot be used with"),
         ("--find-max rate", "--slo"),
         ("--slo p99<5ms --find-max rate --runs 3", "cannot be used with"),
+        ("--slo p99<5ms --find-max rate --html a", "cannot be used with"),
+        ("--slo p99<5ms --find-max rate --hlog a", "cannot be used with"),
+        ("--agents a:1 --threads 2", "cannot be used with"),
+        ("--agents a:1 --insecure", "cannot be used with"),
+        ("--agents a:1 --secret-file a", "cannot be used with"),
+        ("--agents a:1 --app-secret a", "cannot be used with"),
         ("--runs 0", "1..=100"),
         ("--duration 5d", "it must be a time such as 500ms, 20s, 2m or 1h"),
         ("--payload big", "it must be bytes such as 128"),

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         mpsc::{self, Receiver},
@@ -45,7 +46,13 @@ impl Crew {
         for number in 0..setup.threads {
             let (worker, handle) = Worker::new(Arc::clone(setup), number, sender.clone())?;
             let name = format!("loadgen-{number}");
-            joins.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
+            let lost = sender.clone();
+            joins.push(thread::Builder::new().name(name).spawn(move || {
+                // Whoever leads is to hear of it now, not when he waits for what never comes.
+                if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                    let _ = lost.send(Report::Broken(io::Error::other("a thread panicked").into()));
+                }
+            })?);
             members.push(Box::new(handle));
         }
         Ok(Self { threads: members.len(), members, reports, joins })

@@ -1,6 +1,6 @@
 //! How a run stands, all threads of this process together: for whoever shows it, or tells it to a coordinator.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     client::worker::Snapshot,
@@ -38,6 +38,8 @@ pub(crate) struct Progress<'r> {
     pub(crate) ready: u64,
     pub(crate) failed: u64,
     pub(crate) errors: u64,
+    /// What went wrong most often on any thread.
+    pub(crate) worst_error: Option<String>,
     /// The last second that is over.
     pub(crate) sent_per_s: u64,
     pub(crate) delivered_per_s: u64,
@@ -86,11 +88,44 @@ impl<'r> Progress<'r> {
             ready: sum(|it| it.ready.into()),
             failed: sum(|it| it.failed),
             errors: sum(|it| it.errors),
+            worst_error: worst_error(snapshots),
             sent_per_s: seconds.iter().map(|second| second.sent).sum(),
             delivered_per_s: seconds.iter().map(|second| second.delivered).sum(),
             latency: (!latency.is_empty()).then_some(latency),
             cpu: snapshots.iter().map(|it| it.cpu).fold(0.0, f64::max),
             lag_ns: snapshots.iter().map(|it| it.lag_ns).max().unwrap_or(0),
+        }
+    }
+}
+
+/// What all threads have had most of, each told by its own worst.
+fn worst_error(snapshots: &[Snapshot]) -> Option<String> {
+    let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in snapshots.iter().filter_map(|it| it.worst_error.as_ref()) {
+        *by_name.entry(name).or_default() += count;
+    }
+    let (name, _) = by_name.into_iter().max_by_key(|(_, count)| *count)?;
+    Some(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_error_is_that_of_all_threads_together() {
+        let with = |worst: Option<(&str, u64)>| Snapshot {
+            worst_error: worst.map(|(name, count)| (name.to_owned(), count)),
+            ..Snapshot::default()
+        };
+        let rows = [
+            (vec![None, None], None),
+            (vec![Some(("HTTP 503", 5)), Some(("corrupt", 3)), Some(("corrupt", 3))], Some("corrupt")),
+            (vec![Some(("HTTP 503", 7)), None], Some("HTTP 503")),
+        ];
+        for (threads, expected) in rows {
+            let snapshots: Vec<Snapshot> = threads.into_iter().map(with).collect();
+            assert_eq!(worst_error(&snapshots).as_deref(), expected);
         }
     }
 }

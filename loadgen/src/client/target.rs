@@ -1,7 +1,7 @@
 //! Where the connections go and which source address each of them uses.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
@@ -15,7 +15,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const CONNS_PER_SOURCE: u32 = 32;
 
 /// A server that answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     /// For `wss://`.
@@ -24,6 +24,21 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// Path and query of the upgrade request.
     pub(crate) path: String,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.shown(), self.addr)
+    }
+}
+
+/// A URL, or what was meant to be one, without its query and without who signs in: either may be a secret.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let (scheme, rest) =
+        url.split_once("://").map_or(("", url), |(_, rest)| url.split_at(url.len() - rest.len()));
+    // A password may hold any other character.
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    format!("{scheme}{user}{}", rest.split('?').next().unwrap_or_default())
 }
 
 /// Why there is no target.
@@ -96,12 +111,12 @@ struct Parts {
 }
 
 fn split(url: &str, default_path: &str) -> Result<Parts, TargetError> {
-    let not_a_url = || TargetError::NotAUrl(url.to_owned());
+    let not_a_url = || TargetError::NotAUrl(without_secrets(url));
     let (scheme, rest) = url.split_once("://").ok_or_else(not_a_url)?;
     let secure = match scheme.to_ascii_lowercase().as_str() {
         "ws" => false,
         "wss" => true,
-        _ => return Err(TargetError::Scheme(url.to_owned())),
+        _ => return Err(TargetError::Scheme(without_secrets(url))),
     };
     let rest = rest.split('#').next().unwrap_or_default();
     let (host, path) = match rest.find(['/', '?']) {
@@ -146,6 +161,30 @@ mod tests {
         }
         let secure = Parts { secure: true, host: "h:443".to_owned(), path: "/".to_owned() };
         assert_eq!(split("WSS://h/", "/default").ok(), Some(secure));
+    }
+
+    #[test]
+    fn no_error_tells_a_secret() {
+        let rows = [
+            ("http://h:1/a?token=s3cret", "http://h:1/a"),
+            ("ws://user:s3cret@h:1/a", "ws://***@h:1/a"),
+            ("user:s3cret@h", "***@h"),
+            ("h?token=s3cret", "h"),
+            ("ws:// /a", "ws:// /a"),
+        ];
+        for (url, shown) in rows {
+            assert_eq!(without_secrets(url), shown, "{url}");
+            let error = split(url, "/").unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        }
+        assert_eq!(without_secrets("ws://user:s3/cret?x@h/a?token=s3cret"), "ws://***@h/a");
+        let target = Target {
+            addr: "127.0.0.1:1".parse().unwrap(),
+            tls: None,
+            host: "h:1".to_owned(),
+            path: "/a?token=s3cret".to_owned(),
+        };
+        assert_eq!(format!("{target:?}"), "ws://h:1/a at 127.0.0.1:1");
     }
 
     #[test]

@@ -96,6 +96,10 @@ pub(crate) struct Traffic {
     /// Publishing has begun: who joins now comes midway.
     began: bool,
     first_deliveries: u64,
+    /// The phase that goes on, and from when to when; of no length when none does.
+    going_on: (Range<u64>, usize),
+    /// First deliveries that are counted as arrived in their phase, or after all phases.
+    arrived: u64,
     /// Deliveries that are still to come, from when that is known.
     awaited: Option<u64>,
     everybody: Option<Arc<Published>>,
@@ -183,6 +187,8 @@ impl Traffic {
             left: Vec::new(),
             began: false,
             first_deliveries: 0,
+            going_on: (0..0, 0),
+            arrived: 0,
             awaited: None,
             everybody: None,
             answered: Vec::new(),
@@ -201,6 +207,9 @@ impl Traffic {
     #[inline]
     pub(crate) fn at(&mut self, now_ns: u64) {
         self.now_ns = now_ns;
+        if !self.going_on.0.contains(&now_ns) {
+            self.turn_phase();
+        }
         let phase = self.phase_of(now_ns);
         self.when = When { phase, second: (now_ns / SECOND_NS) as u32 };
     }
@@ -209,6 +218,7 @@ impl Traffic {
     pub(crate) fn set_timetable(&mut self, timetable: Arc<Timetable>) {
         self.timetable = timetable;
         self.due = (0..0, 0);
+        self.turn_phase();
     }
 
     /// From now on something may be published.
@@ -418,7 +428,10 @@ impl Traffic {
         if self.slow[role.index()] {
             self.recorder.delivery_untimed(phase, self.when.second);
         } else {
-            let latency_ns = self.now_ns.saturating_sub(stamp.at_ns);
+            let latency_ns = self.now_ns.checked_sub(stamp.at_ns).unwrap_or_else(|| {
+                self.recorder.early(phase);
+                0
+            });
             self.recorder.delivery(phase, self.when.second, latency_ns);
         }
     }
@@ -498,6 +511,7 @@ impl Traffic {
             }
         }
         let unacked = self.unanswered();
+        self.count_arrived();
         let mut record = self.recorder.close(self.when.second);
         let Balance { expected, delivered, lost: sum, unexpected, excused } = balance;
         record.account = Account { expected, delivered, lost: sum, unexpected, unacked, excused };
@@ -519,6 +533,22 @@ impl Traffic {
     fn memberships_mut(&mut self, slot: Slot) -> &mut [Membership] {
         let Seat { first, count, .. } = self.seats[slot.index()];
         &mut self.memberships[first as usize..(first + count) as usize]
+    }
+
+    /// Another phase goes on, or none, or the end of this one is known now.
+    #[cold]
+    fn turn_phase(&mut self) {
+        self.count_arrived();
+        let span = self.timetable.at(self.now_ns).filter(|span| self.now_ns < span.end_ns);
+        self.going_on = span.map_or((0..0, 0), |span| (span.start_ns..span.end_ns, span.phase));
+    }
+
+    /// What has arrived since the last time has arrived in the phase that went on.
+    fn count_arrived(&mut self) {
+        let since = self.first_deliveries - std::mem::replace(&mut self.arrived, self.first_deliveries);
+        if !self.going_on.0.is_empty() {
+            self.recorder.arrived(self.going_on.1, since);
+        }
     }
 
     #[inline]

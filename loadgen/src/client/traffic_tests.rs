@@ -222,10 +222,12 @@ fn every_kind_of_bad_delivery_is_counted_as_what_it_is() {
         let mut bench = Bench::new(2);
         let (talker, listener) = (bench.talker(), bench.listener());
         let sent = [0, 1, 2].map(|due| bench.publish(talker, due));
+        bench.traffic.at(2);
         treat(&mut bench, listener, [&sent[0], &sent[1], &sent[2]]);
         let record = bench.close();
+        let delivered = 3 - lost;
         let mut expected =
-            crate::figures::record::Counts { sent: 3, delivered: 3 - lost, ..Default::default() };
+            crate::figures::record::Counts { sent: 3, delivered, arrived: delivered, ..Default::default() };
         expected.add(event, count);
         assert_eq!(record.counts(), expected, "{name}");
         assert_eq!(account(&record), (3, 3 - lost, lost, 0), "{name}");
@@ -234,6 +236,35 @@ fn every_kind_of_bad_delivery_is_counted_as_what_it_is() {
         let of_stream = if event == Event::Corrupt { 0 } else { count };
         assert_eq!(listed, of_stream + lost, "{name}: by stream");
     }
+}
+
+#[test]
+fn what_arrives_counts_for_the_phase_that_goes_on() {
+    let mut bench = Bench::new(2);
+    let (talker, listener) = (bench.talker(), bench.listener());
+    bench.traffic.at(SECOND / 2);
+    let sent = [0, 1, 2, 3].map(|due| bench.publish(talker, due));
+    for (payload, at_ns) in sent.iter().zip([SECOND / 2, SECOND, SECOND * 2, SECOND * 3]) {
+        bench.traffic.at(at_ns);
+        bench.deliver(listener, payload);
+    }
+    let record = bench.close();
+    let phases = [0, 1, 2].map(|phase: usize| record.phases[phase].counts);
+    assert_eq!(phases.map(|counts| counts.delivered), [4, 0, 0], "by when it was due");
+    assert_eq!(phases.map(|counts| counts.arrived), [1, 1, 1], "the last one came after all phases");
+}
+
+#[test]
+fn what_arrives_before_it_was_due_is_counted() {
+    let mut bench = Bench::new(2);
+    let (talker, listener) = (bench.talker(), bench.listener());
+    let payload = bench.publish(talker, SECOND / 2);
+    bench.traffic.at(SECOND / 4);
+    bench.deliver(listener, &payload);
+    let record = bench.close();
+    let (counts, timings) = (record.phases[0].counts, &record.phases[0].timings);
+    assert_eq!((counts.early, counts.delivered), (1, 1));
+    assert_eq!(timings.of(Timing::Delivery).max(), Some(0));
 }
 
 #[test]

@@ -97,6 +97,12 @@ pub(crate) struct Counts {
     pub(crate) unexpected: u64,
     pub(crate) foreign: u64,
     pub(crate) faults: u64,
+    /// Deliveries that arrived while the phase went on, whenever they were due.
+    #[serde(default)]
+    pub(crate) arrived: u64,
+    /// Deliveries that were there before they were due, as the clocks of two agents have it; their latency counts as 0.
+    #[serde(default)]
+    pub(crate) early: u64,
 }
 
 impl Counts {
@@ -146,6 +152,8 @@ impl Counts {
             unexpected,
             foreign,
             faults,
+            arrived,
+            early,
         } = *other;
         self.sent += sent;
         self.acked += acked;
@@ -166,6 +174,8 @@ impl Counts {
         self.unexpected += unexpected;
         self.foreign += foreign;
         self.faults += faults;
+        self.arrived += arrived;
+        self.early += early;
     }
 }
 

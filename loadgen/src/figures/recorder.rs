@@ -67,6 +67,17 @@ impl Recorder {
         self.now.delivered += 1;
     }
 
+    /// So many deliveries arrived while this phase went on.
+    pub(crate) fn arrived(&mut self, phase: usize, deliveries: u64) {
+        self.phases[phase].counts.arrived += deliveries;
+    }
+
+    /// A delivery was there before it was due.
+    #[cold]
+    pub(crate) fn early(&mut self, phase: usize) {
+        self.phases[phase].counts.early += 1;
+    }
+
     /// Any other duration. Deliveries count by [`Recorder::delivery`].
     #[inline]
     pub(crate) fn timing(&mut self, phase: usize, timing: Timing, ns: u64) {
@@ -133,6 +144,25 @@ impl Recorder {
     /// Everything that was an error.
     pub(crate) fn errors(&self) -> u64 {
         self.record.seconds.iter().map(|second| second.errors).sum::<u64>() + self.now.errors
+    }
+
+    /// What went wrong most often, in a word or two, and how often.
+    pub(crate) fn worst_error(&self) -> Option<(String, u64)> {
+        let ReasonsBy { failures, drops, refusals, faults } = &self.record.reasons;
+        let reasons = [failures, drops, refusals, faults].into_iter().flat_map(|reasons| {
+            reasons.ranked().into_iter().next().map(|(reason, count)| (reason.to_owned(), count))
+        });
+        let Counts { withheld, duplicated, reordered, corrupt, misrouted, unexpected, .. } = self.counts();
+        let counts = [
+            ("withheld", withheld),
+            ("duplicated", duplicated),
+            ("reordered", reordered),
+            ("corrupt", corrupt),
+            ("misrouted", misrouted),
+            ("unexpected", unexpected),
+        ];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count));
+        reasons.chain(counts).filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count)
     }
 
     pub(crate) fn timings(&self, phase: usize) -> &Timings {
@@ -211,6 +241,11 @@ mod tests {
         recorder.load(1, 5, 10, 300, 4);
         recorder.load(1, 5, 10, 200, 7);
         recorder.reasons().drops.add("gone");
+        assert_eq!(recorder.worst_error(), Some(("duplicated".to_owned(), 1)));
+        recorder.reasons().drops.add("gone");
+        assert_eq!(recorder.worst_error(), Some(("gone".to_owned(), 2)));
+        recorder.arrived(1, 2);
+        recorder.early(1);
         assert_eq!(recorder.second_since(&mut 0).map(|second| second.sent), Some(1));
         assert_eq!(recorder.second_since(&mut 3), None);
         let record = recorder.close(4);
@@ -218,7 +253,7 @@ mod tests {
         assert_eq!(record.phases[0].counts, Counts { delivered: 1, ..Counts::default() });
         assert_eq!(
             record.phases[1].counts,
-            Counts { sent: 1, delivered: 1, duplicated: 1, ..Counts::default() }
+            Counts { sent: 1, delivered: 1, duplicated: 1, arrived: 2, early: 1, ..Counts::default() }
         );
         assert_eq!(record.phases[0].timings.connect.samples(), 1);
         assert_eq!(record.phases[1].timings.delivery.samples(), 1);

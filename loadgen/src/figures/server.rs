@@ -36,7 +36,7 @@ impl Server {
         };
         self.cpu_s = (last.cpu_s - first.cpu_s).max(0.0);
         let cpu_s = phases.iter().filter(|phase| phase.measured).map(|phase| phase.server_cpu_s).sum();
-        self.cpu_per_delivery_us = per_delivery_us(cpu_s, measured.delivered);
+        self.cpu_per_delivery_us = per_delivery_us(cpu_s, measured.arrived);
         self.memory_start_bytes = first.memory_bytes;
         self.memory_end_bytes = last.memory_bytes;
         self.memory_peak_bytes = self.samples.iter().map(|sample| sample.memory_bytes).max().unwrap_or(0);

@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// A thread that used more of a core had no time to spare.
-const CPU_RATIO_MAX: f64 = 0.85;
+pub(crate) const CPU_RATIO_MAX: f64 = 0.85;
 /// Shorter phases say nothing about CPU shares.
 const CPU_WALL_NS_MIN: u64 = 100_000_000;
 /// Publications later than this are the generator's delay, not the target's.
-const LAG_P99_NS_MAX: u64 = 1_000_000;
+pub(crate) const LAG_P99_NS_MAX: u64 = 1_000_000;
 /// When more of the deliveries were excused, losses may hide among them.
 const EXCUSED_RATIO_MAX: f64 = 0.001;
 /// When more waits in one socket than a read takes, deliveries were there long before they were counted.
@@ -143,11 +143,13 @@ impl Summary {
         if problems.is_empty() && due > 0 && self.deliveries.expected == 0 {
             problems.push("nothing was delivered or expected".to_owned());
         }
-        if problems.is_empty() && self.throughput.measured_s == 0.0 {
+        // Who interrupts a ramp knows why.
+        if problems.is_empty() && self.throughput.measured_s == 0.0 && !self.interrupted {
             problems.push("nothing was measured".to_owned());
         }
         self.problems = problems;
-        self.passed = self.problems.is_empty() && self.slos.iter().all(|slo| slo.held);
+        // Of what was not run to its end nobody knows.
+        self.passed = self.problems.is_empty() && self.slos.iter().all(|slo| slo.held) && !self.interrupted;
     }
 
     fn find_warnings(&mut self) {
@@ -170,6 +172,13 @@ impl Summary {
             let count = format::count(excused);
             warnings.push(format!(
                 "deliveries that never came, not counted as lost since their publisher's connection was lost: {count}"
+            ));
+        }
+        let early = self.phases.iter().map(|phase| phase.counts.early).sum::<u64>();
+        if early > 0 {
+            let count = format::count(early);
+            warnings.push(format!(
+                "deliveries that arrived before they were due, by the clocks of two agents: {count}; their latency counts as 0"
             ));
         }
         for (code, count) in self.publications.faults.ranked() {
@@ -220,7 +229,7 @@ impl Phase {
             latency: Latency::of(&recorded.timings),
             throughput: Throughput::of(&counts, end_s - start_s),
             server_cpu_s,
-            server_cpu_per_delivery_us: per_delivery_us(server_cpu_s, counts.delivered),
+            server_cpu_per_delivery_us: per_delivery_us(server_cpu_s, counts.arrived),
             server_memory_bytes: server.and_then(|server| server.memory_between(start_s, end_s)),
             limited,
         }
@@ -231,9 +240,9 @@ impl Phase {
     }
 }
 
-/// CPU time in µs per delivery, where both are known.
-pub(crate) fn per_delivery_us(cpu_s: Option<f64>, delivered: u64) -> Option<f64> {
-    cpu_s.filter(|_| delivered > 0).map(|cpu_s| cpu_s * 1e6 / delivered as f64)
+/// CPU time in µs per delivery that arrived in that time, where both are known.
+pub(crate) fn per_delivery_us(cpu_s: Option<f64>, arrived: u64) -> Option<f64> {
+    cpu_s.filter(|_| arrived > 0).map(|cpu_s| cpu_s * 1e6 / arrived as f64)
 }
 
 impl Latency {
@@ -252,7 +261,8 @@ impl Latency {
 impl Throughput {
     fn of(counts: &Counts, measured_s: f64) -> Self {
         let per_s = |count: u64| if measured_s > 0.0 { count as f64 / measured_s } else { 0.0 };
-        Self { measured_s, sent_per_s: per_s(counts.sent), delivered_per_s: per_s(counts.delivered) }
+        // What is due in a phase and comes after it was not delivered in its time.
+        Self { measured_s, sent_per_s: per_s(counts.sent), delivered_per_s: per_s(counts.arrived) }
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn record() -> Record {
                 recorder.count(When { phase, second }, Event::Acked);
                 (0..9).for_each(|_| recorder.delivery(phase, second, MS * phase as u64));
             }
+            recorder.arrived(phase, 9 * messages);
             recorder.load(phase, 500 * MS, 2_000 * MS, 10, 20);
         }
         record.merge(&recorder.close(4));
@@ -157,6 +158,22 @@ fn what_is_wrong_is_told_unless_it_is_excused() {
     let back = Scenario { comes_back: Some(ThinkTime::Constant(Duration::ZERO)), ..scenario };
     let summary = Summary::of(facts(&back), &record);
     assert_eq!(summary.problems, ["deliveries lost: 3"], "who comes back was not lost");
+}
+
+#[test]
+fn rates_are_of_what_arrived_in_time() {
+    let scenario = scenario();
+    let mut record = record();
+    // A target that is behind by a second: half of what was due in the phase came after it.
+    record.phases[2].counts.arrived = 45;
+    record.phases[1].counts.early = 7;
+    let summary = Summary::of(facts(&scenario), &record);
+    assert_eq!(summary.phases[2].throughput.delivered_per_s, 22.5);
+    assert_eq!(summary.throughput.delivered_per_s, (180.0 + 45.0) / 4.0);
+    let [steady_us, storm_us] = [1, 2].map(|phase: usize| summary.phases[phase].server_cpu_per_delivery_us);
+    assert!(storm_us > steady_us.map(|us| us * 3.9), "a quarter of the deliveries for the same CPU time");
+    assert_eq!(summary.deliveries.delivered, 270, "they are all there in the end");
+    assert!(summary.warnings[0].contains("clocks of two agents: 7"), "{:?}", summary.warnings);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Whether this machine lets so many connections be opened, and which step of `tuning/tune.sh` would lift what is in the way.
+//! Whether this machine lets so many connections be opened, and which command would lift what is in the way.
 //!
 //! [`Machine`] is what the machine says, [`Wanted`] what a run needs; [`judge`] compares the two and touches nothing. Raising
 //! the soft limit of open files is for `open_files`, all else for people. What cannot be read (as in a container) is not judged.
 
-use std::{fs, path::Path, str::FromStr};
+use std::{fmt, fs, path::Path, str::FromStr};
 
 use nix::{
     sys::resource::{Resource, getrlimit},
@@ -23,6 +23,8 @@ const QUEUED_BYTES_PER_END: u64 = 8 << 10;
 const SOMAXCONN: u64 = 4_096;
 /// Packets that may wait for a core; less drops some of a burst, which costs each a retransmission (200 ms).
 const NETDEV_BACKLOG: u64 = 4_096;
+/// Ports that nobody needs to be root for.
+const PORTS_MAX: u64 = 65_536 - 1_024;
 /// With fewer connections a burst is too small for the two above.
 const CONNS_OF_A_BURST: u64 = 1_000;
 
@@ -65,8 +67,10 @@ pub(crate) struct Line {
     pub(crate) has: String,
     pub(crate) wanted: String,
     pub(crate) verdict: Verdict,
-    /// The argument of `tuning/tune.sh apply` that lifts it; `None` where only a smaller run or a larger machine helps.
+    /// What lifts it has this name; `None` where only a smaller run or a larger machine helps.
     pub(crate) step: Option<&'static str>,
+    /// The command that does, as root.
+    pub(crate) lift: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -102,6 +106,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(files),
         verdict: too_low(hard < files),
         step: Some("nofile"),
+        lift: Some(format!("ulimit -n {files}")),
     });
     // It only bounds what the limit may be raised to.
     let nr_open = machine.nr_open.map(|max| Line {
@@ -110,6 +115,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(files),
         verdict: too_low(max < files),
         step: Some("nofile"),
+        lift: sysctl("fs.nr_open", files),
     });
     let file_max = machine.files.map(|(open, max)| Line {
         what: "open files of the system (file-max)",
@@ -117,6 +123,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(open + files + conns * (ends - 1)),
         verdict: too_low(max < open + files + conns * (ends - 1)),
         step: Some("nofile"),
+        lift: sysctl("fs.file-max", open + files + conns * (ends - 1)),
     });
     let ports = machine.ports.map(|(first, last)| {
         let count = (last + 1).saturating_sub(first);
@@ -127,6 +134,8 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
             wanted: number(per_pair),
             verdict: too_low(count < per_pair),
             step: Some("port-range"),
+            // When they are all in use already only more addresses help.
+            lift: sysctl("net.ipv4.ip_local_port_range", "'1024 65535'").filter(|_| count < PORTS_MAX),
         }
     });
     let conntrack = machine.conntrack.map(|(used, max)| Line {
@@ -135,6 +144,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(used + conns),
         verdict: too_low(max < used + conns),
         step: Some("conntrack"),
+        lift: sysctl("net.netfilter.nf_conntrack_max", used + conns),
     });
     let queued = conns * ends * QUEUED_BYTES_PER_END;
     let tcp_memory = machine.tcp_memory.map(|(pressure, most)| Line {
@@ -143,6 +153,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: bytes(queued),
         verdict: low(pressure < queued),
         step: Some("tcp-memory"),
+        lift: sysctl("net.ipv4.tcp_mem", tcp_mem(queued)),
     });
     let somaxconn = machine.somaxconn.filter(|_| wanted.both_ends).map(|has| Line {
         what: "waiting to be accepted (somaxconn)",
@@ -150,6 +161,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(if bursts { SOMAXCONN } else { conns }),
         verdict: low(has < SOMAXCONN.min(conns)),
         step: Some("somaxconn"),
+        lift: sysctl("net.core.somaxconn", if bursts { SOMAXCONN } else { conns }),
     });
     let backlog = machine.netdev_backlog.map(|has| Line {
         what: "packets waiting for a core (netdev_max_backlog)",
@@ -157,6 +169,7 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: number(if bursts { NETDEV_BACKLOG } else { has.min(NETDEV_BACKLOG) }),
         verdict: low(bursts && has < NETDEV_BACKLOG),
         step: Some("backlog"),
+        lift: sysctl("net.core.netdev_max_backlog", NETDEV_BACKLOG),
     });
     let needed = conns * (OWN_BYTES_PER_CONN + ends * KERNEL_BYTES_PER_END);
     let memory = machine.memory_available.map(|has| Line {
@@ -165,11 +178,22 @@ pub(crate) fn judge(machine: &Machine, wanted: &Wanted) -> Vec<Line> {
         wanted: bytes(needed),
         verdict: too_low(has < needed).max(low(has < needed + needed / 2)),
         step: None,
+        lift: None,
     });
     [nofile, nr_open, file_max, ports, conntrack, tcp_memory, somaxconn, backlog, memory]
         .into_iter()
         .flatten()
         .collect()
+}
+
+fn sysctl(name: &str, value: impl fmt::Display) -> Option<String> {
+    Some(format!("sysctl -w {name}={value}"))
+}
+
+/// In pages: where the kernel does not care, where it begins to save, and the most.
+fn tcp_mem(bytes: u64) -> String {
+    let pressure = bytes.div_ceil(sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4_096) as u64);
+    format!("'{} {pressure} {}'", pressure / 4 * 3, pressure * 2)
 }
 
 /// A table, and after it what to do about lines that are not as wanted; 100 columns at most.
@@ -185,12 +209,14 @@ pub(crate) fn render(lines: &[Line], wanted: &Wanted) -> String {
         out.push_str(line.trim_end());
         out.push('\n');
     }
-    let mut steps: Vec<&str> =
-        lines.iter().filter(|it| it.verdict > Verdict::Enough).filter_map(|it| it.step).collect();
-    steps.dedup();
+    let lifts: Vec<String> = lines
+        .iter()
+        .filter(|it| it.verdict > Verdict::Enough)
+        .filter_map(|it| Some(format!("  {}\n", it.lift.as_ref()?)))
+        .collect();
     out.push('\n');
-    if !steps.is_empty() {
-        out.push_str(&format!("To lift what is low: tuning/tune.sh apply {}\n", steps.join(" ")));
+    if !lifts.is_empty() {
+        out.push_str(&format!("To lift what is low, as root:\n{}", lifts.concat()));
     }
     if let Some(line) = lines.iter().find(|it| it.verdict == Verdict::TooLow && it.step == Some("port-range"))
     {
@@ -210,9 +236,9 @@ pub(crate) fn warnings(lines: &[Line]) -> Vec<String> {
     let short = lines.iter().filter(|it| it.verdict > Verdict::Enough);
     short
         .map(|it| {
-            let step =
-                it.step.map(|step| format!("; tuning/tune.sh apply {step} lifts it")).unwrap_or_default();
-            format!("{}: {}, wanted {}{step}", it.what, it.has, it.wanted)
+            let lift =
+                it.lift.as_ref().map(|lift| format!("; `{lift}` as root lifts it")).unwrap_or_default();
+            format!("{}: {}, wanted {}{lift}", it.what, it.has, it.wanted)
         })
         .collect()
 }
@@ -375,7 +401,10 @@ ports per source and target (ip_local_port_range)  28,232 (32768 to 60999)     5
         let text = render(&lines, &WANTED);
         assert!(text.starts_with(expected), "{text}");
         let end = "
-To lift what is low: tuning/tune.sh apply nofile port-range backlog
+To lift what is low, as root:
+  ulimit -n 50040
+  sysctl -w net.ipv4.ip_local_port_range='1024 65535'
+  sysctl -w net.core.netdev_max_backlog=4096
 or connect from more addresses (--source); wanted now: 50,000
 The run does not fit.
 ";

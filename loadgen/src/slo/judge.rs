@@ -1,21 +1,26 @@
 //! Whether SLOs held, by the result. What was not measured did not hold.
 
 use crate::{
+    EXIT_NO_RUN,
     figures::{
         record::{Counts, Timing},
         summary::{Count, Latency, Phase, SloVerdict, Summary},
     },
     report::format,
     slo::{
-        grammar::Slo,
+        grammar::{Operator, Slo},
         metric::{Dimension, Metric, Stat},
     },
 };
 
-/// Fills in the verdicts, and what follows from them: a count that an SLO limits, and that held, is no problem any more.
+/// Fills in the verdicts, and what follows from them: a count that an SLO bounds from above, and that held, is no problem any more.
 pub(crate) fn judge(summary: &mut Summary, slos: &[Slo]) {
     summary.slos = slos.iter().map(|slo| verdict(summary, slo)).collect();
-    let held = slos.iter().zip(&summary.slos).filter(|(slo, verdict)| verdict.held && slo.phase.is_none());
+    let bounds = |slo: &Slo| match slo.operator {
+        Operator::Below | Operator::AtMost | Operator::Equal => slo.phase.is_none(),
+        Operator::Above | Operator::AtLeast => false,
+    };
+    let held = slos.iter().zip(&summary.slos).filter(|(slo, verdict)| verdict.held && bounds(slo));
     let excused: Vec<Count> = held
         .flat_map(|(slo, _)| match slo.metric {
             Metric::Count(count) => vec![count],
@@ -31,15 +36,27 @@ pub(crate) fn judge(summary: &mut Summary, slos: &[Slo]) {
     summary.find_problems(&excused);
 }
 
-/// How a run ends for whoever started it.
+/// How a run ends for whoever started it: see [`exit_rank`].
 pub(crate) fn exit_code(summary: &Summary) -> u8 {
-    // What is wrong is worse than what is slow.
     if !summary.problems.is_empty() {
         1
     } else if summary.slos.iter().any(|slo| !slo.held) {
         2
+    } else if summary.interrupted {
+        EXIT_NO_RUN
     } else {
         0
+    }
+}
+
+/// Of several runs the one with the highest rank decides: what is wrong is worse than what is slow, and that is worse than what
+/// was not run to its end.
+pub(crate) fn exit_rank(code: u8) -> u8 {
+    match code {
+        0 => 0,
+        1 => 3,
+        2 => 2,
+        _ => 1,
     }
 }
 
@@ -278,11 +295,36 @@ mod tests {
             (&["dropped<=20%", "p99<1ms"][..], 2, false),
             (&["dropped<2"][..], 1, false),
             (&["storm.dropped<9"][..], 1, false),
+            (&["dropped>=1"][..], 1, false),
+            (&["dropped>0", "dropped==2"][..], 0, true),
         ];
         for (slos, code, passed) in rows {
             let summary = judged(slos, two_dropped);
             assert_eq!((exit_code(&summary), summary.passed), (code, passed), "{slos:?}");
         }
+    }
+
+    #[test]
+    fn an_interrupted_run_is_no_pass() {
+        let rows = [
+            (&[][..], 0, 3),
+            (&["p50<1.5ms"][..], 0, 3),
+            (&["p99<1.5ms"][..], 0, 2),
+            (&["p99<1.5ms"][..], 1, 1),
+        ];
+        for (slos, dropped, code) in rows {
+            let summary = judged(slos, |summary| {
+                (summary.interrupted, summary.connections.dropped) = (true, dropped);
+            });
+            assert_eq!((exit_code(&summary), summary.passed), (code, false), "{slos:?}");
+        }
+        let unmeasured = judged(&[], |summary| {
+            (summary.interrupted, summary.throughput.measured_s) = (true, 0.0);
+        });
+        assert_eq!((exit_code(&unmeasured), unmeasured.problems.len()), (3, 0), "that is why");
+        let worst = [3, 2, 0, 1].into_iter().max_by_key(|code| exit_rank(*code));
+        assert_eq!(worst, Some(1));
+        assert!(exit_rank(2) > exit_rank(3) && exit_rank(3) > exit_rank(0));
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub(crate) enum Knob {
 }
 
 impl Knob {
-    fn show(self, load: f64) -> String {
+    /// The load, for people.
+    pub(crate) fn show(self, load: f64) -> String {
         match self {
             Self::Rate => format!("{} messages/s", format::rate(load)),
             Self::Conns => format!("{} connections", format::count(load as u64)),
@@ -81,7 +82,7 @@ pub(crate) struct Tried {
     pub(crate) load: f64,
     pub(crate) held: u32,
     pub(crate) runs: u32,
-    /// In so many of the runs the generator was limited.
+    /// In so many of the runs that failed the generator was limited.
     pub(crate) limited: u32,
     /// Whether this was to confirm.
     pub(crate) confirming: bool,
@@ -96,7 +97,8 @@ pub(crate) struct Found {
     /// The lowest that did not hold.
     pub(crate) broken: Option<f64>,
     pub(crate) end: End,
-    /// With 95 % confidence the SLOs hold at `load` in at least this share of such runs.
+    /// With 95 % confidence the SLOs hold at `load` in at least this share of such runs: the more loads were to be confirmed, the
+    /// more of them could have been so by chance, and the less is said.
     pub(crate) holds_at_least: f64,
     /// In their order.
     pub(crate) tried: Vec<Tried>,
@@ -173,7 +175,8 @@ impl Search {
         self.runs += 1;
         self.now.runs += 1;
         self.now.held += u32::from(trial.held);
-        self.now.limited += u32::from(trial.limited);
+        // A run that held, held: the generator was good enough for it.
+        self.now.limited += u32::from(trial.limited && !trial.held);
         let failed = self.now.runs - self.now.held;
         if self.stage == Stage::Confirm {
             if failed > 1 || self.now.runs == self.rules.confirmations {
@@ -216,15 +219,13 @@ impl Search {
     fn decided(&mut self, held: bool) {
         let now = self.now;
         self.tried.push(now);
-        let limited = now.limited > 0;
         if held {
             self.held = Some(now.load);
         } else {
             self.broken = Some(now.load);
-            self.by_generator = limited;
+            self.by_generator = now.limited > 0;
         }
         match (self.stage, held) {
-            (Stage::Up, true) if limited => self.confirm(End::Generator),
             (Stage::Up, true) if now.load >= self.round(self.rules.max) => self.confirm(End::Max),
             (Stage::Up, true) => self.begin((now.load * 2.0).min(self.rules.max)),
             (Stage::Up, false) if self.held.is_none() => self.down(0),
@@ -297,13 +298,15 @@ impl Search {
 
     fn found(&self) -> Found {
         let confirmation = self.tried.last().filter(|last| last.confirming && self.held.is_some());
+        let confirmed = self.tried.iter().filter(|tried| tried.confirming).count().max(1);
+        let confidence = 1.0 - (1.0 - CONFIDENCE) / confirmed as f64;
         Found {
             knob: self.rules.knob,
             load: confirmation.map(|last| last.load),
             broken: self.broken,
             end: self.end,
             holds_at_least: confirmation
-                .map_or(0.0, |last| interval::at_least(last.held, last.runs, CONFIDENCE)),
+                .map_or(0.0, |last| interval::at_least(last.held, last.runs, confidence)),
             tried: self.tried.clone(),
         }
     }

@@ -82,10 +82,14 @@ fn what_the_generator_cannot_do_is_not_the_targets_limit() {
         found.tell()
     );
 
-    // Limited, but it held: good enough for the load, and reason to stop.
+    // Limited, but it held: good enough for the load, and none of the generator's doing.
     let mut search = Search::new(rules(Knob::Rate));
     (0..2).for_each(|_| search.observe(Trial { held: true, limited: true }));
-    assert!(matches!(search.next(), Next::Run(load) if load == 100.0), "confirmed, not doubled");
+    assert!(matches!(search.next(), Next::Run(load) if load == 200.0), "doubled");
+    search.observe(Trial { held: true, limited: true });
+    (0..2).for_each(|_| search.observe(Trial { held: false, limited: false }));
+    assert_eq!(search.tried().iter().map(|tried| tried.limited).collect::<Vec<_>>(), [0, 0]);
+    assert!(!search.by_generator, "the target failed");
 
     // The target breaks below the generator's limit: that one counts.
     let mut server = Server { generator: 1_500.0, ..Server::new(1_200.0, 0.0, 1) };
@@ -138,6 +142,26 @@ fn what_does_not_repeat_is_given_up_and_lowered() {
     let Next::Done(found) = search.next() else { panic!("not done") };
     assert_eq!((found.load, found.end), (None, End::Unsteady));
     assert!(found.tell()[0].contains("contradict"), "{:?}", found.tell());
+}
+
+#[test]
+fn each_further_confirmation_says_less() {
+    // The first load to be confirmed fails twice, and so many after it.
+    let bound = |failing: u32| {
+        let mut search = Search::new(Rules { max: 400.0, ..rules(Knob::Rate) });
+        let mut left = failing * 2;
+        while let Next::Run(_) = search.next() {
+            let fails = search.now.confirming && left > 0;
+            left -= u32::from(fails);
+            search.observe(Trial { held: !fails, limited: false });
+        }
+        let Next::Done(found) = search.next() else { panic!("not done") };
+        found.holds_at_least
+    };
+    let rows = [(0, 0.95), (1, 0.975), (4, 0.99)];
+    for (failing, confidence) in rows {
+        assert!((bound(failing) - interval::at_least(5, 5, confidence)).abs() < 1e-9, "{failing}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Why the gateway gave none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevTokenError {
+    #[error("none was given, and GET /dev/token is only asked by http: wss:// needs one of the flags")]
+    Secure,
     #[error("none was given, and GET /dev/token of the gateway answers {status}")]
     Refused { status: u16 },
     #[error("none was given, and GET /dev/token of the gateway fails: {0}")]
@@ -33,6 +35,10 @@ struct Batch {
 
 /// `count` tokens of as many users.
 pub(crate) fn fetch(target: &Target, count: u32, tenant: Option<&str>) -> Result<Vec<String>, DevTokenError> {
+    // Behind TLS there is somebody else's gateway, or one that has a secret.
+    if target.tls.is_some() {
+        return Err(DevTokenError::Secure);
+    }
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder()
             .proxy(None)
@@ -65,4 +71,21 @@ pub(crate) fn fetch(target: &Target, count: u32, tenant: Option<&str>) -> Result
         tokens.extend(batch.tokens);
     }
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tls::{TlsTarget, Trust};
+
+    #[test]
+    fn no_token_is_fetched_in_clear_for_a_target_behind_tls() {
+        let target = Target {
+            addr: "127.0.0.1:1".parse().unwrap(),
+            tls: Some(TlsTarget::new("localhost", &Trust::Anybody).unwrap()),
+            host: "localhost:1".to_owned(),
+            path: "/ws".to_owned(),
+        };
+        assert!(matches!(fetch(&target, 1, None), Err(DevTokenError::Secure)));
+    }
 }

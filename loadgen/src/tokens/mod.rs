@@ -116,13 +116,13 @@ impl Tokens {
             return Ok((Self::None, "none".to_owned()));
         }
         if let Some(token) = &flags.token {
-            return one(token, "--token".to_owned());
+            return one(token.reveal(), "--token".to_owned());
         }
         if let Some(path) = &flags.token_file {
             return one(&read(path)?, format!("--token-file {}", path.display()));
         }
         if let Some(secret) = &flags.secret {
-            return minted(secret, "--secret".to_owned(), flags, need);
+            return minted(secret.reveal(), "--secret".to_owned(), flags, need);
         }
         if let Some(path) = &flags.secret_file {
             return minted(&read(path)?, format!("--secret-file {}", path.display()), flags, need);

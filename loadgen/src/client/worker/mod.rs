@@ -98,7 +98,7 @@ pub(crate) enum Broken {
 }
 
 /// How it stands.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// Connections that were dialed at least once, with whatever success.
     pub(crate) tried: u32,
@@ -109,6 +109,8 @@ pub(crate) struct Snapshot {
     pub(crate) sent: u64,
     pub(crate) delivered: u64,
     pub(crate) errors: u64,
+    /// What went wrong most often, and how often.
+    pub(crate) worst_error: Option<(String, u64)>,
     pub(crate) unanswered: u64,
     /// Deliveries that are still to come, once that is known.
     pub(crate) awaited: Option<u64>,

@@ -13,6 +13,7 @@ const SAMPLES: usize = 8;
 /// What was seen.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
+    /// By this process's own time: the run's may be set back meanwhile.
     looked_ns: u64,
     cpu_ns: u64,
     unsent_bytes: u64,
@@ -38,18 +39,19 @@ impl Worker {
 
     pub(super) fn watch_now(&mut self) {
         let cpu_ns = thread_cpu().as_nanos() as u64;
-        // An agent's clock may have been set back a little.
-        let passed_ns = self.now_ns.saturating_sub(self.watch.looked_ns);
-        let used_ns = cpu_ns - self.watch.cpu_ns;
+        let own_ns = self.setup.clock.own_ns();
+        let used_ns = cpu_ns.saturating_sub(self.watch.cpu_ns);
+        let passed_ns = own_ns.saturating_sub(self.watch.looked_ns);
         let unread_bytes = self.sample_unread();
         let phase = self.traffic.when().phase;
         let unsent_bytes = self.watch.unsent_bytes;
         self.traffic.recorder().load(phase, used_ns, passed_ns, unsent_bytes, unread_bytes);
         self.watch.cpu_ns = cpu_ns;
-        self.watch.looked_ns = self.now_ns;
+        self.watch.looked_ns = own_ns;
         let recorder = self.traffic.recorder();
         let counts = recorder.counts();
         let errors = recorder.errors();
+        let worst_error = recorder.worst_error();
         let lag_ns = recorder.timings(phase).of(Timing::Lag).at(0.99).unwrap_or(0);
         let second = recorder.second_since(&mut self.watch.seconds);
         let snapshot = Snapshot {
@@ -60,6 +62,7 @@ impl Worker {
             sent: counts.sent,
             delivered: self.traffic.first_deliveries(),
             errors,
+            worst_error,
             unanswered: self.traffic.unanswered(),
             awaited: self.traffic.awaited(),
             cpu: used_ns as f64 / passed_ns.max(1) as f64,

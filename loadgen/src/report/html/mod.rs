@@ -157,7 +157,12 @@ fn foot(out: &mut String, summary: &Summary) {
 }
 
 fn verdict(summary: &Summary) -> &'static str {
-    if summary.passed { "passed" } else { "failed" }
+    match (summary.passed, summary.problems.is_empty() && summary.slos.iter().all(|slo| slo.held)) {
+        (true, _) => "passed",
+        // What ended it is told beside it.
+        (false, true) => "not finished",
+        (false, false) => "failed",
+    }
 }
 
 /// With a heading, unless there is nothing.
