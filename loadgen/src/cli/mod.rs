@@ -141,13 +141,13 @@ pub(crate) struct CompareArgs {
 /// `loadgen agent`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct AgentArgs {
-    /// Whoever reaches it makes this machine connect
+    /// Who reaches it has this machine connect
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7070", value_parser = host_and_port)]
     pub(crate) listen: String,
     /// Threads that share the connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: u32,
-    /// What a coordinator has to know [default: LOADGEN_AGENT_SECRET, or drawn and shown]
+    /// What coordinators have to know [default: LOADGEN_AGENT_SECRET]
     #[arg(long, value_name = "FILE")]
     pub(crate) agent_secret_file: Option<PathBuf>,
     #[command(flatten)]
