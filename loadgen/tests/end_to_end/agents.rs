@@ -12,7 +12,7 @@ use crate::{
     server::{Damage, Fault, Server, SignIn},
 };
 
-const SECRET: &str = "known to agents";
+const SECRET: &str = "known to agents and coordinators";
 const CONNECTIONS: usize = 80;
 
 /// A process that waits for coordinators; it ends with the test.
@@ -113,7 +113,7 @@ fn what_a_server_loses_is_counted_over_all_agents() {
 fn an_agent_obeys_only_who_knows_its_secret() {
     let mut agents = [Agent::start()];
     let server = Server::start(SignIn::DevToken, Fault::None);
-    let stranger = finish(&mut coordinator(&agents, &server, "guessed"), "");
+    let stranger = finish(&mut coordinator(&agents, &server, "guessed by a stranger"), "");
     assert_eq!(stranger.code, 3, "{}", stranger.text);
     let expected = format!("agent {}: it ended the connection before it said anything", agents[0].address);
     assert!(stranger.text.contains(&expected), "{}", stranger.text);

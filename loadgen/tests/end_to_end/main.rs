@@ -133,7 +133,7 @@ publish = { rate = "100/s", size = 64 }
 
 [[phase]]
 kind = "ramp"
-rate = "at once"
+rate = "100000/s"
 patience = "100ms"
 
 [[phase]]
