@@ -1,286 +1,252 @@
-//! Leads a run through its phases: connect, publish (warm-up and measured), drain, close.
-//!
-//! The threads do the work; this one looks at their reports, says when the next phase begins, and
-//! shows how far it has come.
+//! One run, from what was ordered to the result. Knows neither flags nor terminal: who calls shows what `observe` is told, judges
+//! SLOs on the result and writes it where it is wanted.
 
 use std::{
-    fs, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    fs,
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use clap::ValueEnum;
 
 use crate::{
-    args::Mode,
-    format,
-    progress::Phase,
-    traffic::Start,
-    worker::{Command, Handle, Outcome, Report, Setup, Snapshot, Worker},
+    agents::{
+        link::{self, AgentFacts, Agents, Hired, LinkError},
+        message::Task,
+    },
+    client::{
+        crew::Crew,
+        lead::{self, Finished, RunError},
+        progress::Progress,
+        sampler::Sampler,
+        setup::Setup,
+        target::Target,
+    },
+    figures::{
+        sum_up::{Facts, StreamFacts},
+        summary::{self, Agent, Machine, Summary},
+    },
+    host::{clock::Clock, server::ServerProbe},
+    plan::{Plan, PlanError, StreamId},
+    protocol::{RoomsBy, Speak},
+    report::format,
+    scenario::Scenario,
+    tokens::Tokens,
+    truth::payload,
 };
 
-/// The main thread looks at least this often.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// From the order to publish to the first message, so that all threads are there in time.
-const START_AHEAD: Duration = Duration::from_millis(100);
-/// When everything has arrived, duplicates may still come: this long they are waited for.
-const AFTERMATH: Duration = Duration::from_millis(500);
-/// Threads have this long to close all connections.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
-/// When so many connections have failed and none succeeded, the rest need not be tried.
-const HOPELESS_FAILURES: u64 = 200;
-
-/// What a run leaves behind.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    /// By thread.
-    pub(crate) outcomes: Vec<Outcome>,
-    /// Length of the measured phase: shorter than planned when it was interrupted.
-    pub(crate) measured: Duration,
-    /// Resident memory of this process when publishing ended.
-    pub(crate) memory_bytes: u64,
-    pub(crate) interrupted: bool,
+/// What is to be run.
+pub(crate) struct Order {
+    pub(crate) scenario: Scenario,
+    pub(crate) speak: Box<dyn Speak>,
+    pub(crate) workforce: Workforce,
+    /// Where to, without queries, which may hold secrets.
+    pub(crate) shown_urls: Vec<String>,
+    /// Where the tokens came from.
+    pub(crate) token_origin: String,
+    /// The servers, when they are to be measured.
+    pub(crate) probe: Option<ServerProbe>,
 }
 
-/// Why a run came to no end of its own.
+/// Who makes the load.
+pub(crate) enum Workforce {
+    /// Threads of this process: at most as many as there are connections.
+    Here {
+        ends: Ends,
+        threads: u32,
+    },
+    Agents {
+        agents: Agents,
+        urls: Vec<String>,
+        sources: Vec<IpAddr>,
+    },
+}
+
+/// Where connections go to and come from.
+pub(crate) struct Ends {
+    /// At least one; connections take turns.
+    pub(crate) targets: Vec<Target>,
+    /// Addresses to connect from, in turn; none to leave it to the kernel.
+    pub(crate) sources: Vec<IpAddr>,
+    pub(crate) tokens: Tokens,
+}
+
+/// Which of the run's threads are in this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) first_thread: u32,
+    pub(crate) threads: u32,
+    pub(crate) threads_total: u32,
+}
+
+/// Why there is no result.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RunError {
-    #[error("an event loop failed: {0}")]
-    EventLoop(#[from] io::Error),
-    #[error("a thread ended without a report")]
-    ThreadLost,
+pub(crate) enum OrderError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("a closed loop waits for answers, and this protocol neither answers nor sends back")]
+    NothingToWaitFor,
+    #[error("the agents have {threads} threads, more than there are connections")]
+    TooManyThreads { threads: u32 },
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Agent(#[from] LinkError),
 }
 
-/// Runs it. Setting `interrupted` ends it early, with a report of what there is.
-pub(crate) fn run(setup: Setup, interrupted: &AtomicBool) -> Result<Finished, RunError> {
-    let mut lead = Lead::spawn(setup, interrupted)?;
-    let mut measured = Duration::ZERO;
-    if lead.connect()? {
-        measured = lead.publish()?;
-        lead.drain()?;
+/// Makes ready what the threads of this process share.
+///
+/// # Errors
+/// When the scenario cannot be carried out.
+pub(crate) fn prepare(
+    scenario: Scenario,
+    speak: Box<dyn Speak>,
+    ends: Ends,
+    run: u32,
+    share: Share,
+) -> Result<Setup, OrderError> {
+    let traits = speak.traits();
+    if scenario.closed && !traits.acks && !traits.echoes {
+        return Err(OrderError::NothingToWaitFor);
     }
-    let memory_bytes = resident_bytes();
-    Ok(Finished {
-        outcomes: lead.finish()?,
-        measured,
-        memory_bytes,
-        interrupted: interrupted.load(Ordering::Relaxed),
+    if share.threads_total > scenario.connections {
+        return Err(OrderError::TooManyThreads { threads: share.threads_total });
+    }
+    let plan = Plan::new(&scenario, traits, share.threads_total)?;
+    let Ends { targets, sources, tokens } = ends;
+    Ok(Setup {
+        room_names: Setup::name_rooms(&plan, traits),
+        plan,
+        scenario,
+        speak,
+        targets,
+        sources,
+        tokens,
+        clock: Clock::start(),
+        run,
+        first_thread: share.first_thread,
+        threads: share.threads,
     })
 }
 
-/// The main thread's view of the run.
-struct Lead<'i> {
-    setup: Arc<Setup>,
-    interrupted: &'i AtomicBool,
-    handles: Vec<Handle>,
-    threads: Vec<JoinHandle<()>>,
-    reports: Receiver<Report>,
-    /// The latest of each thread.
-    snapshots: Vec<Snapshot>,
-    settled: usize,
-    /// By room.
-    members: Vec<u32>,
-    outcomes: Vec<Outcome>,
-}
+/// Told how a run stands, and what the servers use: cores and memory.
+pub(crate) type Observe<'o> = dyn FnMut(&Progress<'_>, Option<(f64, u64)>) + 'o;
 
-impl<'i> Lead<'i> {
-    fn spawn(setup: Setup, interrupted: &'i AtomicBool) -> io::Result<Self> {
-        let setup = Arc::new(setup);
-        let count = setup.plan.threads();
-        let (sender, reports) = mpsc::channel();
-        let mut handles = Vec::new();
-        let mut threads = Vec::new();
-        for thread in 0..count {
-            let (worker, handle) = Worker::new(Arc::clone(&setup), thread, sender.clone())?;
-            let name = format!("loadgen-{thread}");
-            threads.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
-            handles.push(handle);
+/// Carries it out. Setting `interrupted` ends it early, with a result of what there is.
+///
+/// # Errors
+/// When it cannot be carried out; what is wrong with the target is in the result.
+pub(crate) fn carry_out(
+    order: Order,
+    interrupted: &AtomicBool,
+    observe: &mut Observe<'_>,
+) -> Result<Summary, OrderError> {
+    let Order { scenario, speak, workforce, shown_urls, token_origin, probe } = order;
+    let traits = speak.traits();
+    let target = summary::Target {
+        urls: shown_urls,
+        protocol: scenario
+            .protocol
+            .to_possible_value()
+            .map_or_else(String::new, |it| it.get_name().to_owned()),
+        tokens: token_origin,
+    };
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let run = fastrand::u32(..payload::RUNS);
+    let (setup, crew, hired) = match workforce {
+        Workforce::Here { ends, threads } => {
+            let share = Share { first_thread: 0, threads, threads_total: threads };
+            let setup = Arc::new(prepare(scenario.clone(), speak, ends, run, share)?);
+            let crew = Crew::of_threads(&setup).map_err(RunError::from)?;
+            (setup, crew, None)
         }
-        Ok(Self {
-            interrupted,
-            handles,
-            threads,
-            reports,
-            snapshots: vec![Snapshot::default(); count as usize],
-            settled: 0,
-            members: vec![0; setup.plan.rooms() as usize],
-            outcomes: Vec::new(),
-            setup,
-        })
-    }
-
-    /// Until every connection was tried; whether there is anything to go on with.
-    fn connect(&mut self) -> Result<bool, RunError> {
-        let total = u64::from(self.setup.config.conns);
-        let mut phase = Phase::begin("connecting", Some(total));
-        let settled = loop {
-            self.look()?;
-            let (ready, failed) = (self.sum(|s| s.ready.into()), self.sum(|s| s.failed.into()));
-            phase.connecting(ready, failed, total);
-            if self.settled == self.handles.len() {
-                break true;
-            }
-            if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
-                break false;
-            }
-        };
-        let ready = self.sum(|s| s.ready.into());
-        let gave_up = if settled || self.is_interrupted() { "" } else { " (all failed so far: gave up)" };
-        phase.end(&format!("{} of {} connections{gave_up}", format::count(ready), format::count(total)));
-        Ok(settled && ready > 0)
-    }
-
-    /// Warm-up and measured phase; gives how long the latter was.
-    fn publish(&mut self) -> Result<Duration, RunError> {
-        let config = &self.setup.config;
-        let (mode, warmup, publishing) = (config.mode, config.warmup, config.publishing());
-        let begin = Instant::now() + START_AHEAD;
-        let at_ns = self.setup.clock.now_ns() + nanos(START_AHEAD);
-        let measured_ns = at_ns + nanos(warmup)..at_ns + nanos(publishing);
-        let members: Arc<[u32]> = std::mem::take(&mut self.members).into();
-        for handle in &self.handles {
-            handle.send(Command::Start(Start {
-                at_ns,
-                measured_ns: measured_ns.clone(),
-                members: Arc::clone(&members),
-            }))?;
-        }
-        let mut phase = Phase::begin(
-            if warmup.is_zero() { "running" } else { "warm-up" },
-            Some(nanos(publishing) / 1_000_000),
-        );
-        let mut warming = !warmup.is_zero();
-        loop {
-            self.look()?;
-            let elapsed = begin.elapsed();
-            if warming && elapsed >= warmup {
-                warming = false;
-                phase.rename("running");
-            }
-            match mode {
-                Mode::Idle => phase.holding(elapsed, self.sum(|s| s.ready.into())),
-                Mode::Fanout | Mode::Churn | Mode::Echo => {
-                    phase.publishing(elapsed, self.sum(|s| s.sent), self.sum(|s| s.delivered));
-                }
-            }
-            let all_gone = self.sum(|s| s.ready.into()) == 0;
-            let over = elapsed >= publishing && self.snapshots.iter().all(|s| s.published);
-            if over || all_gone || self.is_interrupted() {
-                break;
-            }
-        }
-        for handle in &self.handles {
-            handle.send(Command::StopPublishing)?;
-        }
-        let elapsed = begin.elapsed().min(publishing);
-        phase.end(&match mode {
-            Mode::Idle => "held the connections".to_owned(),
-            Mode::Fanout | Mode::Churn | Mode::Echo => {
-                let (sent, delivered) = (self.sum(|s| s.sent), self.sum(|s| s.delivered));
-                format!("{} messages, {} deliveries", format::count(sent), format::count(delivered))
-            }
-        });
-        Ok(elapsed.saturating_sub(warmup))
-    }
-
-    /// Until nothing is missing, or for as long as may be waited.
-    fn drain(&mut self) -> Result<(), RunError> {
-        if self.setup.config.mode == Mode::Idle {
-            return Ok(());
-        }
-        let mut phase = Phase::begin("draining", None);
-        let deadline = Instant::now() + self.setup.config.drain_timeout;
-        let mut complete = None;
-        loop {
-            // The first look may still show what was before the last publication.
-            self.look()?;
-            let missing = self.sum(|s| s.owed).saturating_sub(self.sum(|s| s.paid));
-            let unanswered = self.sum(|s| s.unanswered);
-            phase.draining(missing, unanswered);
-            let published = self.snapshots.iter().all(|s| s.published);
-            if published && missing == 0 && unanswered == 0 {
-                let since: &mut Instant = complete.get_or_insert_with(Instant::now);
-                if since.elapsed() >= AFTERMATH {
-                    phase.end("everything arrived");
-                    return Ok(());
-                }
-            } else {
-                complete = None;
-            }
-            let all_gone = self.sum(|s| s.ready.into()) == 0;
-            if complete.is_none() && (all_gone || Instant::now() >= deadline) {
-                phase.end(&format!(
-                    "{} deliveries and {} acks did not come",
-                    format::count(missing),
-                    format::count(unanswered)
-                ));
-                return Ok(());
-            }
-        }
-    }
-
-    /// Closes everything and collects the outcomes.
-    fn finish(mut self) -> Result<Vec<Outcome>, RunError> {
-        for handle in &self.handles {
-            handle.send(Command::Finish)?;
-        }
-        let deadline = Instant::now() + FINISH_TIMEOUT;
-        while self.outcomes.len() < self.handles.len() {
-            self.look()?;
-            if Instant::now() >= deadline {
-                return Err(RunError::ThreadLost);
-            }
-        }
-        for thread in self.threads {
-            thread.join().map_err(|_| RunError::ThreadLost)?;
-        }
-        self.outcomes.sort_by_key(|outcome| outcome.thread);
-        Ok(self.outcomes)
-    }
-
-    /// Takes in reports, for [`LOOK_EVERY`].
-    fn look(&mut self) -> Result<(), RunError> {
-        let until = Instant::now() + LOOK_EVERY;
-        loop {
-            let report = match self.reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(report) => report,
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) if self.outcomes.len() == self.handles.len() => {
-                    return Ok(());
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(RunError::ThreadLost),
+        Workforce::Agents { agents, urls, sources } => {
+            let share = Share { first_thread: 0, threads: 0, threads_total: agents.threads() };
+            let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
+            let setup = Arc::new(prepare(scenario.clone(), speak, ends, run, share)?);
+            let task = Task {
+                scenario: scenario.clone(),
+                urls,
+                sources,
+                run,
+                first_thread: 0,
+                threads: 0,
+                threads_total: share.threads_total,
             };
-            match report {
-                Report::Snapshot { thread, snapshot } => self.snapshots[thread as usize] = snapshot,
-                Report::Settled { members } => {
-                    self.settled += 1;
-                    self.members.iter_mut().zip(members).for_each(|(sum, more)| *sum += more);
-                }
-                Report::Finished(outcome) => self.outcomes.push(*outcome),
-                Report::Broken(error) => return Err(error.into()),
-            }
+            let Hired { crew, facts } = agents.hire(&task, &setup.clock)?;
+            (setup, crew, Some(facts))
         }
+    };
+    let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
+    let sampler = probe.map(|probe| Sampler::start(probe, &clock));
+    let finished = lead::run(setup, crew, interrupted, &mut |progress| {
+        observe(progress, sampler.as_ref().and_then(Sampler::latest));
+    });
+    let server = sampler.map(|sampler| sampler.finish(&clock));
+    let Finished { record, spans, published, memory_bytes, interrupted } = finished?;
+    let hired = hired.map(|facts| link::lock(&facts).clone());
+    let end_s = record.seconds.len() as f64;
+    let stream = |stream: u32| {
+        let id = StreamId(stream);
+        if stream >= plan.stream_count() {
+            return StreamFacts::default();
+        }
+        let publisher = plan.publisher_of(id);
+        let room = match traits.rooms {
+            RoomsBy::Echo => String::new(),
+            RoomsBy::Url | RoomsBy::Message => Plan::room_name(plan.room_of(id)),
+        };
+        StreamFacts {
+            publisher: publisher.0,
+            role: scenario.roles[plan.role_of(publisher).index()].name.clone(),
+            room,
+            sent: published.sent.get(stream as usize).copied().unwrap_or(0).into(),
+        }
+    };
+    let seconds = |ns: u64| if ns == u64::MAX { end_s } else { ns as f64 / 1e9 };
+    let facts = Facts {
+        scenario: &scenario,
+        spans: spans.iter().map(|span| (seconds(span.start_ns), seconds(span.end_ns))).collect(),
+        started_unix_s: started.as_secs(),
+        machine: machine(),
+        target,
+        agents: match &hired {
+            None => vec![Agent { name: "here".to_owned(), memory_bytes, cores: cores() }],
+            Some(hired) => hired.iter().map(agent).collect(),
+        },
+        server,
+        interrupted,
+        stream: &stream,
+    };
+    let mut summary = Summary::of(facts, &record);
+    let clocks_ns = hired.iter().flatten().map(|facts| facts.clock_error_ns).max();
+    if let Some(clocks_ns) = clocks_ns.filter(|_| hired.as_ref().is_some_and(|hired| hired.len() > 1)) {
+        summary.warnings.push(format!(
+            "the agents' clocks agree within {}, which is how uncertain a delivery from one to another is",
+            format::micros(2.0 * clocks_ns as f64 / 1e3)
+        ));
     }
+    Ok(summary)
+}
 
-    fn sum(&self, of: impl Fn(&Snapshot) -> u64) -> u64 {
-        self.snapshots.iter().map(of).sum()
-    }
+fn agent(facts: &AgentFacts) -> Agent {
+    let AgentFacts { name, host, cores, memory_bytes, .. } = facts;
+    Agent { name: format!("{name} ({host})"), memory_bytes: *memory_bytes, cores: *cores }
+}
 
-    fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+pub(crate) fn machine() -> Machine {
+    let read = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
+    };
+    Machine {
+        host: read("hostname"),
+        cores: cores(),
+        system: format!("{} {}", read("ostype"), read("osrelease")).trim().to_owned(),
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// From `/proc/self/status`; 0 where there is none.
-fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+fn cores() -> u32 {
+    thread::available_parallelism().map_or(0, |count| count.get() as u32)
 }

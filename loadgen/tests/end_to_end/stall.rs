@@ -1,0 +1,49 @@
+//! A server that holds still for a known time: what was due meanwhile must be in the histogram, and a closed loop must be seen
+//! to leave it out. Bounds follow from the schedule; none is an upper one on time.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hdrhistogram::{Histogram, serialization::Deserializer};
+use sonic_rs::JsonValueTrait;
+
+use crate::{
+    program::{Outcome, assert_clean, run},
+    server::{Fault, Server, SignIn},
+};
+
+const STALL: Duration = Duration::from_millis(300);
+const RATE: u64 = 400;
+/// Of each message.
+const RECEIVERS: u64 = 19;
+/// Messages that are due in the first half of the stall arrive after the second half at the earliest.
+const SLOW_MIN: u64 = RATE * STALL.as_millis() as u64 / 2_000 * RECEIVERS;
+
+fn delivery(outcome: &Outcome) -> Histogram<u64> {
+    let text = outcome.json["latency"]["delivery"]["hdr"].as_str().unwrap();
+    let bytes = BASE64_STANDARD.decode(text).unwrap();
+    Deserializer::new().deserialize(&mut &bytes[..]).unwrap()
+}
+
+/// Deliveries that took at least half of the stall, and the slowest of all in ns.
+fn slow(flags: &[&str]) -> (u64, u64) {
+    let server = Server::start(SignIn::DevToken, Fault::Stall { after_messages: 100, stall: STALL });
+    let load = ["--warmup", "0", "--duration", "1s"];
+    let outcome = run(&server, &[&load[..], flags].concat());
+    assert_clean(&outcome);
+    assert_eq!(server.faults(), 1);
+    let histogram = delivery(&outcome);
+    assert_eq!(histogram.len(), outcome.number("deliveries", "delivered"));
+    (histogram.count_between(STALL.as_nanos() as u64 / 2, u64::MAX), histogram.max())
+}
+
+#[test]
+fn what_is_due_in_a_stall_is_in_the_histogram_and_a_closed_loop_omits_it() {
+    let (open, open_max) = slow(&[]);
+    assert!(open >= SLOW_MIN, "{open} of at least {SLOW_MIN}");
+    let (closed, closed_max) = slow(&["--closed"]);
+    // Each publisher has one message under way at most: 76 deliveries for the stall, and as many for any that the machine adds.
+    assert!((RECEIVERS..SLOW_MIN).contains(&closed), "{closed}");
+    let stall_ns = STALL.as_nanos() as u64;
+    assert!(open_max >= stall_ns && closed_max >= stall_ns, "{open_max}, {closed_max}");
+}
