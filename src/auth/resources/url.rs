@@ -51,7 +51,9 @@ impl UrlTemplate {
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(UrlError::NameTwice);
         }
-        let behind_scheme = text.find("://").map_or(0, |at| at + "://".len());
+        // What stands in a path or behind it may be a URL, too.
+        let scheme = if text.starts_with('/') { None } else { text.find("://") };
+        let behind_scheme = scheme.map_or(0, |at| at + "://".len());
         let server_bytes = match behind_scheme {
             0 => 0,
             start => text[start..].find(['/', '?']).map_or(text.len(), |at| start + at),

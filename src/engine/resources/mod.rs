@@ -25,7 +25,7 @@ use crate::{
         abilities::Who,
         resources::{Denial, NoResource},
     },
-    base::{Breaker, ConnId, HashSeed, Map, Now, RoomKey, RoomName, Secret, map_with_seed},
+    base::{Breaker, ConnId, HashSeed, Map, Now, RoomKey, RoomName, RoomRef, Secret, map_with_seed},
     conn::Conn,
     hub::Standing,
     metrics::{AuthCache, Unasked},
@@ -322,6 +322,9 @@ impl Engine {
                     self.look_after_action(id, action, until_ms);
                 }
                 Some(Word::No(refusal)) if is_wanted && action == Action::Join => {
+                    if matches!(refusal, Refusal::Denied(_)) {
+                        self.put_out(id, join.room.as_str());
+                    }
                     return Err(self.refused(refusal));
                 }
                 Some(Word::Unknown(question)) if is_wanted => return Err(Stop::Asks(question)),
@@ -352,13 +355,37 @@ impl Engine {
                 Ok(())
             }
             Some(Word::No(refusal)) => {
-                if action == Action::Presence && matches!(refusal, Refusal::Denied(_)) {
-                    // It hears no more of that, either.
-                    self.roster.judge(id, room, standing);
+                if matches!(refusal, Refusal::Denied(_)) {
+                    if !standing.is_placed() && self.is_same_resource(id, room, action) {
+                        self.put_out(id, room);
+                    } else if action == Action::Presence {
+                        // It hears no more of that, either.
+                        self.roster.judge(id, room, standing);
+                    }
                 }
                 Err(self.refused(refusal))
             }
             Some(Word::Unknown(question)) => Err(Stop::Asks(question)),
+        }
+    }
+
+    /// Whether the word about this action is the one about being in the room, too.
+    fn is_same_resource(&self, id: ConnId, room: &str, action: Action) -> bool {
+        let session = self.conns.get(id.slot, id.generation).and_then(Conn::session);
+        let (Some(resources), Some(session)) = (self.config.policy.resources.as_ref(), session) else {
+            return false;
+        };
+        let who = Who { user: session.user.as_str(), tenant: session.tenant.as_str() };
+        let url = |action| resources.find(room, action, who).and_then(|(_, found)| found.ok());
+        url(Action::Join).is_some_and(|resource| url(action) == Some(resource))
+    }
+
+    /// Whoever a server does not let be in a room is in it no more.
+    fn put_out(&mut self, id: ConnId, room: &str) {
+        let key = self.roster.find(id, room).map(|(key, _)| key.clone());
+        if let Some(key) = key {
+            // It is in the room, so that there is nothing to refuse.
+            let _ = self.leave(id, None, &RoomRef::of(&key.room));
         }
     }
 

@@ -63,7 +63,9 @@ impl Engine {
                 }
                 Some(Word::No(Refusal::Denied(_))) | None => {}
                 Some(Word::No(Refusal::Unclear | Refusal::Unasked(_)) | Word::Unknown(_)) => {
-                    if STAYS.contains(&action) && before.may(action) {
+                    // Who listens has it, also when the word that gave it is over.
+                    let listens = action == Action::Presence && self.roster.listens(id, room);
+                    if STAYS.contains(&action) && (before.may(action) || listens) {
                         standing = standing.with(action).doubted();
                     }
                 }
