@@ -50,6 +50,8 @@ struct Open {
     /// In the rules of that edition.
     server: usize,
     edition: Edition,
+    /// What the user hashes to whose token it is.
+    asker: u64,
     /// Of which connections' commands, or memberships, in which rooms.
     waiters: BTreeSet<(ConnId, RoomName)>,
 }
@@ -58,6 +60,11 @@ impl Questions {
     /// Whether there is room for questions that are in no hurry.
     pub(super) fn is_quiet(&self) -> bool {
         self.queue.len() < PATIENT_MAX
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn due_ms(&self) -> Option<u64> {
@@ -94,6 +101,8 @@ impl Engine {
             return Err(Refusal::Unclear);
         };
         let Question { digest, resource: Resource { url, server }, room, .. } = question;
+        let Ok(session) = self.session(id) else { return Err(Refusal::Unclear) };
+        let asker = self.words.seed.hash_one((session.tenant.as_str(), session.user.as_str()));
         let own = &mut self.words;
         if !own.questions.open.contains_key(&digest) {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
@@ -109,7 +118,7 @@ impl Engine {
             if !has_room && own.questions.queue.len() >= QUEUE_MAX {
                 return Err(Refusal::Unasked(Unasked::QueueFull));
             }
-            let open = Open { unasked: Some((url, token)), server, edition, waiters: BTreeSet::new() };
+            let open = Open { unasked: Some((url, token)), server, edition, asker, waiters: BTreeSet::new() };
             own.questions.open.insert(digest, open);
             if has_room {
                 self.call_server(digest, now);
@@ -158,17 +167,21 @@ impl Engine {
     /// Makes a word of an answer, and remembers it as long as the rules are those that it was asked by.
     fn take_word(&mut self, digest: TokenDigest, answer: Result<u16, OutsideError>, now: Now) -> Said {
         let own = &mut self.words;
-        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server));
-        let Some((edition, server)) = asked else { return Err(Refusal::Unclear) };
+        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server, open.asker));
+        let Some((edition, server, asker)) = asked else { return Err(Refusal::Unclear) };
         let judged = answer.ok().and_then(judge);
         // A server that refuses a request works; what is asked for is the client's choice.
-        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408 | 429));
+        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408));
         let works = judged.is_some() || is_refusal;
+        let is_unsaid = matches!(answer, Err(OutsideError::Busy | OutsideError::Unsendable));
         if let Some((name, breaker)) = own.server(edition, server) {
-            if works {
-                breaker.succeeded();
-            } else {
-                breaker.failed(now.mono_ms());
+            match answer {
+                _ if works => breaker.succeeded(),
+                // It has not heard of this.
+                _ if is_unsaid => breaker.undecided(now.mono_ms()),
+                // Whatever it is asked.
+                Err(OutsideError::Connect) => breaker.failed(now.mono_ms()),
+                _ => breaker.failed_for(now.mono_ms(), asker),
             }
             if judged.is_none() {
                 let reason = match answer {
@@ -178,12 +191,16 @@ impl Engine {
                 self.outputs.push_back(Output::Notice(Notice::ResourceFailed { reason }));
             }
         }
-        let verdict = judged.ok_or(Refusal::Unclear)?;
         let own = &mut self.words;
+        let state = own.state.as_mut().filter(|_| edition == own.edition);
+        let Some(verdict) = judged else {
+            if let Some(state) = state.filter(|_| !is_unsaid) {
+                state.unclear.remember(digest, Err(()), None, now.mono_ms());
+            }
+            return Err(Refusal::Unclear);
+        };
         let mut until_ms = now.mono_ms();
-        if edition == own.edition
-            && let Some(state) = &mut own.state
-        {
+        if let Some(state) = state {
             state.verdicts.remember(digest, verdict.as_ref().map_err(|denial| *denial), None, now.mono_ms());
             until_ms = state.verdicts.find_with_end(digest, now.mono_ms()).map_or(until_ms, |(_, end)| end);
         }
@@ -193,14 +210,17 @@ impl Engine {
     /// Lets all go on who wait for this.
     fn tell_word(&mut self, digest: TokenDigest, said: Said, now: Now) {
         let Some(open) = self.words.questions.open.remove(&digest) else { return };
-        self.words.fresh = Some((digest, said));
         for (conn, room) in open.waiters {
-            if self.is_open(conn) {
-                self.settle(conn, &room, now);
-                self.go_on(conn, &room, digest, now);
+            if !self.is_open(conn) {
+                continue;
+            }
+            self.words.heard.put(conn, &room, digest, said);
+            let asks = self.settle(conn, &room, now);
+            self.go_on(conn, &room, digest, now);
+            if !asks && !self.words.lines.has_line(conn, &room) {
+                self.words.heard.forget(conn, &room);
             }
         }
-        self.words.fresh = None;
     }
 
     /// Makes calls for questions that wait, as many as may be under way.

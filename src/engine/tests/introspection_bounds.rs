@@ -72,6 +72,12 @@ fn those_who_have_gone_take_no_room() {
         node.hang_up(id, true);
     }
     assert!(node.engines[0].introspections.queue_len() <= 2_048);
+    // Nor does one who comes again with the same.
+    for _ in 0..3_000 {
+        let id = knock(&mut node, Way::Header, "again|t");
+        node.hang_up(id, true);
+    }
+    assert!(node.engines[0].introspections.queue_len() <= 2_048);
     let id = knock(&mut node, Way::Header, "7|abc");
     assert_eq!(node.take_text(id), "");
     while node.answer_call(GOOD) != "7|abc" {}

@@ -143,8 +143,8 @@ fn presence_outlasts_a_refresh_after_its_word() {
         ]
     };
     let rows = [(YES, true), (NO, false), (DOWN, true)];
-    for (rules, questions, rows) in [(rules(), 1, &rows[..]), (apart(), 2, &rows[..2])] {
-        for &(answer, stays) in rows {
+    for (rules, questions) in [(rules(), 1), (apart(), 2)] {
+        for (answer, stays) in rows {
             let mut node = node();
             reload(&mut node, rules.clone(), Abilities::new(Vec::new()));
             let mut ada = Client::connect(&mut node, 0, "ada", "acme");
