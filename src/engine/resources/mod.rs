@@ -188,7 +188,7 @@ impl Words {
             state: resources.map(State::new),
             edition: Edition::default(),
             bearers: map_with_seed(seed),
-            questions: Questions::default(),
+            questions: Questions::new(),
             lines: Lines::new(seed),
             due: BTreeSet::new(),
             next_step_ms: 0,
@@ -215,6 +215,7 @@ impl Words {
             self.due.remove(&(due_ms, conn));
         }
         self.lines.give_up(conn);
+        self.questions.give_up(conn);
         self.heard.give_up(conn);
     }
 

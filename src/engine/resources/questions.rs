@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{Question, Refusal, Said, Words};
 use crate::{
     auth::{Resource, TokenDigest, resources::judge},
-    base::{Breaker, ConnId, Now, RoomName, Secret},
+    base::{Breaker, ConnId, Now, RoomName, Secret, ShareLimits, Shares, TenantName},
     engine::{Engine, Notice, Output, outside::Purpose},
     metrics::Unasked,
     model::{OutsideError, OutsideRequest},
@@ -18,7 +18,15 @@ use crate::{
 pub(super) const QUEUE_MAX: usize = 1024;
 
 /// How many of these may be of nobody who waits: those about members who stay meanwhile.
-const PATIENT_MAX: usize = QUEUE_MAX / 2;
+const PATIENT_MAX: usize = QUEUE_MAX / 4;
+
+/// How much of what is left by others one tenant may have open at a time.
+const TENANT_PERCENT: u8 = 50;
+
+const _: () = assert!(
+    PATIENT_MAX * 2 <= QUEUE_MAX * TENANT_PERCENT as usize / 100,
+    "members leave those of their tenant who wait as much"
+);
 
 /// What is read of an answer, in bytes: only its status says something.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -34,13 +42,27 @@ impl Edition {
 }
 
 /// One shard's open questions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Questions {
     open: BTreeMap<TokenDigest, Open>,
-    /// Those that no call has been made for, first come first, and until when they wait. May name some that are over.
-    queue: VecDeque<(u64, TokenDigest)>,
+    /// How many of these are those of each tenant.
+    shares: Shares<TenantName>,
+    /// Which of these a connection waits for.
+    by_conn: BTreeMap<ConnId, BTreeSet<TokenDigest>>,
+    /// Those that no call has been made for, first come first. May name some that are over: not more than live ones.
+    queue: VecDeque<Place>,
+    last_turn: u64,
     /// Calls under way.
     in_flight: usize,
+}
+
+/// A place in the queue. It is the question's that has this turn.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Until when it is waited for.
+    due_ms: u64,
+    turn: u64,
+    digest: TokenDigest,
 }
 
 #[derive(Debug)]
@@ -52,14 +74,28 @@ struct Open {
     edition: Edition,
     /// What the user hashes to whose token it is.
     asker: u64,
+    tenant: TenantName,
+    /// Of its place in the queue; 0 without one.
+    turn: u64,
     /// Of which connections' commands, or memberships, in which rooms.
     waiters: BTreeSet<(ConnId, RoomName)>,
 }
 
 impl Questions {
+    pub(super) fn new() -> Self {
+        Self {
+            open: BTreeMap::new(),
+            shares: Shares::new(shares_of(0)),
+            by_conn: BTreeMap::new(),
+            queue: VecDeque::new(),
+            last_turn: 0,
+            in_flight: 0,
+        }
+    }
+
     /// Whether there is room for questions that are in no hurry.
     pub(super) fn is_quiet(&self) -> bool {
-        self.queue.len() < PATIENT_MAX
+        self.open.len().saturating_sub(self.in_flight) < PATIENT_MAX
     }
 
     /// How many are open.
@@ -68,18 +104,80 @@ impl Questions {
     }
 
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.queue.front().map(|(due_ms, _)| *due_ms)
+        self.queue.front().map(|place| place.due_ms)
     }
 
-    fn is_unasked(&self, digest: TokenDigest) -> bool {
-        self.open.get(&digest).is_some_and(|open| open.unasked.is_some())
+    /// Nobody waits on this connection any more. What was not asked for others is not asked.
+    pub(super) fn give_up(&mut self, conn: ConnId) {
+        for digest in self.by_conn.remove(&conn).unwrap_or_default() {
+            let Some(open) = self.open.get_mut(&digest) else { continue };
+            open.waiters.retain(|(waiter, _)| *waiter != conn);
+            // A call that is under way is waited for: its answer is remembered.
+            if open.waiters.is_empty() && open.unasked.is_some() {
+                self.close(digest);
+            }
+        }
     }
+
+    fn begin(&mut self, digest: TokenDigest, open: Open) {
+        self.shares.take(open.tenant.clone());
+        self.open.insert(digest, open);
+    }
+
+    fn wait(&mut self, digest: TokenDigest, conn: ConnId, room: RoomName) {
+        if let Some(open) = self.open.get_mut(&digest) {
+            open.waiters.insert((conn, room));
+            self.by_conn.entry(conn).or_default().insert(digest);
+        }
+    }
+
+    /// A question is over.
+    fn close(&mut self, digest: TokenDigest) -> Option<Open> {
+        let open = self.open.remove(&digest)?;
+        self.shares.give_back(&open.tenant);
+        for (conn, _) in &open.waiters {
+            if let Some(digests) = self.by_conn.get_mut(conn) {
+                digests.remove(&digest);
+                if digests.is_empty() {
+                    self.by_conn.remove(conn);
+                }
+            }
+        }
+        Some(open)
+    }
+
+    /// A question waits for a call, behind the others.
+    fn enqueue(&mut self, digest: TokenDigest, due_ms: u64) {
+        if self.queue.len() >= 2 * QUEUE_MAX {
+            let open = &self.open;
+            self.queue.retain(|place| is_of(open, place));
+        }
+        self.last_turn += 1;
+        if let Some(open) = self.open.get_mut(&digest) {
+            open.turn = self.last_turn;
+            self.queue.push_back(Place { due_ms, turn: self.last_turn, digest });
+        }
+    }
+
+    /// Whether a question waits in this place.
+    fn is_waiting(&self, place: &Place) -> bool {
+        is_of(&self.open, place)
+    }
+}
+
+fn is_of(open: &BTreeMap<TokenDigest, Open>, place: &Place) -> bool {
+    open.get(&place.digest).is_some_and(|open| open.unasked.is_some() && open.turn == place.turn)
+}
+
+/// All that may be open at a time, and how much of it for one tenant.
+fn shares_of(in_flight_max: usize) -> ShareLimits {
+    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: TENANT_PERCENT }
 }
 
 #[cfg(test)]
 impl Questions {
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.in_flight == 0
+        self.open.is_empty() && self.by_conn.is_empty() && self.shares.taken() == 0 && self.in_flight == 0
     }
 }
 
@@ -102,12 +200,17 @@ impl Engine {
         };
         let Question { digest, resource: Resource { url, server }, room, .. } = question;
         let Ok(session) = self.session(id) else { return Err(Refusal::Unclear) };
+        let tenant = session.tenant.clone();
         let asker = self.words.seed.hash_one((session.tenant.as_str(), session.user.as_str()));
         let own = &mut self.words;
         if !own.questions.open.contains_key(&digest) {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
                 return Err(Refusal::Unasked(Unasked::NoToken));
             };
+            own.questions.shares.limit(shares_of(limits.in_flight_max));
+            if own.questions.shares.check(&tenant).is_err() {
+                return Err(Refusal::Unasked(Unasked::QueueFull));
+            }
             let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
             let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
             // Who comes to wait behind calls that are under way is no try whether the server works again.
@@ -115,20 +218,15 @@ impl Engine {
             if !may_ask {
                 return Err(Refusal::Unasked(Unasked::BreakerOpen));
             }
-            if !has_room && own.questions.queue.len() >= QUEUE_MAX {
-                return Err(Refusal::Unasked(Unasked::QueueFull));
-            }
-            let open = Open { unasked: Some((url, token)), server, edition, asker, waiters: BTreeSet::new() };
-            own.questions.open.insert(digest, open);
+            let (unasked, waiters) = (Some((url, token)), BTreeSet::new());
+            own.questions.begin(digest, Open { unasked, server, edition, asker, tenant, turn: 0, waiters });
             if has_room {
                 self.call_server(digest, now);
             } else {
-                own.questions.queue.push_back((now.mono_ms() + limits.timeout_ms, digest));
+                own.questions.enqueue(digest, now.mono_ms() + limits.timeout_ms);
             }
         }
-        if let Some(open) = self.words.questions.open.get_mut(&digest) {
-            open.waiters.insert((id, room));
-        }
+        self.words.questions.wait(digest, id, room);
         Ok(())
     }
 
@@ -209,7 +307,7 @@ impl Engine {
 
     /// Lets all go on who wait for this.
     fn tell_word(&mut self, digest: TokenDigest, said: Said, now: Now) {
-        let Some(open) = self.words.questions.open.remove(&digest) else { return };
+        let Some(open) = self.words.questions.close(digest) else { return };
         for (conn, room) in open.waiters {
             if !self.is_open(conn) {
                 continue;
@@ -227,14 +325,15 @@ impl Engine {
     fn ask_next(&mut self, now: Now) {
         let Some(resources) = self.config.policy.resources.clone() else { return };
         while self.words.questions.in_flight < resources.limits.in_flight_max {
-            let Some((_, digest)) = self.words.questions.queue.pop_front() else { return };
-            if !self.words.questions.is_unasked(digest) {
+            let Some(place) = self.words.questions.queue.pop_front() else { return };
+            if !self.words.questions.is_waiting(&place) {
                 continue;
             }
+            let digest = place.digest;
             let Some(open) = self.words.questions.open.get(&digest) else { continue };
             let (edition, server) = (open.edition, open.server);
             if !open.waiters.iter().any(|(conn, _)| self.is_open(*conn)) {
-                self.words.questions.open.remove(&digest);
+                self.words.questions.close(digest);
                 continue;
             }
             let breaker = self.words.server(edition, server);
@@ -248,11 +347,10 @@ impl Engine {
 
     /// Gives up what has waited for its call for too long.
     pub(super) fn expire_questions(&mut self, now: Now) {
-        while let Some((_, digest)) =
-            self.words.questions.queue.pop_front_if(|(due_ms, _)| *due_ms <= now.mono_ms())
+        while let Some(place) = self.words.questions.queue.pop_front_if(|place| place.due_ms <= now.mono_ms())
         {
-            if self.words.questions.is_unasked(digest) {
-                self.tell_word(digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
+            if self.words.questions.is_waiting(&place) {
+                self.tell_word(place.digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
             }
         }
     }
@@ -260,11 +358,11 @@ impl Engine {
     /// The rules have changed: what was not asked yet is looked at anew.
     pub(in crate::engine) fn drop_unasked(&mut self, now: Now) {
         let mut dropped = Vec::new();
-        for (_, digest) in std::mem::take(&mut self.words.questions.queue) {
-            if self.words.questions.is_unasked(digest)
-                && let Some(open) = self.words.questions.open.remove(&digest)
+        for place in std::mem::take(&mut self.words.questions.queue) {
+            if self.words.questions.is_waiting(&place)
+                && let Some(open) = self.words.questions.close(place.digest)
             {
-                dropped.push((digest, open.waiters));
+                dropped.push((place.digest, open.waiters));
             }
         }
         for (digest, waiters) in dropped {
