@@ -68,7 +68,7 @@ struct Place {
 #[derive(Debug)]
 struct Open {
     /// Until the call is made.
-    unasked: Option<(Box<str>, Secret)>,
+    unasked: Option<(Resource, Secret)>,
     /// In the rules of that edition.
     server: usize,
     edition: Edition,
@@ -198,7 +198,8 @@ impl Engine {
         let Some(limits) = self.config.policy.resources.as_ref().map(|resources| resources.limits) else {
             return Err(Refusal::Unclear);
         };
-        let Question { digest, resource: Resource { url, server }, room, .. } = question;
+        let Question { digest, resource, room, .. } = question;
+        let server = resource.server;
         let Ok(session) = self.session(id) else { return Err(Refusal::Unclear) };
         let tenant = session.tenant.clone();
         let asker = self.words.seed.hash_one((session.tenant.as_str(), session.user.as_str()));
@@ -218,7 +219,7 @@ impl Engine {
             if !may_ask {
                 return Err(Refusal::Unasked(Unasked::BreakerOpen));
             }
-            let (unasked, waiters) = (Some((url, token)), BTreeSet::new());
+            let (unasked, waiters) = (Some((resource, token)), BTreeSet::new());
             own.questions.begin(digest, Open { unasked, server, edition, asker, tenant, turn: 0, waiters });
             if has_room {
                 self.call_server(digest, now);
@@ -235,7 +236,7 @@ impl Engine {
         let timeout_ms = resources.limits.timeout_ms;
         let questions = &mut self.words.questions;
         let unasked = questions.open.get_mut(&digest).and_then(|open| open.unasked.take());
-        let Some((url, token)) = unasked else { return };
+        let Some((Resource { url, .. }, token)) = unasked else { return };
         questions.in_flight += 1;
         let request = OutsideRequest {
             url,

@@ -128,3 +128,16 @@ fn what_is_wanted_with_a_join_is_not_left_out_in_silence() {
         assert_eq!(answers(&mut node, &mut ada), [(1, code.to_owned())], "{answer:?}");
     }
 }
+
+#[test]
+fn what_is_printed_of_a_url_ends_before_its_query() {
+    let rules = vec![rule("note:{id}", &[Action::Join], "http://a/{id}?key=planted")];
+    let config = config_with(1, |policy| with_rules(policy, rules, ResourceLimits::for_tests()));
+    let printed = format!("{:?}", config.policy.resources);
+    assert!(printed.contains("http://a/{id}") && !printed.contains("planted"), "{printed}");
+    let mut node = Node::with(config);
+    let ada = Client::connect(&mut node, 0, "ada", "acme");
+    (0..4).for_each(|number| ada.say(&mut node, &join(number, &format!("note:{number}"))));
+    let printed = format!("{:?} {:?}", node.engines[0].words, node.calls[0].2);
+    assert!(printed.contains("http://a/3") && !printed.contains("planted"), "{printed}");
+}
