@@ -111,6 +111,8 @@ struct Conn {
     blocked: bool,
     ended: bool,
     verdict: Option<u8>,
+    /// The engine has ended its side: what still comes is counted only.
+    finished: bool,
 }
 
 struct Echo {
@@ -163,7 +165,10 @@ impl Echo {
                     reactor.close(id);
                     self.free(id);
                 }
-                Some(_) => reactor.shutdown_write(id),
+                Some(_) => {
+                    conn.finished = true;
+                    reactor.shutdown_write(id);
+                }
                 None => {}
             }
             self.tally.cut_short += cut_short;
@@ -198,7 +203,8 @@ impl Sink for Echo {
         // Once closed by the engine, a connection may still be reported on in the same harvest.
         let Some(conn) = self.conn(id) else { return Reading::On };
         assert!(!conn.ended, "bytes after their end");
-        for byte in bytes.iter().filter(|_| !mute) {
+        let is_read = !mute && !conn.finished;
+        for byte in bytes.iter().filter(|_| is_read) {
             match *byte {
                 verdict @ (CLOSE | FINISH) => conn.verdict = Some(verdict),
                 byte => conn.outbox.push_back(byte),
