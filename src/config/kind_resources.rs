@@ -137,7 +137,8 @@ pub(super) fn broken(loaded: &Loaded) -> Vec<ConfigError> {
             Some(url) => match UrlTemplate::parse(&url, &rule.room) {
                 Err(error) => format!("makes no URL with resources.base_url: {error}"),
                 Ok(_) if server.production && !outside.plaintext && is_plaintext(&url) => {
-                    "production wants https: who can read along on the way could read every token                      (outside.plaintext = true states that nobody can)"
+                    "production wants https: who can read along on the way could read every token \
+                     (outside.plaintext = true states that nobody can)"
                         .to_owned()
                 }
                 Ok(_) => continue,

@@ -135,10 +135,10 @@ fn what_must_hold_between_settings() {
         loaded.err().map(|errors| errors.to_string()).unwrap_or_default()
     };
     let plain = ("resources.base_url", "http://app");
-    assert!(
-        in_production(&[tls, plain]).contains("production wants https"),
-        "{}",
-        in_production(&[tls, plain])
+    assert_eq!(
+        in_production(&[tls, plain]),
+        "ringway.toml:1: resources.rules[0].url = \"/a\": production wants https: who can read along on the way could read \
+         every token (outside.plaintext = true states that nobody can)"
     );
     assert_eq!(in_production(&[tls, plain, ("outside.plaintext", "true")]), "");
     assert_eq!(in_production(&[tls, ("resources.base_url", "https://app")]), "");

@@ -54,7 +54,9 @@ pub(super) struct Introspections {
     /// How many questions are those of each address.
     shares: Shares<PeerBlock>,
     /// Questions that no call has been made for, first come first. May name some that are over: not more than live ones.
-    queue: VecDeque<TokenDigest>,
+    /// With their turns, by which it is known whether a place in it is still theirs.
+    queue: VecDeque<(u64, TokenDigest)>,
+    last_turn: u64,
     /// Calls under way.
     in_flight: usize,
     /// Who waits, by slot.
@@ -77,10 +79,19 @@ struct Question {
     token: Secret,
     /// Whether a call is under way.
     is_asked: bool,
+    /// Its place in the queue; 0 before it had one.
+    turn: u64,
     /// Who brought it first.
     asker: PeerBlock,
     waiters: BTreeSet<ConnId>,
     due_ms: u64,
+}
+
+impl Question {
+    /// Whether a call is to be made for it when it is this turn's.
+    fn waits_in(&self, turn: u64) -> bool {
+        !self.is_asked && self.turn == turn
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +129,7 @@ impl Introspections {
             questions: BTreeMap::new(),
             shares: Shares::new(shares_of(0)),
             queue: VecDeque::new(),
+            last_turn: 0,
             in_flight: 0,
             waiting: map_with_seed(seed),
             fresh: None,
@@ -165,9 +177,13 @@ impl Introspections {
     fn enqueue(&mut self, digest: TokenDigest, is_first: bool) {
         if self.queue.len() >= 2 * QUEUE_MAX {
             let questions = &self.questions;
-            self.queue.retain(|digest| questions.get(digest).is_some_and(|question| !question.is_asked));
+            self.queue.retain(|(turn, digest)| questions.get(digest).is_some_and(|it| it.waits_in(*turn)));
         }
-        if is_first { self.queue.push_front(digest) } else { self.queue.push_back(digest) }
+        let Some(question) = self.questions.get_mut(&digest) else { return };
+        self.last_turn += 1;
+        question.turn = self.last_turn;
+        let place = (question.turn, digest);
+        if is_first { self.queue.push_front(place) } else { self.queue.push_back(place) }
     }
 
     fn find(&self, conn: ConnId) -> Option<&Waiting> {
@@ -323,7 +339,8 @@ impl Engine {
             }
             let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
             let (token, waiters) = (Secret::from(token), BTreeSet::new());
-            own.questions.insert(digest, Question { token, is_asked: false, asker, waiters, due_ms });
+            own.questions
+                .insert(digest, Question { token, is_asked: false, turn: 0, asker, waiters, due_ms });
             own.shares.take(asker);
             own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
             if has_room {
@@ -451,8 +468,8 @@ impl Engine {
         let Some(introspection) = self.config.policy.introspection.clone() else { return };
         while self.introspections.in_flight < introspection.in_flight_max {
             let own = &mut self.introspections;
-            let Some(digest) = own.queue.pop_front() else { return };
-            if own.questions.get(&digest).is_none_or(|question| question.is_asked) {
+            let Some((turn, digest)) = own.queue.pop_front() else { return };
+            if !own.questions.get(&digest).is_some_and(|question| question.waits_in(turn)) {
                 continue;
             }
             if own.state(&introspection).breaker.admits(now.mono_ms()) {

@@ -221,7 +221,12 @@ impl Roster {
         Some((&self.room(membership.room).key, membership.standing))
     }
 
-    /// The same, by the room's id. Of two rooms with one id it is either.
+    /// Whether `conn` is to get presence events of a room of this name.
+    pub fn listens(&self, conn: ConnId, room: &str) -> bool {
+        self.named(conn, room).is_some_and(|(_, membership)| membership.listens)
+    }
+
+    /// What [`Self::find`] finds, by the room's id. Of two rooms with one id it is either.
     pub fn find_id(&self, conn: ConnId, id: RoomId) -> Option<(&RoomKey, Standing)> {
         let is_it = |membership: &Membership| membership.wanted && self.room(membership.room).id == id;
         let (_, membership) = self.memberships.find(conn.slot, |_| id, is_it)?;

@@ -20,7 +20,7 @@ pub use event::{
 };
 pub use fault::{Fault, FaultCode};
 pub use json::{Json, Payload};
-pub use outside::{CallId, OutsideAnswer, OutsideError, OutsideRequest};
+pub use outside::{CallId, OutsideAnswer, OutsideError, OutsideRequest, without_query};
 pub use presence::{Availability, PresenceChange, PresenceInfo, PresencePage};
 pub use request::{Answer, Method, Request, Requested, Response, Target};
 pub use scope::{Scope, Scopes};

@@ -12,7 +12,7 @@ use crate::base::Secret;
 pub struct CallId(pub u64);
 
 /// A `GET`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OutsideRequest {
     /// Absolute, `http` or `https`. Whatever of it comes from a client is percent-encoded by who wrote it.
     pub url: Box<str>,
@@ -24,6 +24,18 @@ pub struct OutsideRequest {
     pub body_bytes_max: usize,
     /// Whether a longer one is an error. Otherwise it is the status that counts, and the answer has no body then.
     pub wants_body: bool,
+}
+
+/// Of the URL what stands before its query, which may be a key.
+impl fmt::Debug for OutsideRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OutsideRequest({})", without_query(&self.url))
+    }
+}
+
+/// What of a URL may be printed: its query may hold a key.
+pub fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 /// What the server said. A redirect is an answer like any other: nobody follows it.

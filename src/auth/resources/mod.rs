@@ -8,6 +8,8 @@ mod url;
 #[cfg(test)]
 mod url_tests;
 
+use std::fmt;
+
 pub use url::{UrlError, UrlTemplate};
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     base::BreakerLimits,
-    model::{Action, Actions, FaultCode},
+    model::{Action, Actions, FaultCode, without_query},
 };
 
 /// What a server can say of: what members do in rooms. A request names no room.
@@ -54,11 +56,18 @@ pub struct Resources {
 }
 
 /// What is to be asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     pub url: Box<str>,
     /// Which of [`Resources::servers`].
     pub server: usize,
+}
+
+/// Of the URL what stands before its query, which may be a key.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({})", without_query(&self.url))
+    }
 }
 
 /// A room is like a rule's, but what stands in it makes no URL: there is no such resource.

@@ -4,10 +4,13 @@
 //! template: each value is percent-encoded, and one that is empty, or that a server could take for a step in a path,
 //! makes no URL.
 
+use std::fmt;
+
 use super::super::abilities::{AbilityPattern, Who};
+use crate::model::without_query;
 
 /// An absolute URL, or a path, with places in braces.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UrlTemplate {
     text: Box<str>,
     /// How much of the text is scheme, host and port.
@@ -15,7 +18,14 @@ pub struct UrlTemplate {
     pieces: Box<[Piece]>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What stands before its query, which may be a key.
+impl fmt::Debug for UrlTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UrlTemplate({})", without_query(&self.text))
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
 enum Piece {
     Text(Box<str>),
     User,
@@ -51,7 +61,9 @@ impl UrlTemplate {
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(UrlError::NameTwice);
         }
-        let behind_scheme = text.find("://").map_or(0, |at| at + "://".len());
+        // What stands in a path or behind it may be a URL, too.
+        let scheme = if text.starts_with('/') { None } else { text.find("://") };
+        let behind_scheme = scheme.map_or(0, |at| at + "://".len());
         let server_bytes = match behind_scheme {
             0 => 0,
             start => text[start..].find(['/', '?']).map_or(text.len(), |at| start + at),

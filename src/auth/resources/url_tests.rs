@@ -33,6 +33,8 @@ fn rooms_and_their_urls() {
         ("lobby", "https://app/may?room=lobby", "lobby", "https://app/may?room=lobby"),
         ("lobby", "https://app", "lobby", "https://app"),
         ("task:{id}", "https://app?id={id}", "task:7", "https://app?id=7"),
+        ("task:{id}", "/go/{id}?next=http://x", "task:7", "/go/7?next=http://x"),
+        ("task:{id}", "/go?next=http://{id}/", "task:7", "/go?next=http://7/"),
     ];
     for (pattern, template, room, expected) in rows {
         assert_eq!(

@@ -22,7 +22,7 @@ const CONN_BYTES_MAX: usize = 64 * 1024;
 const SHARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Lines of one connection: nobody fills the queue of questions alone.
-const LINES_MAX: usize = 128;
+pub(super) const LINES_MAX: usize = 128;
 
 const _: () = assert!(LINES_MAX * 8 <= QUEUE_MAX, "one connection has an eighth of the queue at most");
 
@@ -122,6 +122,11 @@ impl Lines {
 
     fn of(&self, conn: ConnId) -> Option<&Waiting> {
         self.by_slot.get(&conn.slot).filter(|waiting| waiting.conn == conn)
+    }
+
+    /// Whether something of this room waits.
+    pub(super) fn has_line(&self, conn: ConnId, room: &RoomName) -> bool {
+        self.of(conn).is_some_and(|waiting| waiting.lines.iter().any(|line| line.room == *room))
     }
 
     /// Whether another command may wait, in a line of its own or in one that there is.

@@ -6,6 +6,7 @@
 //! memberships (`stay`), so that a message costs no look at a name. Invariants: tokens are kept only while there are rules, each
 //! for its own connection; a word is given by the room and the token of the moment in which it is used.
 
+mod heard;
 mod lines;
 mod questions;
 mod stay;
@@ -15,27 +16,33 @@ use std::collections::BTreeSet;
 pub(super) use lines::Spelled;
 
 use self::{
+    heard::Heard,
     lines::Lines,
     questions::{Edition, Questions},
 };
 use super::{Engine, abilities::forbidden};
 use crate::{
     auth::{
-        Resource, Resources, TokenDigest, TokenHasher, Verdicts,
+        Resource, Resources, TokenDigest, TokenHasher, VerdictLimits, Verdicts,
         abilities::Who,
         resources::{Denial, NoResource},
     },
-    base::{Breaker, ConnId, HashSeed, Map, Now, RoomKey, RoomName, Secret, map_with_seed},
+    base::{Breaker, ConnId, HashSeed, Map, Now, RoomKey, RoomName, RoomRef, Secret, map_with_seed},
     conn::Conn,
     hub::Standing,
     metrics::{AuthCache, Unasked},
     model::{Action, Actions, CorrelationId, Fault, FaultCode, Join},
 };
 
+/// How long an answer that says nothing is remembered, and how many of these.
+const UNCLEAR_MS: u64 = 1_000;
+const UNCLEAR_MAX: usize = 1024;
+
 /// One shard's words, and who waits for which.
 #[derive(Debug)]
 pub(super) struct Words {
     hasher: TokenHasher,
+    seed: HashSeed,
     /// Of the rules that hold.
     state: Option<State>,
     edition: Edition,
@@ -47,13 +54,14 @@ pub(super) struct Words {
     due: BTreeSet<(u64, ConnId)>,
     /// Not before.
     next_step_ms: u64,
-    /// While commands are made again that have waited for it.
-    fresh: Option<(TokenDigest, Said)>,
+    heard: Heard,
 }
 
 #[derive(Debug)]
 struct State {
     verdicts: Verdicts<(), Denial>,
+    /// What nothing was said of just now: whoever tries again at once is not asked for again.
+    unclear: Verdicts<(), ()>,
     /// Each with its name, as the rules number them.
     servers: Box<[(Box<str>, Breaker)]>,
 }
@@ -61,7 +69,9 @@ struct State {
 impl State {
     fn new(resources: &Resources) -> Self {
         let servers = resources.servers().iter();
+        let entries_max = resources.limits.verdicts.entries_max.min(UNCLEAR_MAX);
         Self {
+            unclear: Verdicts::new(VerdictLimits { good_ms: 0, bad_ms: UNCLEAR_MS, entries_max }),
             verdicts: Verdicts::new(resources.limits.verdicts),
             servers: servers.map(|name| (name.clone(), Breaker::new(resources.limits.breaker))).collect(),
         }
@@ -174,14 +184,15 @@ impl Words {
     pub(super) fn new(hasher: TokenHasher, seed: HashSeed, resources: Option<&Resources>) -> Self {
         Self {
             hasher,
+            seed,
             state: resources.map(State::new),
             edition: Edition::default(),
             bearers: map_with_seed(seed),
-            questions: Questions::default(),
+            questions: Questions::new(),
             lines: Lines::new(seed),
             due: BTreeSet::new(),
             next_step_ms: 0,
-            fresh: None,
+            heard: Heard::default(),
         }
     }
 
@@ -189,6 +200,7 @@ impl Words {
     pub(super) fn renew(&mut self, resources: Option<&Resources>) {
         self.state = resources.map(State::new);
         self.edition = self.edition.next();
+        self.heard = Heard::default();
         if resources.is_none() {
             self.bearers.clear();
             self.due.clear();
@@ -203,6 +215,8 @@ impl Words {
             self.due.remove(&(due_ms, conn));
         }
         self.lines.give_up(conn);
+        self.questions.give_up(conn);
+        self.heard.give_up(conn);
     }
 
     /// Servers that breakers keep anybody from asking.
@@ -229,7 +243,7 @@ impl Words {
             && self.due.is_empty()
             && self.questions.is_empty()
             && self.lines.is_empty()
-            && self.fresh.is_none()
+            && self.heard.is_empty()
     }
 
     /// How many tokens are kept.
@@ -279,14 +293,21 @@ impl Engine {
             return Some(Word::No(Refusal::Unasked(Unasked::NoToken)));
         };
         let digest = own.hasher.digest_of(bearer.digest, &resource.url);
-        if let Some((_, said)) = own.fresh.filter(|(fresh, _)| *fresh == digest) {
+        if let Some(said) = own.heard.find(id, room, digest) {
             return Some(said.map_or_else(Word::No, |until_ms| Word::Yes { until_ms }));
         }
-        let found = own.state.as_ref()?.verdicts.find_with_end(digest, now.mono_ms());
-        self.metrics.resource_cache.inc(if found.is_some() { AuthCache::Hit } else { AuthCache::Miss });
+        let state = own.state.as_ref()?;
+        let found = state.verdicts.find_with_end(digest, now.mono_ms());
+        let is_unclear = found.is_none() && state.unclear.find(digest, now.mono_ms()).is_some();
+        self.metrics.resource_cache.inc(if found.is_some() || is_unclear {
+            AuthCache::Hit
+        } else {
+            AuthCache::Miss
+        });
         Some(match found {
             Some((Ok(()), until_ms)) => Word::Yes { until_ms },
             Some((Err(denial), _)) => Word::No(Refusal::Denied(denial)),
+            None if is_unclear => Word::No(Refusal::Unclear),
             None => {
                 let room = RoomName::parse(room).ok()?;
                 Word::Unknown(Box::new(Question { digest, resource, room, call: None }))
@@ -321,7 +342,11 @@ impl Engine {
                     standing = standing.with(action);
                     self.look_after_action(id, action, until_ms);
                 }
-                Some(Word::No(refusal)) if is_wanted && action == Action::Join => {
+                // What is wanted and is there in a moment is not left out in silence.
+                Some(Word::No(refusal)) if is_wanted && (action == Action::Join || refusal.passes()) => {
+                    if matches!(refusal, Refusal::Denied(_)) {
+                        self.put_out(id, join.room.as_str());
+                    }
                     return Err(self.refused(refusal));
                 }
                 Some(Word::Unknown(question)) if is_wanted => return Err(Stop::Asks(question)),
@@ -352,13 +377,37 @@ impl Engine {
                 Ok(())
             }
             Some(Word::No(refusal)) => {
-                if action == Action::Presence && matches!(refusal, Refusal::Denied(_)) {
-                    // It hears no more of that, either.
-                    self.roster.judge(id, room, standing);
+                if matches!(refusal, Refusal::Denied(_)) {
+                    if !standing.is_placed() && self.is_same_resource(id, room, action) {
+                        self.put_out(id, room);
+                    } else if action == Action::Presence {
+                        // It hears no more of that, either.
+                        self.roster.judge(id, room, standing);
+                    }
                 }
                 Err(self.refused(refusal))
             }
             Some(Word::Unknown(question)) => Err(Stop::Asks(question)),
+        }
+    }
+
+    /// Whether the word about this action is the one about being in the room, too.
+    fn is_same_resource(&self, id: ConnId, room: &str, action: Action) -> bool {
+        let session = self.conns.get(id.slot, id.generation).and_then(Conn::session);
+        let (Some(resources), Some(session)) = (self.config.policy.resources.as_ref(), session) else {
+            return false;
+        };
+        let who = Who { user: session.user.as_str(), tenant: session.tenant.as_str() };
+        let url = |action| resources.find(room, action, who).and_then(|(_, found)| found.ok());
+        url(Action::Join).is_some_and(|resource| url(action) == Some(resource))
+    }
+
+    /// Whoever a server does not let be in a room is in it no more.
+    fn put_out(&mut self, id: ConnId, room: &str) {
+        let key = self.roster.find(id, room).map(|(key, _)| key.clone());
+        if let Some(key) = key {
+            // It is in the room, so that there is nothing to refuse.
+            let _ = self.leave(id, None, &RoomRef::of(&key.room));
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{Question, Refusal, Said, Words};
 use crate::{
     auth::{Resource, TokenDigest, resources::judge},
-    base::{Breaker, ConnId, Now, RoomName, Secret},
+    base::{Breaker, ConnId, Now, RoomName, Secret, ShareLimits, Shares, TenantName},
     engine::{Engine, Notice, Output, outside::Purpose},
     metrics::Unasked,
     model::{OutsideError, OutsideRequest},
@@ -18,7 +18,15 @@ use crate::{
 pub(super) const QUEUE_MAX: usize = 1024;
 
 /// How many of these may be of nobody who waits: those about members who stay meanwhile.
-const PATIENT_MAX: usize = QUEUE_MAX / 2;
+const PATIENT_MAX: usize = QUEUE_MAX / 4;
+
+/// How much of what is left by others one tenant may have open at a time.
+const TENANT_PERCENT: u8 = 50;
+
+const _: () = assert!(
+    PATIENT_MAX * 2 <= QUEUE_MAX * TENANT_PERCENT as usize / 100,
+    "members leave those of their tenant who wait as much"
+);
 
 /// What is read of an answer, in bytes: only its status says something.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -34,45 +42,142 @@ impl Edition {
 }
 
 /// One shard's open questions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Questions {
     open: BTreeMap<TokenDigest, Open>,
-    /// Those that no call has been made for, first come first, and until when they wait. May name some that are over.
-    queue: VecDeque<(u64, TokenDigest)>,
+    /// How many of these are those of each tenant.
+    shares: Shares<TenantName>,
+    /// Which of these a connection waits for.
+    by_conn: BTreeMap<ConnId, BTreeSet<TokenDigest>>,
+    /// Those that no call has been made for, first come first. May name some that are over: not more than live ones.
+    queue: VecDeque<Place>,
+    last_turn: u64,
     /// Calls under way.
     in_flight: usize,
+}
+
+/// A place in the queue. It is the question's that has this turn.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Until when it is waited for.
+    due_ms: u64,
+    turn: u64,
+    digest: TokenDigest,
 }
 
 #[derive(Debug)]
 struct Open {
     /// Until the call is made.
-    unasked: Option<(Box<str>, Secret)>,
+    unasked: Option<(Resource, Secret)>,
     /// In the rules of that edition.
     server: usize,
     edition: Edition,
+    /// What the user hashes to whose token it is.
+    asker: u64,
+    tenant: TenantName,
+    /// Of its place in the queue; 0 without one.
+    turn: u64,
     /// Of which connections' commands, or memberships, in which rooms.
     waiters: BTreeSet<(ConnId, RoomName)>,
 }
 
 impl Questions {
+    pub(super) fn new() -> Self {
+        Self {
+            open: BTreeMap::new(),
+            shares: Shares::new(shares_of(0)),
+            by_conn: BTreeMap::new(),
+            queue: VecDeque::new(),
+            last_turn: 0,
+            in_flight: 0,
+        }
+    }
+
     /// Whether there is room for questions that are in no hurry.
     pub(super) fn is_quiet(&self) -> bool {
-        self.queue.len() < PATIENT_MAX
+        self.open.len().saturating_sub(self.in_flight) < PATIENT_MAX
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.queue.front().map(|(due_ms, _)| *due_ms)
+        self.queue.front().map(|place| place.due_ms)
     }
 
-    fn is_unasked(&self, digest: TokenDigest) -> bool {
-        self.open.get(&digest).is_some_and(|open| open.unasked.is_some())
+    /// Nobody waits on this connection any more. What was not asked for others is not asked.
+    pub(super) fn give_up(&mut self, conn: ConnId) {
+        for digest in self.by_conn.remove(&conn).unwrap_or_default() {
+            let Some(open) = self.open.get_mut(&digest) else { continue };
+            open.waiters.retain(|(waiter, _)| *waiter != conn);
+            // A call that is under way is waited for: its answer is remembered.
+            if open.waiters.is_empty() && open.unasked.is_some() {
+                self.close(digest);
+            }
+        }
     }
+
+    fn begin(&mut self, digest: TokenDigest, open: Open) {
+        self.shares.take(open.tenant.clone());
+        self.open.insert(digest, open);
+    }
+
+    fn wait(&mut self, digest: TokenDigest, conn: ConnId, room: RoomName) {
+        if let Some(open) = self.open.get_mut(&digest) {
+            open.waiters.insert((conn, room));
+            self.by_conn.entry(conn).or_default().insert(digest);
+        }
+    }
+
+    /// A question is over.
+    fn close(&mut self, digest: TokenDigest) -> Option<Open> {
+        let open = self.open.remove(&digest)?;
+        self.shares.give_back(&open.tenant);
+        for (conn, _) in &open.waiters {
+            if let Some(digests) = self.by_conn.get_mut(conn) {
+                digests.remove(&digest);
+                if digests.is_empty() {
+                    self.by_conn.remove(conn);
+                }
+            }
+        }
+        Some(open)
+    }
+
+    /// A question waits for a call, behind the others.
+    fn enqueue(&mut self, digest: TokenDigest, due_ms: u64) {
+        if self.queue.len() >= 2 * QUEUE_MAX {
+            let open = &self.open;
+            self.queue.retain(|place| is_of(open, place));
+        }
+        self.last_turn += 1;
+        if let Some(open) = self.open.get_mut(&digest) {
+            open.turn = self.last_turn;
+            self.queue.push_back(Place { due_ms, turn: self.last_turn, digest });
+        }
+    }
+
+    /// Whether a question waits in this place.
+    fn is_waiting(&self, place: &Place) -> bool {
+        is_of(&self.open, place)
+    }
+}
+
+fn is_of(open: &BTreeMap<TokenDigest, Open>, place: &Place) -> bool {
+    open.get(&place.digest).is_some_and(|open| open.unasked.is_some() && open.turn == place.turn)
+}
+
+/// All that may be open at a time, and how much of it for one tenant.
+fn shares_of(in_flight_max: usize) -> ShareLimits {
+    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: TENANT_PERCENT }
 }
 
 #[cfg(test)]
 impl Questions {
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.in_flight == 0
+        self.open.is_empty() && self.by_conn.is_empty() && self.shares.taken() == 0 && self.in_flight == 0
     }
 }
 
@@ -93,12 +198,20 @@ impl Engine {
         let Some(limits) = self.config.policy.resources.as_ref().map(|resources| resources.limits) else {
             return Err(Refusal::Unclear);
         };
-        let Question { digest, resource: Resource { url, server }, room, .. } = question;
+        let Question { digest, resource, room, .. } = question;
+        let server = resource.server;
+        let Ok(session) = self.session(id) else { return Err(Refusal::Unclear) };
+        let tenant = session.tenant.clone();
+        let asker = self.words.seed.hash_one((session.tenant.as_str(), session.user.as_str()));
         let own = &mut self.words;
         if !own.questions.open.contains_key(&digest) {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
                 return Err(Refusal::Unasked(Unasked::NoToken));
             };
+            own.questions.shares.limit(shares_of(limits.in_flight_max));
+            if own.questions.shares.check(&tenant).is_err() {
+                return Err(Refusal::Unasked(Unasked::QueueFull));
+            }
             let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
             let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
             // Who comes to wait behind calls that are under way is no try whether the server works again.
@@ -106,20 +219,15 @@ impl Engine {
             if !may_ask {
                 return Err(Refusal::Unasked(Unasked::BreakerOpen));
             }
-            if !has_room && own.questions.queue.len() >= QUEUE_MAX {
-                return Err(Refusal::Unasked(Unasked::QueueFull));
-            }
-            let open = Open { unasked: Some((url, token)), server, edition, waiters: BTreeSet::new() };
-            own.questions.open.insert(digest, open);
+            let (unasked, waiters) = (Some((resource, token)), BTreeSet::new());
+            own.questions.begin(digest, Open { unasked, server, edition, asker, tenant, turn: 0, waiters });
             if has_room {
                 self.call_server(digest, now);
             } else {
-                own.questions.queue.push_back((now.mono_ms() + limits.timeout_ms, digest));
+                own.questions.enqueue(digest, now.mono_ms() + limits.timeout_ms);
             }
         }
-        if let Some(open) = self.words.questions.open.get_mut(&digest) {
-            open.waiters.insert((id, room));
-        }
+        self.words.questions.wait(digest, id, room);
         Ok(())
     }
 
@@ -128,7 +236,7 @@ impl Engine {
         let timeout_ms = resources.limits.timeout_ms;
         let questions = &mut self.words.questions;
         let unasked = questions.open.get_mut(&digest).and_then(|open| open.unasked.take());
-        let Some((url, token)) = unasked else { return };
+        let Some((Resource { url, .. }, token)) = unasked else { return };
         questions.in_flight += 1;
         let request = OutsideRequest {
             url,
@@ -158,17 +266,21 @@ impl Engine {
     /// Makes a word of an answer, and remembers it as long as the rules are those that it was asked by.
     fn take_word(&mut self, digest: TokenDigest, answer: Result<u16, OutsideError>, now: Now) -> Said {
         let own = &mut self.words;
-        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server));
-        let Some((edition, server)) = asked else { return Err(Refusal::Unclear) };
+        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server, open.asker));
+        let Some((edition, server, asker)) = asked else { return Err(Refusal::Unclear) };
         let judged = answer.ok().and_then(judge);
         // A server that refuses a request works; what is asked for is the client's choice.
-        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408 | 429));
+        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408));
         let works = judged.is_some() || is_refusal;
+        let is_unsaid = matches!(answer, Err(OutsideError::Busy | OutsideError::Unsendable));
         if let Some((name, breaker)) = own.server(edition, server) {
-            if works {
-                breaker.succeeded();
-            } else {
-                breaker.failed(now.mono_ms());
+            match answer {
+                _ if works => breaker.succeeded(),
+                // It has not heard of this.
+                _ if is_unsaid => breaker.undecided(now.mono_ms()),
+                // Whatever it is asked.
+                Err(OutsideError::Connect) => breaker.failed(now.mono_ms()),
+                _ => breaker.failed_for(now.mono_ms(), asker),
             }
             if judged.is_none() {
                 let reason = match answer {
@@ -178,12 +290,16 @@ impl Engine {
                 self.outputs.push_back(Output::Notice(Notice::ResourceFailed { reason }));
             }
         }
-        let verdict = judged.ok_or(Refusal::Unclear)?;
         let own = &mut self.words;
+        let state = own.state.as_mut().filter(|_| edition == own.edition);
+        let Some(verdict) = judged else {
+            if let Some(state) = state.filter(|_| !is_unsaid) {
+                state.unclear.remember(digest, Err(()), None, now.mono_ms());
+            }
+            return Err(Refusal::Unclear);
+        };
         let mut until_ms = now.mono_ms();
-        if edition == own.edition
-            && let Some(state) = &mut own.state
-        {
+        if let Some(state) = state {
             state.verdicts.remember(digest, verdict.as_ref().map_err(|denial| *denial), None, now.mono_ms());
             until_ms = state.verdicts.find_with_end(digest, now.mono_ms()).map_or(until_ms, |(_, end)| end);
         }
@@ -192,29 +308,33 @@ impl Engine {
 
     /// Lets all go on who wait for this.
     fn tell_word(&mut self, digest: TokenDigest, said: Said, now: Now) {
-        let Some(open) = self.words.questions.open.remove(&digest) else { return };
-        self.words.fresh = Some((digest, said));
+        let Some(open) = self.words.questions.close(digest) else { return };
         for (conn, room) in open.waiters {
-            if self.is_open(conn) {
-                self.settle(conn, &room, now);
-                self.go_on(conn, &room, digest, now);
+            if !self.is_open(conn) {
+                continue;
+            }
+            self.words.heard.put(conn, &room, digest, said);
+            let asks = self.settle(conn, &room, now);
+            self.go_on(conn, &room, digest, now);
+            if !asks && !self.words.lines.has_line(conn, &room) {
+                self.words.heard.forget(conn, &room);
             }
         }
-        self.words.fresh = None;
     }
 
     /// Makes calls for questions that wait, as many as may be under way.
     fn ask_next(&mut self, now: Now) {
         let Some(resources) = self.config.policy.resources.clone() else { return };
         while self.words.questions.in_flight < resources.limits.in_flight_max {
-            let Some((_, digest)) = self.words.questions.queue.pop_front() else { return };
-            if !self.words.questions.is_unasked(digest) {
+            let Some(place) = self.words.questions.queue.pop_front() else { return };
+            if !self.words.questions.is_waiting(&place) {
                 continue;
             }
+            let digest = place.digest;
             let Some(open) = self.words.questions.open.get(&digest) else { continue };
             let (edition, server) = (open.edition, open.server);
             if !open.waiters.iter().any(|(conn, _)| self.is_open(*conn)) {
-                self.words.questions.open.remove(&digest);
+                self.words.questions.close(digest);
                 continue;
             }
             let breaker = self.words.server(edition, server);
@@ -228,11 +348,10 @@ impl Engine {
 
     /// Gives up what has waited for its call for too long.
     pub(super) fn expire_questions(&mut self, now: Now) {
-        while let Some((_, digest)) =
-            self.words.questions.queue.pop_front_if(|(due_ms, _)| *due_ms <= now.mono_ms())
+        while let Some(place) = self.words.questions.queue.pop_front_if(|place| place.due_ms <= now.mono_ms())
         {
-            if self.words.questions.is_unasked(digest) {
-                self.tell_word(digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
+            if self.words.questions.is_waiting(&place) {
+                self.tell_word(place.digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
             }
         }
     }
@@ -240,11 +359,11 @@ impl Engine {
     /// The rules have changed: what was not asked yet is looked at anew.
     pub(in crate::engine) fn drop_unasked(&mut self, now: Now) {
         let mut dropped = Vec::new();
-        for (_, digest) in std::mem::take(&mut self.words.questions.queue) {
-            if self.words.questions.is_unasked(digest)
-                && let Some(open) = self.words.questions.open.remove(&digest)
+        for place in std::mem::take(&mut self.words.questions.queue) {
+            if self.words.questions.is_waiting(&place)
+                && let Some(open) = self.words.questions.close(place.digest)
             {
-                dropped.push((digest, open.waiters));
+                dropped.push((place.digest, open.waiters));
             }
         }
         for (digest, waiters) in dropped {

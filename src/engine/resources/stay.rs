@@ -5,7 +5,7 @@
 //! and to read history is given until the word is over, and asked for anew when it is next wanted. Invariant: a membership that is
 //! in doubt has a question under way, or its connection is looked after in time, or has no token to ask with.
 
-use super::{Refusal, Word};
+use super::{Refusal, Word, lines::LINES_MAX};
 use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     engine::Engine,
@@ -55,19 +55,32 @@ impl Engine {
         now: Now,
     ) -> Standing {
         let mut standing = standing.without(mapped);
+        let mut is_over = false;
         for action in mapped.iter() {
             match self.word(id, room, action, now) {
-                Some(Word::Yes { until_ms }) => {
+                Some(Word::Yes { until_ms }) if until_ms > now.mono_ms() => {
                     standing = standing.with(action);
                     self.look_after_action(id, action, until_ms);
                 }
+                // Good for this once.
+                Some(Word::Yes { .. }) if STAYS.contains(&action) => {
+                    standing = standing.with(action);
+                    is_over |= action == Action::Presence;
+                }
+                Some(Word::Yes { .. }) => {}
                 Some(Word::No(Refusal::Denied(_))) | None => {}
                 Some(Word::No(Refusal::Unclear | Refusal::Unasked(_)) | Word::Unknown(_)) => {
-                    if STAYS.contains(&action) && before.may(action) {
+                    // Who listens has it, also when the word that gave it is over.
+                    let listens = action == Action::Presence && self.roster.listens(id, room);
+                    if STAYS.contains(&action) && (before.may(action) || listens) {
                         standing = standing.with(action).doubted();
                     }
                 }
             }
+        }
+        // Whoever is in doubt is judged once more in any case.
+        if is_over && !standing.is_doubted() {
+            self.look_after(id, now.mono_ms());
         }
         standing
     }
@@ -103,8 +116,15 @@ impl Engine {
     fn look_at_rooms(&mut self, id: ConnId, now: Now) {
         let rooms: Vec<(RoomKey, Standing)> =
             self.roster.standings(id).map(|(key, standing)| (key.clone(), standing)).collect();
+        let open = self.words.questions.len();
         for (key, standing) in rooms {
             if standing.is_doubted() {
+                let questions = &self.words.questions;
+                if !questions.is_quiet() || questions.len() >= open + LINES_MAX {
+                    // The rest has its turn behind others.
+                    self.look_after(id, now.mono_ms() + 1);
+                    continue;
+                }
                 self.settle(id, &key.room, now);
                 continue;
             }
@@ -116,22 +136,27 @@ impl Engine {
         }
     }
 
-    /// Decides about a member of whom that was not known, or asks.
-    pub(super) fn settle(&mut self, id: ConnId, room: &RoomName, now: Now) {
+    /// Decides about a member of whom that was not known, or asks. Whether a question about it is under way.
+    pub(super) fn settle(&mut self, id: ConnId, room: &RoomName, now: Now) -> bool {
         let found = self.roster.find(id, room.as_str()).map(|(key, standing)| (key.clone(), standing));
-        let Some((key, before)) = found.filter(|(_, standing)| standing.is_doubted()) else { return };
+        let Some((key, before)) = found.filter(|(_, standing)| standing.is_doubted()) else { return false };
         let standing = self.judged_now(id, &key, before, now);
         if !standing.may_stay() {
             // It is in the room, so that there is nothing to refuse.
             let _ = self.leave(id, None, &RoomRef::of(room));
-            return;
+            return false;
         }
         if !standing.is_doubted() {
-            return;
+            return false;
         }
+        let mut asks = false;
         for action in STAYS.into_iter().filter(|action| standing.may(*action)) {
             let refusal = match self.word(id, room.as_str(), action, now) {
-                Some(Word::Unknown(question)) => self.ask_server(id, *question, now).err(),
+                Some(Word::Unknown(question)) => {
+                    let refused = self.ask_server(id, *question, now).err();
+                    asks |= refused.is_none();
+                    refused
+                }
                 Some(Word::No(refusal)) => Some(refusal),
                 Some(Word::Yes { .. }) | None => None,
             };
@@ -141,6 +166,7 @@ impl Engine {
                 self.look_after(id, now.mono_ms() + open_ms.max(RETRY_MS));
             }
         }
+        asks
     }
 
     /// When one of the above is of use.

@@ -45,6 +45,7 @@ mod requests;
 mod requests_chance;
 mod resources;
 mod resources_stay;
+mod resources_words;
 mod revocation;
 mod rooms;
 mod survey;

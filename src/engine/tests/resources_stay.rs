@@ -63,13 +63,13 @@ fn what_is_done_is_asked_for_anew_when_the_word_is_over() {
     node.answer_call(NO);
     let refused = [(5, "forbidden".to_owned()), (6, "forbidden".to_owned())];
     assert_eq!(answers(&mut node, &mut ada), refused);
-    // It stays: that was asked for with the join, but for who comes and goes, which it may not see any more.
+    // To be there is the same resource, and that was refused.
     let mut bob = Client::connect(&mut node, 0, "bob", "acme");
     bob.say(&mut node, &join(1, "note:1"));
     node.answer_call(YES);
     bob.say(&mut node, &send(2, "note:1"));
     assert_eq!(answers(&mut node, &mut bob), ok(&[1, 2]));
-    assert_eq!(ada.types(&mut node), ["room:message"]);
+    assert_eq!(ada.json(&mut node), [] as [Value; 0]);
     // Nobody is asked about those who only listen.
     node.advance(120_000);
     assert!(node.calls.is_empty());
@@ -93,6 +93,77 @@ fn presence_goes_on_while_it_is_not_asked_for() {
     node.answer_call(YES);
     assert_eq!(ada.types(&mut node), ["presence:join"]);
     assert_eq!(answers(&mut node, &mut bob), ok(&[1]));
+}
+
+/// Where the word about being there is another one, only what was refused is gone.
+#[test]
+fn who_may_not_send_stays_where_it_may_be() {
+    let mut node = node();
+    let mut ada = Client::connect(&mut node, 0, "ada", "acme");
+    ada.say(&mut node, &join(1, "task:1"));
+    node.answer_call(YES);
+    ada.say(&mut node, &send(2, "task:1"));
+    node.answer_call(NO);
+    assert_eq!(answers(&mut node, &mut ada), [(1, "ok".to_owned()), (2, "forbidden".to_owned())]);
+    assert_eq!(node.engines[0].roster.subscriptions(), 1);
+}
+
+#[test]
+fn whoever_is_refused_when_it_joins_again_is_out() {
+    let (unknown, bad_token) = (Ok((404, "")), Ok((401, "")));
+    let rows = [(YES, "ok"), (NO, "forbidden"), (unknown, "not_found"), (bad_token, "unauthenticated")];
+    for (answer, code) in rows.into_iter().chain([(DOWN, "unavailable")]) {
+        let mut node = node();
+        let mut ada = member(&mut node);
+        let bob = Client::connect(&mut node, 0, "bob", "acme");
+        bob.say(&mut node, &join(1, "note:1"));
+        node.answer_call(YES);
+        ada.json(&mut node);
+        node.advance(10_000);
+        ada.say(&mut node, &join(2, "note:1"));
+        node.answer_call(answer);
+        let heard = ada.json(&mut node);
+        assert_eq!(acks(&heard), [(2, code.to_owned())]);
+        let is_out = !matches!(answer, YES | DOWN);
+        let left = heard.iter().any(|event| event["type"] == "room:left");
+        assert_eq!(left, is_out, "{heard:?}");
+        bob.say(&mut node, &send(3, "note:1"));
+        node.answer_call(YES);
+        assert_eq!(ada.types(&mut node).contains(&"room:message".to_owned()), !is_out, "{answer:?}");
+    }
+}
+
+/// To be judged anew takes presence from nobody of whom nothing else is said, also when the word that gave it is over.
+#[test]
+fn presence_outlasts_a_refresh_after_its_word() {
+    let apart = || {
+        vec![
+            rule("note:{id}", &[Action::Join], "http://notes/{id}"),
+            rule("note:{id}", &[Action::Presence], "http://people/{id}"),
+        ]
+    };
+    let rows = [(YES, true), (NO, false), (DOWN, true)];
+    for (rules, questions) in [(rules(), 1), (apart(), 2)] {
+        for (answer, stays) in rows {
+            let mut node = node();
+            reload(&mut node, rules.clone(), Abilities::new(Vec::new()));
+            let mut ada = Client::connect(&mut node, 0, "ada", "acme");
+            ada.say(&mut node, &join(1, "note:1"));
+            (0..questions).for_each(|_| drop(node.answer_call(YES)));
+            assert_eq!(answers(&mut node, &mut ada), ok(&[1]));
+            node.advance(11_000);
+            refresh(&mut node, &mut ada, &["x"]);
+            node.advance(1);
+            assert_eq!(node.calls.len(), questions);
+            (0..questions).for_each(|_| drop(node.answer_call(answer)));
+            ada.json(&mut node);
+            let bob = Client::connect(&mut node, 0, "bob", "acme");
+            bob.say(&mut node, &join(1, "note:1"));
+            (0..questions).for_each(|_| drop(node.answer_call(YES)));
+            let expected = if stays { vec!["presence:join"] } else { vec![] };
+            assert_eq!(ada.types(&mut node), expected, "{questions} {answer:?}");
+        }
+    }
 }
 
 #[test]
