@@ -137,8 +137,8 @@ fn what_must_hold_between_settings() {
     let plain = ("resources.base_url", "http://app");
     assert_eq!(
         in_production(&[tls, plain]),
-        "ringway.toml:1: resources.rules[0].url = \"/a\": production wants https: who can read along on the way could read \
-         every token (outside.plaintext = true states that nobody can)"
+        "the configuration is wrong: ringway.toml:1: resources.rules[0].url = \"/a\": production wants https: who can read \
+         along on the way could read every token (outside.plaintext = true states that nobody can)"
     );
     assert_eq!(in_production(&[tls, plain, ("outside.plaintext", "true")]), "");
     assert_eq!(in_production(&[tls, ("resources.base_url", "https://app")]), "");
