@@ -100,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// Publishing is about to begin, at `at_ns`: so is coming and going.
+    /// Publishing is about to begin: so is coming and going.
     pub(super) fn begin_moves(&mut self) {
         if std::mem::replace(&mut self.moves.on, true) {
             return;
