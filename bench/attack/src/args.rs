@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// The attackers of one case: until standard input ends
     #[command(hide = true)]
     Foes(FoesArgs),
+    /// Who takes attackers' connections in place of the gateway: until standard input ends
+    #[command(hide = true)]
+    Decoy,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -36,6 +39,9 @@ pub(crate) struct RunArgs {
     /// Sockets that attackers have open or are opening
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub(crate) foes: u32,
+    /// How many of them come a second, for the first time or again; 0: each as soon as its last try has ended
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) foes_per_s: u32,
     /// What attackers get of the generators' core
     #[arg(long, default_value_t = Priority::Idle, value_enum)]
     pub(crate) foes_priority: Priority,
@@ -97,6 +103,8 @@ pub(crate) struct FoesArgs {
     pub(crate) port: u16,
     #[arg(long)]
     pub(crate) foes: u32,
+    #[arg(long)]
+    pub(crate) foes_per_s: u32,
     /// Rooms of good clients
     #[arg(long)]
     pub(crate) rooms: u32,

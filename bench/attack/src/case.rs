@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     args::{Common, Priority, RunArgs},
     comers::{self, Comers},
+    decoy::Decoy,
     kind::Kind,
     tally::Tally,
 };
@@ -104,7 +105,10 @@ impl<'a> Bench<'a> {
 
     fn measure(&self, server: &Server, kind: Option<Kind>) -> Result<Outcome, Failure> {
         let (crowd, port) = (self.crowd, server.port);
-        let foes = kind.map(|kind| Foes::prepare(kind, port, self.args)).transpose()?;
+        let decoy =
+            kind.filter(|it| *it == Kind::Decoy).map(|_| Decoy::start(&self.args.common)).transpose()?;
+        let attacked = decoy.as_ref().map_or(port, |it| it.port);
+        let foes = kind.map(|kind| Foes::prepare(kind, attacked, self.args)).transpose()?;
         let mut net = Net::from(GOOD_SOURCES)?;
         let target = Target { protocol: Protocol::Ringway, port, tokens: &self.tokens };
         let spec = |member| Spec { room: member / crowd.members_per_room, role: Role::Member };
@@ -192,6 +196,7 @@ impl Foes {
         let mut command = Command::new("chrt");
         command.args(class).arg(env::current_exe()?);
         command.arg("foes").args(["--kind", &kind.to_string()]).args(["--port", &port.to_string()]);
+        command.args(["--foes-per-s", &args.foes_per_s.to_string()]);
         command.args(["--foes", &args.foes.to_string()]).args(["--rooms", &args.rooms.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let gone = || Failure::Setup("attackers have no pipes".to_owned());

@@ -134,7 +134,7 @@ impl Foe {
         let opening = match self.kind {
             Kind::HalfOpen | Kind::Slowloris | Kind::Mixed => return Step::GoesOn,
             Kind::BadToken => pick(&script.bad_heads),
-            Kind::Connect | Kind::Flood => pick(&script.heads),
+            Kind::Connect | Kind::Decoy | Kind::Flood => pick(&script.heads),
             // It will not look whether it was let in.
             Kind::NeverRead => [pick(&script.heads), pick(&script.joins)].concat(),
         };

@@ -33,8 +33,10 @@ const DIALS: usize = 64;
 /// Admitted foes that a turn lets flood.
 const FLOODS: usize = 16;
 const EVENTS: usize = 512;
-/// The longest sleep.
-const WAIT: Duration = Duration::from_millis(5);
+/// The longest sleep: those that are due come in bursts of as much.
+const WAIT: Duration = Duration::from_millis(1);
+/// What is further behind its pace than this part of a second is let go.
+const BEHIND: u64 = 20;
 /// How often a head that never ends gets a byte.
 const TRICKLE_NS: u64 = 1_000_000_000;
 /// After which a foe that never reads gives way to another: that it was cut off it cannot know.
@@ -82,7 +84,27 @@ struct Foes {
     deaf: VecDeque<(usize, u64)>,
     /// Of the slow ones, whose byte is due next, as a running number.
     trickled: u64,
+    pace: Option<Pace>,
     tally: Tally,
+}
+
+/// How many come a second.
+struct Pace {
+    per_s: u32,
+    /// Of those that were due, as a running number, the next.
+    next: u64,
+}
+
+impl Pace {
+    /// So many come now, at most.
+    fn due(&mut self, elapsed_ns: u64, most: usize) -> usize {
+        let due = (u128::from(elapsed_ns) * u128::from(self.per_s) / 1_000_000_000) as u64;
+        // What a starved process could not open is not made up for.
+        self.next = self.next.max(due.saturating_sub(u64::from(self.per_s).div_ceil(BEHIND)));
+        let some = (due - self.next.min(due)).min(most as u64);
+        self.next += some;
+        some as usize
+    }
 }
 
 impl Foes {
@@ -98,6 +120,7 @@ impl Foes {
             flooding: VecDeque::new(),
             deaf: VecDeque::new(),
             trickled: 0,
+            pace: (args.foes_per_s > 0).then_some(Pace { per_s: args.foes_per_s, next: 0 }),
             tally: Tally::default(),
         })
     }
@@ -110,7 +133,7 @@ impl Foes {
             let now_ns = self.clock.now_ns();
             open_ns += (self.sockets.len() - self.vacant.len()) as f64 * (now_ns - last_ns) as f64;
             last_ns = now_ns;
-            let is_idle = !self.dial() & !self.flood();
+            let is_idle = !self.dial(now_ns - start_ns) & !self.flood();
             self.trickle(now_ns - start_ns);
             self.give_way(now_ns);
             self.poll.poll(&mut events, Some(if is_idle { WAIT } else { Duration::ZERO }))?;
@@ -126,8 +149,9 @@ impl Foes {
     }
 
     /// Opens some of the sockets that are missing; whether that was worth a turn.
-    fn dial(&mut self) -> bool {
+    fn dial(&mut self, elapsed_ns: u64) -> bool {
         let some = self.vacant.len().min(DIALS);
+        let some = self.pace.as_mut().map_or(some, |pace| pace.due(elapsed_ns, some));
         for _ in 0..some {
             let Some(number) = self.vacant.pop_front() else { break };
             let kind = self.kind.of_socket(number);
@@ -159,7 +183,12 @@ impl Foes {
             match foe.kind {
                 Kind::Flood => self.flooding.push_back(number),
                 Kind::NeverRead => self.deaf.push_back((number, self.clock.now_ns() + NEVER_READ_NS)),
-                Kind::Connect | Kind::Slowloris | Kind::HalfOpen | Kind::BadToken | Kind::Mixed => {}
+                Kind::Connect
+                | Kind::Slowloris
+                | Kind::HalfOpen
+                | Kind::BadToken
+                | Kind::Mixed
+                | Kind::Decoy => {}
             }
         }
         self.settle(number, step);
@@ -214,5 +243,29 @@ impl Foes {
         if step == Step::Over && self.sockets[number].take().is_some() {
             self.vacant.push_back(number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    #[test]
+    fn as_many_come_as_are_due() {
+        let mut pace = Pace { per_s: 1_000, next: 0 };
+        assert_eq!(pace.due(0, 64), 0);
+        assert_eq!(pace.due(SECOND_NS / 100, 64), 10);
+        assert_eq!(pace.due(SECOND_NS / 100, 64), 0);
+        assert_eq!(pace.due(SECOND_NS / 20, 30), 30, "no more than a turn takes");
+        assert_eq!(pace.due(SECOND_NS / 20, 30), 10, "and the others in the next");
+    }
+
+    #[test]
+    fn who_is_far_behind_does_not_catch_up() {
+        let mut pace = Pace { per_s: 1_000, next: 0 };
+        assert_eq!(pace.due(10 * SECOND_NS, 1_000), 50);
+        assert_eq!(pace.due(10 * SECOND_NS + SECOND_NS / 100, 1_000), 10);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     NeverRead,
     /// All of these at once
     Mixed,
+    /// As `connect`, but at a bare accept loop on the gateway's core: what the machine alone makes of it
+    Decoy,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl fmt::Display for Kind {
             Self::Flood => "flood",
             Self::NeverRead => "never-read",
             Self::Mixed => "mixed",
+            Self::Decoy => "decoy",
         })
     }
 }

@@ -7,6 +7,7 @@
 mod args;
 mod case;
 mod comers;
+mod decoy;
 mod foe;
 mod foes;
 mod gateway;
@@ -42,6 +43,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Run(args) => show(&rounds::run(args, interrupted()?.as_ref())?),
         Command::Storm(args) => show(&storm::run(args, interrupted()?.as_ref())?),
         Command::Foes(args) => foes::run(args),
+        Command::Decoy => decoy::run(),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Report {
     /// Messages a second of good clients.
     pub(crate) rate: u32,
     pub(crate) foes: u32,
+    /// How many of them came a second; 0: each as soon as its last try had ended.
+    pub(crate) foes_per_s: u32,
     /// Driver by driver, the quiet case first.
     pub(crate) entries: Vec<Entry>,
 }
@@ -112,6 +114,7 @@ impl Report {
             "p99 ms",
             "max ms",
             "× quiet p99",
+            "× decoy",
             "own lag p99 ms",
             "CPU µs/delivery",
             "server %",
@@ -132,11 +135,15 @@ impl Report {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(self.entries.iter().map(|it| self.row(it)));
         let mut out = format!(
-            "{} good clients in rooms of {}, {} messages/s; {} sockets of attackers; {} rounds of {} s\n",
+            "{} good clients in rooms of {}, {} messages/s; {} sockets of attackers, {}; {} rounds of {} s\n",
             grouped(f64::from(self.good)),
             self.members_per_room,
             grouped(f64::from(self.rate)),
             grouped(f64::from(self.foes)),
+            match self.foes_per_s {
+                0 => "each again at once".to_owned(),
+                per_s => format!("{} a second", grouped(f64::from(per_s))),
+            },
             self.rounds,
             self.seconds,
         );
@@ -149,7 +156,7 @@ impl Report {
         let us = |figure: fn(&Outcome) -> f64| millis(entry.median(figure));
         let share = |figure: fn(&Outcome) -> f64| percent(entry.median(figure));
         let rate = |count: fn(&Outcome) -> u64| grouped(entry.median(|it| it.foes.per_s(count(it))));
-        let ratio = self.ratio(entry).map_or_else(String::new, |it| format!("{it:.2}"));
+        let ratio = |to| self.ratio(entry, to).map_or_else(String::new, |it| format!("{it:.2}"));
         let per_delivery = |it: &Outcome| it.server_share * self.seconds * 1e6 / it.deliveries.max(1) as f64;
         let failed: u32 = entry.rounds.iter().map(|it| it.comers.failed).sum();
         let mut remarks = entry.objections();
@@ -164,7 +171,8 @@ impl Report {
             us(|it| it.latency.p50_us),
             us(|it| it.latency.p99_us),
             us(|it| it.latency.max_us),
-            ratio,
+            ratio(None),
+            ratio(Some(Kind::Decoy)),
             us(|it| it.lateness.p99_us),
             micros(entry.median(per_delivery)),
             share(|it| it.server_share),
@@ -184,18 +192,19 @@ impl Report {
         ]
     }
 
-    /// The p99 under attack against that of the same driver without one, medians both; `None` for the quiet case.
-    fn ratio(&self, entry: &Entry) -> Option<f64> {
-        entry.kind?;
-        let quiet = self.entries.iter().find(|it| it.driver == entry.driver && it.kind.is_none())?;
+    /// The p99 of this case against that of the same driver's case `to`, medians both; `None` for the case itself, and for the
+    /// quiet one.
+    fn ratio(&self, entry: &Entry, to: Option<Kind>) -> Option<f64> {
+        entry.kind.filter(|it| Some(*it) != to)?;
+        let base = self.entries.iter().find(|it| it.driver == entry.driver && it.kind == to)?;
         let p99_us = |it: &Entry| it.median(|it| it.latency.p99_us);
-        (p99_us(quiet) > 0.0 && !entry.rounds.is_empty()).then(|| p99_us(entry) / p99_us(quiet))
+        (p99_us(base) > 0.0 && !entry.rounds.is_empty()).then(|| p99_us(entry) / p99_us(base))
     }
 
     fn verdict(&self) -> String {
-        let attacks = self.entries.iter().filter(|it| it.kind.is_some());
+        let attacks = self.entries.iter().filter(|it| it.kind.is_some_and(|it| it != Kind::Decoy));
         let fails = |it: &&Entry| {
-            self.ratio(it).is_none_or(|it| it > RATIO_MAX) || it.faults().any() || !it.errors.is_empty()
+            self.ratio(it, None).is_none_or(|it| it > RATIO_MAX) || it.faults().any() || !it.errors.is_empty()
         };
         let failed: Vec<String> =
             attacks.filter(fails).map(|it| format!("{} {}", it.driver, it.case())).collect();
@@ -230,6 +239,7 @@ mod tests {
             members_per_room: 10,
             rate: 1,
             foes: 1,
+            foes_per_s: 0,
             entries,
         }
     }
@@ -237,8 +247,8 @@ mod tests {
     #[test]
     fn medians_are_set_in_relation() {
         let report = report(&[100.0, 300.0, 200.0], &[900.0, 300.0, 100.0]);
-        assert_eq!(report.ratio(&report.entries[0]), None);
-        assert_eq!(report.ratio(&report.entries[1]), Some(1.5));
+        assert_eq!(report.ratio(&report.entries[0], None), None);
+        assert_eq!(report.ratio(&report.entries[1], None), Some(1.5));
         assert!(report.verdict().starts_with("no attack moves"));
         assert!(report.table().contains("1.50"));
     }

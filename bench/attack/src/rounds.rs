@@ -36,6 +36,7 @@ pub(crate) fn run(args: &RunArgs, interrupted: &AtomicBool) -> Result<String, Fa
         members_per_room: args.members_per_room,
         rate: args.rate,
         foes: args.foes,
+        foes_per_s: args.foes_per_s,
         entries: common
             .driver
             .iter()
