@@ -482,8 +482,9 @@ impl Node {
                     self.socket(conn).paused &= is_paused;
                 }
                 Output::ShutdownWrite { conn } => {
+                    let is_paused = self.engines[usize::from(shard)].is_paused(conn);
                     let socket = self.socket(conn);
-                    assert!(!socket.paused, "what still comes is not read");
+                    assert_eq!(socket.paused, is_paused, "what still comes is not read");
                     assert_eq!(socket.side, Side::Open, "our side ended twice");
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
