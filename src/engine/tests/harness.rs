@@ -492,7 +492,11 @@ impl Node {
                 Output::Call { call, request } => self.calls.push_back((shard, call, request)),
                 Output::KeysWanted => self.keys_wanted += 1,
                 Output::DrainNode => self.drain_asked += 1,
-                Output::StopAccepting => self.stopped_accepting.push(shard),
+                Output::StopAccepting => {
+                    self.stopped_accepting.push(shard);
+                    let now = self.now;
+                    self.engines[usize::from(shard)].handle(Input::DoorsClosed, now);
+                }
                 Output::Drained => self.drained.push(shard),
                 Output::Notice(notice) => self.notices.push(notice),
             }
