@@ -170,9 +170,11 @@ fn odd_server(answer: &'static (dyn Fn(&mut dyn Write) + Sync)) -> String {
 
 /// Where nobody listens as long as the socket lives: a port that is bound cannot become anybody else's.
 fn nobody() -> (RawSocket, String) {
-    let socket = RawSocket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket can be had");
+    let socket =
+        RawSocket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket can be had");
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
-    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it has an address");
+    let address =
+        socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it has an address");
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     (socket, format!("http://{address}"))
 }

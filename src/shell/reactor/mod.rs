@@ -34,7 +34,7 @@ use std::{
 use socket2::SockRef;
 
 use self::{
-    acceptor::{Accepted, Acceptor},
+    acceptor::Accepted,
     alarm::Alarm,
     doors::Doors,
     doze::Doze,

@@ -9,6 +9,7 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
     os::unix::fs::MetadataExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -60,6 +61,12 @@ impl Start {
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// In another folder, without `ringway.toml` either.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
