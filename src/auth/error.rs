@@ -197,6 +197,11 @@ pub enum KeyError {
     WrongFamily(Algorithm),
     #[error("an RSA key needs 2048 to 8192 bits, this one has {bits}")]
     RsaBits { bits: usize },
+    /// ROCA, CVE-2017-15361.
+    #[error(
+        "the RSA key was made by a broken generator (ROCA, CVE-2017-15361): its private half can be found out of this one"
+    )]
+    Roca,
     #[error("more than {max} keys for {0}", max = super::KEYS_PER_ALGORITHM_MAX)]
     TooMany(Algorithm),
 }

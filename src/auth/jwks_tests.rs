@@ -1,11 +1,14 @@
 //! Sets of keys: the examples of RFC 7517, RFC 7515 and RFC 8037, and what issuers and attackers may publish.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::{
     algorithm::Algorithm,
     error::{JsonError, KeyError},
     jwks::{Jwks, LeftOut, NoSet, WhyNot},
     jws::{Compact, Scratch},
     key_set::{KEYS_PER_ALGORITHM_MAX, KeySet},
+    roca,
     vector_tests::token,
 };
 
@@ -59,6 +62,7 @@ fn the_rfcs_keys_verify_the_rfcs_tokens() {
 fn a_key_has_one_algorithm_and_is_for_signatures() {
     use Algorithm::{EdDsa, Es256, Ps384, Rs256, Rs512};
     use WhyNot::{Base64, Malformed, OtherAlgorithm, OtherUse, Private, Secret, UnknownKind};
+    let broken = URL_SAFE_NO_PAD.encode(roca::tests::made_up(&[u32::MAX; 60], 7));
     let p384 = format!(r#"{{"kty":"EC","crv":"P-384","x":"{0}","y":"{0}"}}"#, "A".repeat(64));
     let rows = [
         (rsa(""), Ok(Rs256)),
@@ -83,6 +87,7 @@ fn a_key_has_one_algorithm_and_is_for_signatures() {
             r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(),
             Err(WhyNot::Key(KeyError::RsaBits { bits: 17 })),
         ),
+        (format!(r#"{{"kty":"RSA","n":"{broken}","e":"AQAB"}}"#), Err(WhyNot::Key(KeyError::Roca))),
         (r#"{"kty":"RSA","n":"!","e":"AQAB"}"#.to_owned(), Err(Base64)),
         (r#"{"kty":"RSA","n":"AQAB=","e":"AQAB"}"#.to_owned(), Err(Base64)),
         (r#"{"kty":"RSA","n":"","e":""}"#.to_owned(), Err(WhyNot::Key(KeyError::Der))),

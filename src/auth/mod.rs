@@ -29,6 +29,7 @@ mod pem;
 mod replays;
 pub mod resources;
 mod revocations;
+mod roca;
 mod signing;
 mod token_digest;
 mod verdicts;

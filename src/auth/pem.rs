@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     algorithm::{Algorithm, Family},
     error::KeyError,
+    roca,
 };
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -79,7 +80,8 @@ pub(super) fn check_public(family: Family, key: &[u8]) -> Result<(), KeyError> {
     if fits { Ok(()) } else { Err(KeyError::Der) }
 }
 
-/// RSAPublicKey is a SEQUENCE of two INTEGERs: an odd modulus and an odd exponent from 3 to 2^33 - 1.
+/// RSAPublicKey is a SEQUENCE of two INTEGERs: an odd modulus and an odd exponent from 3 to 2^33 - 1. Of a modulus whose factors
+/// anybody can find, the key is nobody's.
 fn check_rsa(pkcs1: &[u8]) -> Result<(), KeyError> {
     let numbers = Vec::<UintRef<'_>>::from_der(pkcs1).map_err(|_| KeyError::Der)?;
     let [modulus, exponent] = numbers.as_slice() else { return Err(KeyError::Der) };
@@ -89,7 +91,10 @@ fn check_rsa(pkcs1: &[u8]) -> Result<(), KeyError> {
     }
     let odd = |number: &UintRef<'_>| number.as_bytes().last().is_some_and(|byte| byte & 1 == 1);
     let exponent_fits = (2..=33).contains(&self::bits(exponent.as_bytes()));
-    if odd(modulus) && odd(exponent) && exponent_fits { Ok(()) } else { Err(KeyError::Der) }
+    if !(odd(modulus) && odd(exponent) && exponent_fits) {
+        return Err(KeyError::Der);
+    }
+    if roca::has_fingerprint(modulus.as_bytes()) { Err(KeyError::Roca) } else { Ok(()) }
 }
 
 /// The length of a big-endian number without leading zeros.

@@ -2,6 +2,7 @@
 //! made and signatures that another implementation (jwcrypto) made. And the keys themselves, good and bad.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use spki::der::{Encode, asn1::UintRef, pem};
 
 use super::{
     abilities::Rights,
@@ -12,6 +13,7 @@ use super::{
     key::Key,
     key_set::{KEYS_PER_ALGORITHM_MAX, KeySet},
     mint::{MintClaims, SigningKey, mint},
+    roca,
     verifier::{Config, Verifier},
 };
 use crate::base::{TenantName, UserName};
@@ -184,6 +186,10 @@ fn keys_are_checked_when_they_are_taken() {
     let secret = |algorithm, secret: &[u8]| Key::from_secret(algorithm, secret).map(drop);
     let public = |algorithm, text: &str| Key::from_public_pem(algorithm, text).map(drop);
     let truncated = RSA.replace("MIIB", "MIIC");
+    let modulus = roca::tests::made_up(&[u32::MAX; 60], 7);
+    let numbers = vec![UintRef::new(&modulus).unwrap(), UintRef::new(&[1, 0, 1]).unwrap()];
+    let broken =
+        pem::encode_string("RSA PUBLIC KEY", pem::LineEnding::LF, &numbers.to_der().unwrap()).unwrap();
     let rows = [
         ("31 bytes", secret(Hs256, &[7; 31]), Err(KeyError::SecretTooShort { bytes: 31 })),
         ("32 bytes", secret(Hs512, &[7; 32]), Ok(())),
@@ -197,6 +203,7 @@ fn keys_are_checked_when_they_are_taken() {
         ("CRLF", public(Rs256, &RSA.replace('\n', "\r\n")), Ok(())),
         ("broken DER", public(Rs256, &truncated), Err(KeyError::Der)),
         ("1024 bits", public(Rs256, testdata!("rsa1024.pub.pem")), Err(KeyError::RsaBits { bits: 1024 })),
+        ("made by a broken generator", public(Rs256, &broken), Err(KeyError::Roca)),
         ("PSS only", public(Ps256, testdata!("rsapss.pub.pem")), Err(KeyError::WrongFamily(Ps256))),
         ("RSA for EC", public(Es256, RSA), Err(KeyError::WrongFamily(Es256))),
         ("PKCS#1 for EC", public(Es256, RSA_PKCS1), Err(KeyError::WrongFamily(Es256))),

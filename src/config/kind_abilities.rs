@@ -1,9 +1,10 @@
-//! The list of rules that say who may do what in which rooms: tables in the file, each with its own errors and lines.
+//! The rules that say who may do what in which rooms: what stands in the table of one.
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
-    settings::{AbilityRule, Settings},
+    kind::quote,
+    kind_tables::{Draft, RuleDraft, Wrong},
+    settings::AbilityRule,
     value::{Located, Value},
 };
 use crate::{
@@ -11,45 +12,51 @@ use crate::{
     model::Actions,
 };
 
-/// How many rules there may be, and how many patterns in one.
-const RULES_MAX: usize = 1_000;
+/// How many patterns there may be in one rule.
 const ROOMS_MAX: usize = 1_000;
-
-const FIELDS: [&str; 3] = ["role", "actions", "rooms"];
 
 const ACTIONS: &str = "some of `join`, `send`, `presence`, `history` and `request`, or [\"*\"] for all";
 const ROLE: &str = "the name of a role, or `*` for whoever has a good token";
+const ROOM: &str = "a pattern of rooms, like `project.*`";
 const ROOMS: &str = "a list of patterns of rooms, one at least, like `project.*` or `dashboard.{user_id}`";
-const TABLE: &str = "a table `{ role, actions, rooms }`";
 
-/// `[[abilities.rules]]`, or an array of inline tables. Only the file can hold it.
-pub(super) struct AbilityRules(pub(super) At<Vec<AbilityRule>>);
+/// Of `abilities.rules`.
+#[derive(Default)]
+pub(super) struct AbilityDraft {
+    role: Option<Role>,
+    actions: Option<Actions>,
+    rooms: Option<Vec<AbilityPattern>>,
+}
 
-impl Kind for AbilityRules {
-    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
-        let Value::List(items) = value else { return Err(Refused::Value) };
-        if items.len() > RULES_MAX {
-            return Err(Refused::Value);
+impl Draft for AbilityDraft {
+    const FIELDS: &'static [&'static str] = &["role", "actions", "rooms"];
+    const REQUIRED: &'static [&'static str] = Self::FIELDS;
+
+    fn take(&mut self, field: &str, found: &Located, wrong: &mut Wrong<'_>) -> bool {
+        let value = &found.value;
+        match field {
+            "role" => self.role = wrong.taken(value.as_text().and_then(Role::parse), field, found, ROLE),
+            "actions" => {
+                let actions = value.as_texts().and_then(|names| read_actions(&names));
+                self.actions = wrong.taken(actions, field, found, ACTIONS);
+            }
+            "rooms" => self.rooms = read_rooms(field, found, wrong),
+            _ => return false,
         }
-        let mut parts = Vec::new();
-        let rules: Vec<_> =
-            items.iter().enumerate().filter_map(|(index, item)| read(index, item, &mut parts)).collect();
-        if !parts.is_empty() {
-            return Err(Refused::Parts(parts));
-        }
-        *(self.0)(settings) = rules;
-        Ok(())
+        true
+    }
+}
+
+impl RuleDraft for AbilityDraft {
+    type Rule = AbilityRule;
+
+    fn finish(self, line: usize, _: &mut Wrong<'_>) -> Option<AbilityRule> {
+        let rule = Rule { role: self.role?, actions: self.actions?, rooms: self.rooms? };
+        Some(AbilityRule { rule, line: Some(line) })
     }
 
-    fn show(&self, settings: &mut Settings) -> Option<String> {
-        let rules: Vec<_> = (self.0)(settings).iter().map(|rule| show_rule(&rule.rule)).collect();
-        Some(format!("[{}]", rules.join(", ")))
-    }
-
-    fn allowed(&self) -> String {
-        format!(
-            "a list of tables `{{ role, actions, rooms }}` in the configuration file, {RULES_MAX} at most"
-        )
+    fn show(rule: &AbilityRule) -> String {
+        show_rule(&rule.rule)
     }
 }
 
@@ -65,69 +72,30 @@ pub(super) fn show_rule(rule: &Rule) -> String {
     format!("{{ role = {role}, actions = [{actions}], rooms = [{rooms}] }}")
 }
 
-/// `None` when something was wrong, which `parts` then says.
-fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<AbilityRule> {
-    let mut refuse = |line, field: String, value: Option<&Value>, problem| {
-        let suffix = format!("[{index}]{field}");
-        parts.push(Part { line, suffix, value: value.map(Value::show), problem });
+/// All patterns, or none: each that is wrong has its own error.
+fn read_rooms(field: &str, found: &Located, wrong: &mut Wrong<'_>) -> Option<Vec<AbilityPattern>> {
+    let items = match &found.value {
+        Value::List(items) if (1..=ROOMS_MAX).contains(&items.len()) => Some(items),
+        Value::List(_)
+        | Value::Untyped(_)
+        | Value::Text(_)
+        | Value::Whole(_)
+        | Value::Flag(_)
+        | Value::Table(_)
+        | Value::Other(_) => None,
     };
-    let Value::Table(fields) = &item.value else {
-        refuse(item.line, String::new(), Some(&item.value), Problem::NotAllowed(TABLE.into()));
-        return None;
-    };
-    let (mut role, mut actions, mut rooms) = (None, None, None);
-    for (name, Located { value, line }) in fields {
-        let (taken, allowed) = match name.as_str() {
-            "role" => {
-                role = value.as_text().and_then(Role::parse);
-                (role.is_some(), ROLE)
+    let items = wrong.taken(items, field, found, ROOMS)?;
+    let mut patterns = Vec::with_capacity(items.len());
+    for (place, item) in items.iter().enumerate() {
+        let field = format!("{field}[{place}]");
+        match item.value.as_text().map(AbilityPattern::parse) {
+            Some(Err(error)) => {
+                wrong.refuse(item.line, &field, Some(&item.value), Problem::Rule(error.to_string()));
             }
-            "actions" => {
-                actions = value.as_texts().and_then(|names| read_actions(&names));
-                (actions.is_some(), ACTIONS)
-            }
-            "rooms" => match value {
-                Value::List(items) if (1..=ROOMS_MAX).contains(&items.len()) => {
-                    let mut patterns = Vec::with_capacity(items.len());
-                    for (place, item) in items.iter().enumerate() {
-                        let pattern = item.value.as_text().map(AbilityPattern::parse);
-                        let problem = match pattern {
-                            Some(Ok(pattern)) => {
-                                patterns.push(pattern);
-                                continue;
-                            }
-                            Some(Err(error)) => Problem::Rule(error.to_string()),
-                            None => Problem::NotAllowed("a pattern of rooms, like `project.*`".into()),
-                        };
-                        refuse(item.line, format!(".rooms[{place}]"), Some(&item.value), problem);
-                    }
-                    rooms = (patterns.len() == items.len()).then_some(patterns);
-                    (true, ROOMS)
-                }
-                Value::List(_)
-                | Value::Untyped(_)
-                | Value::Text(_)
-                | Value::Whole(_)
-                | Value::Flag(_)
-                | Value::Table(_)
-                | Value::Other(_) => (false, ROOMS),
-            },
-            other => {
-                refuse(*line, format!(".{other}"), None, unknown_field(other, &FIELDS));
-                continue;
-            }
-        };
-        if !taken {
-            refuse(*line, format!(".{name}"), Some(value), Problem::NotAllowed(allowed.into()));
+            parsed => patterns.extend(wrong.taken(parsed.and_then(Result::ok), &field, item, ROOM)),
         }
     }
-    for field in FIELDS {
-        if fields.iter().all(|(name, _)| name != field) {
-            refuse(item.line, format!(".{field}"), None, Problem::Rule("is missing".into()));
-        }
-    }
-    let rule = Rule { role: role?, actions: actions?, rooms: rooms? };
-    Some(AbilityRule { rule, line: Some(item.line) })
+    (patterns.len() == items.len()).then_some(patterns)
 }
 
 fn read_actions(names: &[&str]) -> Option<Actions> {

@@ -1,10 +1,11 @@
-//! The list of API keys: tables in the file, each with its own errors and lines.
+//! The list of API keys: what stands in the table of one, and what of it is shown.
 
 use std::sync::Arc;
 
 use super::{
     error::Problem,
-    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
+    kind::{At, Context, Kind, Refused, quote},
+    kind_tables::{Draft, Wrong, allowed, read},
     settings::{ApiKey, Hash, Settings},
     value::{Located, Value},
 };
@@ -17,9 +18,13 @@ use crate::{
 /// Stands for every tenant.
 const EVERY_TENANT: &str = "*";
 
-const FIELDS: [&str; 4] = ["name", "hash", "scopes", "tenants"];
+const NAME: &str = "a name of 1 to 256 bytes without control characters";
+const HASH: &str = "the key's SHA-256 in 64 hexadecimal digits, as `ringway key make` prints it";
+const SCOPES: &str =
+    "some of `publish`, `request`, `rooms`, `presence`, `history`, `connections` and `admin`";
+const TENANTS: &str = "names of tenants, or [\"*\"] for all";
 
-/// `[[api.keys]]`, or an array of inline tables. Only the file can hold it.
+/// `api.keys`.
 pub(super) struct ApiKeys(pub(super) At<Vec<ApiKey>>);
 
 impl Kind for ApiKeys {
@@ -27,7 +32,9 @@ impl Kind for ApiKeys {
         let Value::List(items) = value else { return Err(Refused::Hidden) };
         let (mut keys, mut parts): (Vec<ApiKey>, _) = (Vec::new(), Vec::new());
         for (index, item) in items.iter().enumerate() {
-            let Some(key) = read(index, item, &mut parts) else { continue };
+            let mut wrong = Wrong::new(index, &mut parts);
+            let draft = read::<ApiKeyDraft>(item, &mut wrong);
+            let Some(key) = draft.and_then(ApiKeyDraft::finish) else { continue };
             let rule = if keys.iter().any(|other| other.name == key.name || other.hash == key.hash) {
                 Some("has the name or the hash of a key before it")
             } else if key.scopes.includes(Scope::Admin) && key.tenants != Tenants::Every {
@@ -36,7 +43,7 @@ impl Kind for ApiKeys {
                 None
             };
             match rule {
-                Some(reason) => parts.push(part(index, item.line, "", None, Problem::Rule(reason.into()))),
+                Some(reason) => wrong.refuse(item.line, "", None, Problem::Rule(reason.into())),
                 None => keys.push(key),
             }
         }
@@ -65,7 +72,7 @@ impl Kind for ApiKeys {
     }
 
     fn allowed(&self) -> String {
-        "a list of tables `{ name, hash, scopes, tenants }` in the configuration file".into()
+        allowed::<ApiKeyDraft>()
     }
 
     fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
@@ -73,64 +80,54 @@ impl Kind for ApiKeys {
     }
 }
 
-fn part(index: usize, line: usize, field: &str, value: Option<String>, problem: Problem) -> Part {
-    Part { line, suffix: format!("[{index}]{field}"), value, problem }
+/// A key whose fields stand for themselves.
+#[derive(Default)]
+struct ApiKeyDraft {
+    name: Option<UserName>,
+    hash: Option<KeyDigest>,
+    scopes: Option<Scopes>,
+    tenants: Option<Tenants>,
 }
 
-/// One key; `None` when something was wrong, which `parts` then says.
-fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<ApiKey> {
-    let Value::Table(fields) = &item.value else {
-        let problem = Problem::NotAllowed("a table `{ name, hash, scopes, tenants }`".into());
-        // It may be the key itself.
-        parts.push(part(index, item.line, "", None, problem));
-        return None;
-    };
-    let (mut name, mut hash, mut scopes, mut tenants) = (None, None, None, None);
-    for (field, Located { value, line }) in fields {
-        // Somebody may have put the key where its hash belongs: that one is not repeated.
-        let (taken, shown, allowed) = match field.as_str() {
+impl Draft for ApiKeyDraft {
+    const FIELDS: &'static [&'static str] = &["name", "hash", "scopes", "tenants"];
+    const REQUIRED: &'static [&'static str] = Self::FIELDS;
+    /// It may be the key itself.
+    const IS_SECRET: bool = true;
+
+    fn take(&mut self, field: &str, found: &Located, wrong: &mut Wrong<'_>) -> bool {
+        let value = &found.value;
+        match field {
             "name" => {
-                name = value.as_text().and_then(|text| UserName::parse(text).ok());
-                (name.is_some(), Some(value.show()), "a name of 1 to 256 bytes without control characters")
+                let name = value.as_text().and_then(|text| UserName::parse(text).ok());
+                self.name = wrong.taken(name, field, found, NAME);
             }
             "hash" => {
-                hash = value.as_text().and_then(digest);
-                (
-                    hash.is_some(),
-                    None,
-                    "the key's SHA-256 in 64 hexadecimal digits, as `ringway key make` prints it",
-                )
+                self.hash = value.as_text().and_then(digest);
+                if self.hash.is_none() {
+                    // Somebody may have put the key where its hash belongs.
+                    wrong.refuse(found.line, field, None, Problem::NotAllowed(HASH.into()));
+                }
             }
             "scopes" => {
-                scopes = value.as_texts().and_then(|texts| read_scopes(&texts));
-                (
-                    scopes.is_some(),
-                    Some(value.show()),
-                    "some of `publish`, `request`, `rooms`, `presence`, `history`, `connections` and `admin`",
-                )
+                let scopes = value.as_texts().and_then(|texts| read_scopes(&texts));
+                self.scopes = wrong.taken(scopes, field, found, SCOPES);
             }
             "tenants" => {
-                tenants = value.as_texts().and_then(|texts| read_tenants(&texts));
-                (tenants.is_some(), Some(value.show()), "names of tenants, or [\"*\"] for all")
+                let tenants = value.as_texts().and_then(|texts| read_tenants(&texts));
+                self.tenants = wrong.taken(tenants, field, found, TENANTS);
             }
-            other => {
-                let problem = unknown_field(other, &FIELDS);
-                parts.push(part(index, *line, &format!(".{other}"), None, problem));
-                continue;
-            }
-        };
-        if !taken {
-            let problem = Problem::NotAllowed(allowed.into());
-            parts.push(part(index, *line, &format!(".{field}"), shown, problem));
+            _ => return false,
         }
+        true
     }
-    for field in FIELDS {
-        if fields.iter().all(|(name, _)| name != field) {
-            let problem = Problem::Rule("is missing".into());
-            parts.push(part(index, item.line, &format!(".{field}"), None, problem));
-        }
+}
+
+impl ApiKeyDraft {
+    fn finish(self) -> Option<ApiKey> {
+        let Self { name, hash, scopes, tenants } = self;
+        Some(ApiKey { name: name?, hash: Hash(hash?), scopes: scopes?, tenants: tenants? })
     }
-    Some(ApiKey { name: name?, hash: Hash(hash?), scopes: scopes?, tenants: tenants? })
 }
 
 fn read_scopes(names: &[&str]) -> Option<Scopes> {

@@ -1,10 +1,11 @@
-//! The list of rules that say which rooms stand for which resources of a REST API: tables in the file, each with its own errors
-//! and lines.
+//! The rules that say which rooms stand for which resources of a REST API: what stands in the table of one, and what must hold
+//! between them and other settings.
 
 use super::{
     error::{ConfigError, Problem},
-    kind::{At, Context, Kind, Part, Refused, quote, unknown_field},
+    kind::quote,
     kind_outside::{hide_query, is_plaintext, is_url},
+    kind_tables::{Draft, RuleDraft, Wrong},
     load::Loaded,
     settings::{ResourceRule, Settings},
     value::{Located, Value},
@@ -14,48 +15,79 @@ use crate::{
     model::{Action, Actions},
 };
 
-/// How many rules there may be.
-const RULES_MAX: usize = 1_000;
-
-const FIELDS: [&str; 3] = ["room", "url", "actions"];
-const REQUIRED: [&str; 2] = ["room", "url"];
-
 const ACTIONS: &str = "some of `join`, `send`, `presence` and `history`, or [\"*\"] for all of these";
 const ROOM: &str = "a pattern of rooms, like `task:{id}`";
 const URL: &str = "a path behind resources.base_url, like `/api/tasks/{id}`, or a whole URL, http or https, without user, \
                    password and fragment";
-const TABLE: &str = "a table `{ room, url, actions }`";
 
-/// `[[resources.rules]]`, or an array of inline tables. Only the file can hold it.
-pub(super) struct ResourceRules(pub(super) At<Vec<ResourceRule>>);
+/// Of `resources.rules`.
+pub(super) struct ResourceDraft {
+    room: Option<AbilityPattern>,
+    /// With its line.
+    url: Option<(String, usize)>,
+    actions: Option<Actions>,
+}
 
-impl Kind for ResourceRules {
-    fn set(&self, settings: &mut Settings, value: &Value, _: &Context<'_>) -> Result<(), Refused> {
-        let Value::List(items) = value else { return Err(Refused::Value) };
-        if items.len() > RULES_MAX {
-            return Err(Refused::Value);
+impl Default for ResourceDraft {
+    fn default() -> Self {
+        Self { room: None, url: None, actions: Some(all(&READING)) }
+    }
+}
+
+impl Draft for ResourceDraft {
+    const FIELDS: &'static [&'static str] = &["room", "url", "actions"];
+    const REQUIRED: &'static [&'static str] = &["room", "url"];
+
+    fn take(&mut self, field: &str, found: &Located, wrong: &mut Wrong<'_>) -> bool {
+        let Located { value, line } = found;
+        match field {
+            "room" => match value.as_text().map(AbilityPattern::parse) {
+                Some(Err(error)) => {
+                    wrong.refuse(*line, field, Some(value), Problem::Rule(error.to_string()));
+                }
+                parsed => self.room = wrong.taken(parsed.and_then(Result::ok), field, found, ROOM),
+            },
+            "url" => {
+                let text = value.as_text().map(|text| (text.to_owned(), *line));
+                self.url = wrong.taken(text, field, found, URL);
+            }
+            "actions" => {
+                let actions = value.as_texts().and_then(|names| read_actions(&names));
+                self.actions = wrong.taken(actions, field, found, ACTIONS);
+            }
+            _ => return false,
         }
-        let mut parts = Vec::new();
-        let rules: Vec<_> =
-            items.iter().enumerate().filter_map(|(index, item)| read(index, item, &mut parts)).collect();
-        if !parts.is_empty() {
-            return Err(Refused::Parts(parts));
+        true
+    }
+}
+
+impl RuleDraft for ResourceDraft {
+    type Rule = ResourceRule;
+
+    fn finish(self, line: usize, wrong: &mut Wrong<'_>) -> Option<ResourceRule> {
+        const FIELD: &str = "url";
+        let (text, url_line) = self.url?;
+        if !is_template(&text) {
+            // What is wrong with it may be a password that stands in it.
+            wrong.refuse(url_line, FIELD, None, Problem::NotAllowed(URL.into()));
+            return None;
         }
-        *(self.0)(settings) = rules;
-        Ok(())
+        let room = self.room?;
+        match UrlTemplate::parse(&text, &room) {
+            Ok(url) => {
+                let rule = auth::ResourceRule { room, actions: self.actions?, url };
+                Some(ResourceRule { rule, line: Some(line) })
+            }
+            Err(error) => {
+                let shown = Value::Text(hide_query(&text));
+                wrong.refuse(url_line, FIELD, Some(&shown), Problem::Rule(error.to_string()));
+                None
+            }
+        }
     }
 
-    fn show(&self, settings: &mut Settings) -> Option<String> {
-        let rules: Vec<_> = (self.0)(settings).iter().map(|rule| show_rule(&rule.rule)).collect();
-        Some(format!("[{}]", rules.join(", ")))
-    }
-
-    fn allowed(&self) -> String {
-        format!("a list of tables `{{ room, url, actions }}` in the configuration file, {RULES_MAX} at most")
-    }
-
-    fn is_same(&self, one: &mut Settings, other: &mut Settings) -> bool {
-        (self.0)(one) == (self.0)(other)
+    fn show(rule: &ResourceRule) -> String {
+        show_rule(&rule.rule)
     }
 }
 
@@ -64,61 +96,6 @@ pub(super) fn show_rule(rule: &auth::ResourceRule) -> String {
     let actions: Vec<_> = rule.actions.iter().map(|action| quote(action.as_str())).collect();
     let (room, url) = (quote(rule.room.as_str()), quote(&hide_query(rule.url.as_str())));
     format!("{{ room = {room}, url = {url}, actions = [{}] }}", actions.join(", "))
-}
-
-/// `None` when something was wrong, which `parts` then says.
-fn read(index: usize, item: &Located, parts: &mut Vec<Part>) -> Option<ResourceRule> {
-    let mut refuse = |line, field: &str, value: Option<&Value>, problem| {
-        let suffix = if field.is_empty() { format!("[{index}]") } else { format!("[{index}].{field}") };
-        parts.push(Part { line, suffix, value: value.map(Value::show), problem });
-    };
-    let Value::Table(fields) = &item.value else {
-        refuse(item.line, "", Some(&item.value), Problem::NotAllowed(TABLE.into()));
-        return None;
-    };
-    let (mut room, mut url, mut actions) = (None, None, Some(all(&READING)));
-    for (name, Located { value, line }) in fields {
-        match name.as_str() {
-            "room" => match value.as_text().map(AbilityPattern::parse) {
-                Some(Ok(pattern)) => room = Some(pattern),
-                Some(Err(error)) => refuse(*line, name, Some(value), Problem::Rule(error.to_string())),
-                None => refuse(*line, name, Some(value), Problem::NotAllowed(ROOM.into())),
-            },
-            "url" => match value.as_text() {
-                Some(text) => url = Some((text, *line)),
-                None => refuse(*line, name, Some(value), Problem::NotAllowed(URL.into())),
-            },
-            "actions" => {
-                actions = value.as_texts().and_then(|names| read_actions(&names));
-                if actions.is_none() {
-                    refuse(*line, name, Some(value), Problem::NotAllowed(ACTIONS.into()));
-                }
-            }
-            other => refuse(*line, other, None, unknown_field(other, &FIELDS)),
-        }
-    }
-    for field in REQUIRED {
-        if fields.iter().all(|(name, _)| name != field) {
-            refuse(item.line, field, None, Problem::Rule("is missing".into()));
-        }
-    }
-    let (text, line) = url?;
-    if !is_template(text) {
-        // What is wrong with it may be a password that stands in it.
-        refuse(line, "url", None, Problem::NotAllowed(URL.into()));
-        return None;
-    }
-    let room = room?;
-    match UrlTemplate::parse(text, &room) {
-        Ok(url) => {
-            let rule = auth::ResourceRule { room, actions: actions?, url };
-            Some(ResourceRule { rule, line: Some(item.line) })
-        }
-        Err(error) => {
-            refuse(line, "url", Some(&Value::Text(hide_query(text))), Problem::Rule(error.to_string()));
-            None
-        }
-    }
 }
 
 /// What must hold between the rules and other settings.

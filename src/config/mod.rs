@@ -20,6 +20,7 @@ mod kind_history;
 mod kind_keys;
 mod kind_outside;
 mod kind_resources;
+mod kind_tables;
 mod layers;
 mod load;
 #[cfg(test)]

@@ -11,4 +11,4 @@ pub use allowance::{Allowance, Excess, MessageLimit, MessageLimits};
 pub use keepalive::{Beat, Keepalive};
 pub use outbox::{FrameStore, Outbox, SLICES_MAX};
 pub use quality::{Quality, QualityLimits};
-pub use stage::{Conn, Encoding, Finish, HttpStage, Session, Socket, SocketKind, Stage, Timer};
+pub use stage::{Conn, Encoding, Finish, HttpStage, Overrun, Session, Socket, SocketKind, Stage, Timer};

@@ -95,8 +95,10 @@ pub enum Stage {
         reason: Disconnect,
         finish: Finish,
         deadline_ms: u64,
-        /// How much more the peer may send before it is cut off.
+        /// How much more the peer may send.
         grace_bytes: u32,
+        /// What becomes of a peer that sends more.
+        overrun: Overrun,
         /// Reads on for the peer's close frame.
         decoder: Option<Decoder>,
     },
@@ -112,6 +114,16 @@ pub enum Finish {
     /// The peer broke the protocol or may still be sending: end our side, read on without looking until it
     /// ends its own, so that the close frame or the response is not lost to a reset.
     Linger,
+}
+
+/// What becomes of a closing connection whose peer has used up its grace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overrun {
+    /// A WebSocket is cut off.
+    CutOff,
+    /// An HTTP client, which may be in the middle of a body, is read no further, and has the rest of the time to take its
+    /// answer: a close with bytes unread would reset it.
+    Unread,
 }
 
 /// The one entry of a connection in the timer wheel. Times are ticks of the wheel.

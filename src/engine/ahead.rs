@@ -8,7 +8,7 @@
 use super::{Engine, Output};
 use crate::{
     base::{ConnId, Now},
-    conn::{Finish, HttpStage, Stage},
+    conn::{Finish, HttpStage, Overrun, Stage},
     metrics::{Disconnect, ErrorType},
 };
 
@@ -28,7 +28,8 @@ impl Engine {
     pub fn is_paused(&self, id: ConnId) -> bool {
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
             Some(Stage::Http(http)) => http.paused,
-            Some(Stage::Socket(_) | Stage::Closing { .. }) | None => false,
+            Some(Stage::Closing { overrun: Overrun::Unread, grace_bytes, .. }) => *grace_bytes == 0,
+            Some(Stage::Closing { overrun: Overrun::CutOff, .. } | Stage::Socket(_)) | None => false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Leaving gently: not ready, then no new connections and `system:restart`, then closes at a pace, then an end.
 
+use std::collections::VecDeque;
+
 use super::{Engine, Output, config::DrainConfig};
 use crate::{
     base::{ConnId, Now},
@@ -15,6 +17,10 @@ const STEP_MS: u64 = 50;
 /// Part of the time that is kept for the last close frames to be answered, in milliseconds.
 const TAIL_MS: u64 = 1_000;
 
+/// How long a client that has connected before the doors closed may take for its first request, in milliseconds: one that is
+/// on its way would meet a reset.
+const FIRST_REQUEST_MS: u64 = 1_000;
+
 /// How far a drain has come. Times are monotonic milliseconds.
 #[derive(Debug)]
 pub(super) struct Draining {
@@ -29,9 +35,13 @@ enum DrainStage {
     Announced,
     /// Clients are told, connections are closed, the first of the list last.
     Closing {
-        left: Vec<ConnId>,
+        left: VecDeque<ConnId>,
         /// Thousandths of a connection that the pace allows already.
         allowance: u64,
+        /// Until when those are waited for that have not asked for anything yet.
+        first_requests_ms: u64,
+        /// The shell has let in who had connected: nobody comes any more.
+        closed_doors: bool,
     },
     Over,
 }
@@ -43,7 +53,8 @@ impl Engine {
             return;
         }
         let DrainConfig { announce_ms, timeout_ms, .. } = self.config.drain;
-        let announce_ms = if self.conns.is_empty() { 0 } else { announce_ms.min(timeout_ms / 2) };
+        // The kernel spreads who comes over the doors of all shards: as long as it is announced, none is closed.
+        let announce_ms = if self.node_connections() == 0 { 0 } else { announce_ms.min(timeout_ms / 2) };
         self.draining = Some(Draining {
             stage: DrainStage::Announced,
             end_ms: now.mono_ms() + timeout_ms,
@@ -61,11 +72,19 @@ impl Engine {
         }
     }
 
-    /// A connection came while the shell was letting go of the listener.
-    pub(super) fn came_late(&mut self, id: ConnId) {
+    /// A connection came, maybe while the shell was closing the doors; or one is waited for.
+    pub(super) fn close_last(&mut self, id: ConnId) {
         if let Some(Draining { stage: DrainStage::Closing { left, .. }, .. }) = &mut self.draining {
-            left.insert(0, id);
+            left.push_front(id);
         }
+    }
+
+    /// Nobody comes any more.
+    pub(super) fn doors_closed(&mut self) {
+        if let Some(Draining { stage: DrainStage::Closing { closed_doors, .. }, .. }) = &mut self.draining {
+            *closed_doors = true;
+        }
+        self.drained_when_empty();
     }
 
     pub(super) fn drain_due_ms(&self) -> Option<u64> {
@@ -87,11 +106,12 @@ impl Engine {
             DrainStage::Announced => {
                 self.outputs.push_back(Output::StopAccepting);
                 let closing_ms = draining.end_ms.saturating_sub(now_ms + TAIL_MS);
-                let left = self.announce_restart(closing_ms, now);
+                let left = self.announce_restart(closing_ms, now).into();
+                let first_requests_ms = now_ms + FIRST_REQUEST_MS;
                 if let Some(draining) = &mut self.draining {
-                    draining.stage = DrainStage::Closing { left, allowance: 0 };
+                    draining.stage =
+                        DrainStage::Closing { left, allowance: 0, first_requests_ms, closed_doors: false };
                 }
-                self.drained_when_empty();
             }
             DrainStage::Closing { left, .. } if now_ms >= draining.end_ms => {
                 left.clear();
@@ -100,7 +120,8 @@ impl Engine {
                     self.forget(id, Disconnect::ServerRestart);
                 }
             }
-            DrainStage::Closing { left, allowance } => {
+            DrainStage::Closing { left, allowance, first_requests_ms, .. } => {
+                let waits_for_first = now_ms < *first_requests_ms;
                 let steps_left = draining.end_ms.saturating_sub(now_ms + TAIL_MS) / STEP_MS + 1;
                 *allowance += self.config.drain.per_second * STEP_MS;
                 let paced = *allowance / 1_000;
@@ -113,7 +134,7 @@ impl Engine {
                 let count = (paced.max(needed) as usize).min(left.len());
                 let batch = left.split_off(left.len() - count);
                 for id in batch {
-                    self.close_for_restart(id, now);
+                    self.close_for_restart(id, waits_for_first, now);
                 }
             }
             DrainStage::Over => {}
@@ -124,7 +145,7 @@ impl Engine {
     pub(super) fn drained_when_empty(&mut self) {
         let empty = self.conns.is_empty();
         let Some(draining) = &mut self.draining else { return };
-        if empty && matches!(draining.stage, DrainStage::Closing { .. }) {
+        if empty && matches!(draining.stage, DrainStage::Closing { closed_doors: true, .. }) {
             draining.stage = DrainStage::Over;
             self.outputs.push_back(Output::Drained);
         }
@@ -153,7 +174,7 @@ impl Engine {
         ids
     }
 
-    fn close_for_restart(&mut self, id: ConnId, now: Now) {
+    fn close_for_restart(&mut self, id: ConnId, waits_for_first: bool, now: Now) {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         match &conn.stage {
             Stage::Socket(_) => {
@@ -165,6 +186,7 @@ impl Engine {
             Stage::Http(_) if !conn.outbox.is_empty() => {
                 self.enter_closing(id, Disconnect::ServerRestart, Finish::Linger, now);
             }
+            Stage::Http(http) if waits_for_first && !http.served => self.close_last(id),
             Stage::Http(_) => self.forget(id, Disconnect::ServerRestart),
             Stage::Closing { .. } => {}
         }

@@ -92,6 +92,8 @@ pub enum Input<'a> {
     Reload(Arc<Policy>),
     /// Leave gently.
     Drain,
+    /// No connections come any more, as [`Output::StopAccepting`] wants it.
+    DoorsClosed,
 }
 
 /// One shard's state.
@@ -232,7 +234,7 @@ impl Engine {
             Door::Public | Door::Admin => {}
         }
         self.file_timer(id, deadline_ms);
-        self.came_late(id);
+        self.close_last(id);
         id
     }
 
@@ -248,6 +250,7 @@ impl Engine {
             Input::Facts(facts) => self.learn(facts, now),
             Input::Reload(policy) => self.reload(policy, now),
             Input::Drain => self.drain(now),
+            Input::DoorsClosed => self.doors_closed(),
         }
         self.take_own_parcels(now);
     }

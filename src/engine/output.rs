@@ -26,7 +26,7 @@ pub enum Output {
     ShutdownWrite { conn: ConnId },
     /// Drain the whole node, as a signal would.
     DrainNode,
-    /// Take no new connections.
+    /// Take in who has connected, and no new connections; then say [`super::Input::DoorsClosed`].
     StopAccepting,
     /// A drain is over: nobody is left on this shard.
     Drained,

@@ -3,7 +3,7 @@
 use super::{Engine, resources::Spelled};
 use crate::{
     base::{ConnId, Now},
-    conn::{Encoding, Finish, SocketKind, Stage},
+    conn::{Encoding, Finish, Overrun, SocketKind, Stage},
     dialect::native::{self, Refusal},
     metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
     model::Call,
@@ -153,12 +153,18 @@ impl Engine {
     /// Bytes of a closing connection: only the peer's close frame still means something, and that there are not too many.
     pub(super) fn closing_received(&mut self, id: ConnId, bytes: &mut [u8]) {
         let Some(conn) = self.conns.get_mut(id.slot, id.generation) else { return };
-        let Stage::Closing { finish, grace_bytes, decoder, .. } = &mut conn.stage else { return };
-        *grace_bytes = grace_bytes.saturating_sub(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let Stage::Closing { finish, grace_bytes, overrun, decoder, .. } = &mut conn.stage else { return };
+        let grace_before = *grace_bytes;
+        *grace_bytes = grace_before.saturating_sub(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         if *grace_bytes == 0 {
-            (*finish, *decoder) = (Finish::AtOnce, None);
-            self.drop_outbox(id);
-            self.mark_dirty(id);
+            match *overrun {
+                Overrun::CutOff => {
+                    (*finish, *decoder) = (Finish::AtOnce, None);
+                    self.drop_outbox(id);
+                    self.mark_dirty(id);
+                }
+                Overrun::Unread => self.metrics.reads_paused += u64::from(grace_before > 0),
+            }
             return;
         }
         let Some(decoder) = decoder else { return };

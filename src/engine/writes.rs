@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use super::{Engine, Notice, Output};
 use crate::{
     base::{ConnId, Now, WireBytes},
-    conn::{Conn, Finish, SLICES_MAX, Stage},
+    conn::{Conn, Finish, Overrun, SLICES_MAX, Stage},
     fanout::{Queued, Recipients},
     metrics::{Disconnect, Dropped, Sent},
     model::{Event, PresenceChange},
@@ -25,8 +25,8 @@ pub enum Wrote {
 const LINGER_MS: u64 = 5_000;
 
 /// How much its peer may send meanwhile: a message of the usual largest size may be on its way. Whoever sends on and on is cut
-/// off, so that one who is turned out for a flood does not go on with it.
-pub(super) const GRACE_BYTES: u32 = 1 << 20;
+/// off or not read any more ([`Overrun`]), so that one who is turned out for a flood does not go on with it.
+const GRACE_BYTES: u32 = 1 << 20;
 
 impl Engine {
     /// Releases the publications whose time has come, offers every connection with something to send to `write`, as one
@@ -230,8 +230,9 @@ impl Engine {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return };
         // A peer that has ended its side owes nothing.
         let finish = if conn.ended { Finish::AtOnce } else { finish };
-        let closing =
-            |decoder| Stage::Closing { reason, finish, deadline_ms, grace_bytes: GRACE_BYTES, decoder };
+        let overrun = if matches!(conn.stage, Stage::Http(_)) { Overrun::Unread } else { Overrun::CutOff };
+        let grace_bytes = GRACE_BYTES;
+        let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, grace_bytes, overrun, decoder };
         if let Some(Stage::Socket(socket)) = self.enter_stage(id, closing(None))
             && finish == Finish::AfterPeerClose
         {

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use super::{Delivered, Encoder, Queued, Recipients};
 use crate::{
     base::{ConnId, Now, Prng, RoomKey, RoomName, SenderId, ShardId, TenantName, UserName, slab::Slab},
-    conn::{Conn, Encoding, Finish, FrameStore, Keepalive, SLICES_MAX, Session, Socket, SocketKind, Stage},
+    conn::{
+        Conn, Encoding, Finish, FrameStore, Keepalive, Overrun, SLICES_MAX, Session, Socket, SocketKind,
+        Stage,
+    },
     http::route::Door,
     metrics::Disconnect,
     model::{Event, Message, MessageName, Payload},
@@ -141,7 +144,7 @@ fn socket(kind: SocketKind, encoding: Encoding) -> Stage {
 
 fn closing() -> Stage {
     let (reason, finish) = (Disconnect::ClientClose, Finish::AtOnce);
-    Stage::Closing { reason, finish, deadline_ms: 0, grace_bytes: 0, decoder: None }
+    Stage::Closing { reason, finish, deadline_ms: 0, grace_bytes: 0, overrun: Overrun::CutOff, decoder: None }
 }
 
 #[test]

@@ -267,6 +267,8 @@ impl Node {
 
     fn drain(&mut self) {
         self.draining = true;
+        // Whether anybody is there to whom it has to be announced, each shard knows from this.
+        self.send_facts();
         self.tell_all(|_| Control::Drain);
     }
 

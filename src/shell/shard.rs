@@ -169,7 +169,15 @@ impl Shard {
     }
 
     fn do_outputs(&mut self) -> io::Result<()> {
-        while let Some(output) = self.engine.poll_output() {
+        let mut stops_accepting = false;
+        loop {
+            let Some(output) = self.engine.poll_output() else {
+                if !std::mem::take(&mut stops_accepting) {
+                    return Ok(());
+                }
+                self.stop_accepting()?;
+                continue;
+            };
             match output {
                 Output::Parcel { to, parcel } => self.courier.post(to, parcel),
                 Output::Call { call, request } => self.line.call(call, request),
@@ -180,15 +188,21 @@ impl Shard {
                 Output::ResumeReading { conn } => self.reactor.resume(conn),
                 Output::ShutdownWrite { conn } => self.reactor.shutdown_write(conn),
                 Output::DrainNode => self.tell_node(News::DrainAsked),
-                Output::StopAccepting => {
-                    for door in [Door::Public, Door::Admin] {
-                        drop(self.reactor.take_listener(door)?);
-                    }
-                }
+                // Behind all closes, so that no slot has two sockets.
+                Output::StopAccepting => stops_accepting = true,
                 Output::Drained => self.tell_node(News::Drained),
                 Output::Notice(notice) => self.log.notice(&notice, self.clock.now()),
             }
         }
+    }
+
+    fn stop_accepting(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        let mut sink = EngineSink { engine: &mut self.engine, log: &mut self.log, now };
+        for door in [Door::Public, Door::Admin] {
+            self.reactor.close_door(door, &mut sink)?;
+        }
+        self.engine.handle(Input::DoorsClosed, now);
         Ok(())
     }
 

@@ -4,19 +4,21 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     path::PathBuf,
+    thread,
 };
 
 use ringway::shell::driver::Driver;
 use serde_json::Value;
 
-use crate::support::{Gateway, Http, Response, Start, ringway};
+use crate::support::{Gateway, Http, Response, Start, ringway, until};
 
 on_both_drivers!(
     a_backend_speaks_to_members,
     a_stream_is_answered_as_it_comes,
     a_stream_at_full_speed_is_answered_to_its_end,
+    who_sends_far_more_than_may_be_still_gets_the_refusal,
     a_drain_ends_the_process,
 );
 
@@ -174,6 +176,30 @@ fn next_result(stream: &mut impl BufRead) -> Value {
             return serde_json::from_str(&line).expect("a result is JSON");
         }
     }
+}
+
+fn who_sends_far_more_than_may_be_still_gets_the_refusal(driver: Driver) {
+    const BODY_BYTES: usize = 3 << 20;
+    let (mut gateway, key) = start(driver, "refusal", &["--scope", "publish"]);
+    let stream = TcpStream::connect(gateway.address).expect("the gateway listens");
+    let mut sender = stream.try_clone().expect("a socket can be had twice");
+    let mut http = Http::over(stream);
+    // As clients do that look at no answer before they have sent all.
+    let sending = thread::spawn(move || {
+        let head = format!(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
+        );
+        // What the gateway reads no more, and the kernels do not hold, is never sent.
+        let _ = sender.write_all(&[head.into_bytes(), vec![b' '; BODY_BYTES]].concat());
+    });
+    until("it is read no further", || (gateway.metric("websocket_reads_paused_total") >= 1.0).then_some(()));
+    http.response().is_error(413, "too_large");
+    let mut rest = http.into_stream();
+    assert_eq!(rest.read(&mut [0]).expect("the end in order, and no reset"), 0);
+    rest.get_ref().shutdown(Shutdown::Both).expect("the connection is open");
+    sending.join().expect("sending does not panic");
+    gateway.serves_the_next("a refusal");
+    until("it is gone in time", || (gateway.get("/health").json()["connections"] == 1).then_some(()));
 }
 
 fn a_drain_ends_the_process(driver: Driver) {

@@ -1,7 +1,12 @@
 //! Whether the memory of a crash may be written to a file, seen from outside: the kernel gives what it shows of a process
 //! that may not be dumped to root (proc(5)), so that it is no other process of the same user that can read it.
 
-use std::{io::Write, os::unix::process::CommandExt};
+use std::{
+    env, fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{self, Command},
+};
 
 use ringway::shell::driver::Driver;
 
@@ -14,17 +19,14 @@ const OTHER_USER: u32 = 65_534;
 
 fn secrets_stay_in_memory(driver: Driver) {
     let user = if system::user() == 0 { OTHER_USER } else { system::user() };
+    let copy = (user == OTHER_USER).then(|| Copy::of_everybody(driver));
     let start = || {
-        let mut command = ringway();
-        if user != system::user() {
-            command.uid(user);
-        }
-        Start::from_command(command).arg("--driver").arg(driver.as_str()).env("JWT_SECRET", token::SECRET)
+        let start = match &copy {
+            Some(copy) => copy.start(),
+            None => Start::from_command(ringway()),
+        };
+        start.arg("--driver").arg(driver.as_str()).env("JWT_SECRET", token::SECRET)
     };
-    if user == OTHER_USER && !can_start(user) {
-        let _ = writeln!(std::io::stderr(), "skipped core_dumps: another user cannot start the binary");
-        return;
-    }
     let production = || {
         start()
             .arg("--production")
@@ -42,6 +44,46 @@ fn secrets_stay_in_memory(driver: Driver) {
     }
 }
 
-fn can_start(user: u32) -> bool {
-    ringway().arg("--version").uid(user).output().is_ok_and(|output| output.status.success())
+/// The binary where another user may start it: the folder that cargo has built it in may be closed to him. Removed when
+/// dropped.
+struct Copy {
+    folder: PathBuf,
+}
+
+impl Copy {
+    fn of_everybody(driver: Driver) -> Self {
+        let name = format!("ringway-core-dumps-{}-{}", process::id(), driver.as_str());
+        let copy = Self { folder: env::temp_dir().join(name) };
+        let may_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
+        fs::create_dir(&copy.folder).expect("the folder for temporary files can be written");
+        fs::copy(env!("CARGO_BIN_EXE_ringway"), copy.binary()).expect("there is room for the binary");
+        may_all(&copy.folder).and_then(|()| may_all(&copy.binary())).expect("they are ours");
+        let output = copy.command().arg("--version").current_dir(&copy.folder).output();
+        assert!(
+            output.as_ref().is_ok_and(|output| output.status.success()),
+            "another user cannot start {}: {output:?}; TMPDIR may name a folder where he can",
+            copy.binary().display()
+        );
+        copy
+    }
+
+    fn start(&self) -> Start {
+        Start::from_command(self.command()).within(&self.folder)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.binary());
+        command.uid(OTHER_USER);
+        command
+    }
+
+    fn binary(&self) -> PathBuf {
+        self.folder.join("ringway")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }

@@ -13,6 +13,7 @@ use crate::support::{Gateway, Http, Received, Socket, Start, until};
 on_both_drivers!(
     announced_then_told_then_closed,
     rooms_go_on_until_the_end,
+    who_has_connected_is_answered,
     who_ignores_the_close_is_cut_off,
     at_a_pace,
     a_second_signal_ends_at_once,
@@ -69,7 +70,8 @@ fn announced_then_told_then_closed(driver: Driver) {
 
 /// Between the announcement and its own close a client is served like before, whichever shard is home to its room.
 fn rooms_go_on_until_the_end(driver: Driver) {
-    let start = Start::on(driver).shards(4).set("drain.announce_s", 1).set("drain.timeout_s", 6);
+    // Long enough for a machine that is busy with other things to let us look meanwhile.
+    let start = Start::on(driver).shards(4).set("drain.announce_s", 2).set("drain.timeout_s", 8);
     let mut gateway = start.start();
     let mut ada = gateway.socket("ada", "acme");
     let mut bob = gateway.socket("bob", "acme");
@@ -103,6 +105,26 @@ fn rooms_go_on_until_the_end(driver: Driver) {
         socket.expect("system:restart");
         assert_eq!(socket.closed().0, 1012);
     }
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// Also who waits to be accepted when the listener is closed.
+fn who_has_connected_is_answered(driver: Driver) {
+    let start = Start::on(driver).shards(1).set("drain.announce_s", 0).set("drain.timeout_s", 6);
+    let mut gateway = start.start();
+    // Far more than a turn accepts come while it stands still, and with them the end.
+    gateway.signal(libc::SIGSTOP);
+    let mut waiting: Vec<Http> = (0..300).map(|_| Http::connect(gateway.address)).collect();
+    for http in &mut waiting {
+        http.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    gateway.signal(libc::SIGTERM);
+    gateway.signal(libc::SIGCONT);
+    for http in &mut waiting {
+        let status = http.response().status;
+        assert!([200, 503].contains(&status), "{status}");
+    }
+    drop(waiting);
     assert_eq!(gateway.wait().code(), Some(0));
 }
 

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::Write,
-    net::TcpListener,
+    io::{self, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{Arc, Mutex},
     thread,
@@ -11,6 +11,7 @@ use std::{
 
 use ringway::shell::driver::Driver;
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use crate::support::{Asked, Backend, Gateway, Http, Socket, Start, token, until};
 
@@ -167,6 +168,17 @@ fn odd_server(answer: &'static (dyn Fn(&mut dyn Write) + Sync)) -> String {
     format!("http://{address}")
 }
 
+/// Where nobody listens as long as the socket lives: a port that is bound cannot become anybody else's.
+fn nobody() -> (RawSocket, String) {
+    let socket =
+        RawSocket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket can be had");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
+    let address =
+        socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it has an address");
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    (socket, format!("http://{address}"))
+}
+
 fn servers_that_do_not_answer(driver: Driver) {
     let silent = odd_server(&|_| {});
     let broken = odd_server(&|stream| {
@@ -176,10 +188,7 @@ fn servers_that_do_not_answer(driver: Driver) {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nX: ");
         let _ = stream.write_all(&[b'x'; 100_000]);
     });
-    let nobody = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        format!("http://{}", listener.local_addr().expect("a listener has an address"))
-    };
+    let (_unheard, nobody) = nobody();
     let servers = [("silent", silent), ("broken", broken), ("endless", endless), ("down", nobody)];
     let rule = |(name, url): &(&str, String)| {
         format!("[[resources.rules]]\nroom = \"{name}:{{id}}\"\nurl = \"{url}/{{id}}\"\n")

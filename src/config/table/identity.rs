@@ -4,9 +4,10 @@
 use super::{Setting, setting};
 use crate::config::{
     kind::{Choice, MaybeSecret, MaybeText, Number, OnOff, Text, Texts},
-    kind_abilities::AbilityRules,
+    kind_abilities::AbilityDraft,
     kind_keys::Keys,
     kind_outside::{MaybeFile, MaybeUrl, check_jwks},
+    kind_tables::Rules,
     settings::{RSA_ALGORITHMS, SECRET_ALGORITHMS},
 };
 
@@ -158,7 +159,7 @@ pub(super) static ROWS: &[Setting] = &[
     .live(),
     setting(
         "abilities.rules",
-        &AbilityRules(|s| &mut s.abilities.rules),
+        &Rules::<AbilityDraft>(|s| &mut s.abilities.rules),
         "Who has the role (`*` is everybody) may do these actions (join, send, presence, history, request; `*` is all) in rooms \
          like these. `{user_id}` and `{tenant_id}` are his own; `*` is any text without `.`, `:` and `/`, as is any other name \
          in braces; `**`, once and alone between these, is any text. To send, to see who is there and to read history one has \

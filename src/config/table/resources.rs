@@ -2,7 +2,9 @@
 //! Invariant: as in the table, sections stand together.
 
 use super::{Setting, setting};
-use crate::config::{kind::Number, kind_outside::MaybeUrl, kind_resources::ResourceRules};
+use crate::config::{
+    kind::Number, kind_outside::MaybeUrl, kind_resources::ResourceDraft, kind_tables::Rules,
+};
 
 pub(super) static ROWS: &[Setting] = &[
     setting(
@@ -14,7 +16,7 @@ pub(super) static ROWS: &[Setting] = &[
     .live(),
     setting(
         "resources.rules",
-        &ResourceRules(|s| &mut s.resources.rules),
+        &Rules::<ResourceDraft>(|s| &mut s.resources.rules),
         "Which resource a room stands for. Whoever wants to do one of `actions` in a room like `room` (a pattern as in \
          abilities.rules) may if a GET of `url` with his own token is answered with 2xx, whatever his abilities; with \
          401, 403 or 404 he is refused with that status, with anything else as `unavailable`. The first rule that names the action \

@@ -2,13 +2,13 @@
 
 use super::{
     client::Client,
-    harness::{Node, Side, admin_token, config_with, token, token_with},
+    harness::{Flow, Node, Side, admin_token, config_with, token, token_with},
     http::{Answer, answers, bearer, request},
 };
 use crate::{
     auth::{ApiKeys, Backend, Tenants, key_digest, spell_key},
     base::{ConnId, TenantName, UserName},
-    engine::Config,
+    engine::{Config, Input},
     http::{HttpFault, route::Access, routes::OPERATIONS},
     model::{Scope, Scopes},
 };
@@ -248,6 +248,40 @@ fn a_body_that_is_too_long_or_broken_ends_the_connection() {
         assert_eq!((answer.status, answer.header("Connection")), (status, Some("close")), "{rest:.60}");
         assert_eq!(node.side(id), Side::Shut);
         node.hang_up(id, false);
+        node.assert_empty();
+    }
+}
+
+/// A client in the middle of a body gets its answer; one that floods behind it is read no further.
+#[test]
+fn who_sends_on_and_on_behind_the_answer_is_read_no_further_and_not_cut_off() {
+    const GRACE_BYTES: usize = 1 << 20;
+    let head = format!("POST {PUBLISH} HTTP/1.1\r\nHost: h\r\n{}", bearer(&key()));
+    for flow in [Flow::Open, Flow::Bytes(10)] {
+        let mut node = Node::with(with_key(1, &[Scope::Publish], &["acme"]));
+        let id = node.accept(0);
+        node.flow(id, flow);
+        node.receive(id, format!("{head}Content-Length: 3145728\r\n\r\n").as_bytes());
+        let mut sent = 0;
+        while !node.sockets[&id].paused {
+            node.receive(id, &[b' '; 8 * 1024]);
+            sent += 8 * 1024;
+        }
+        assert_eq!(sent, GRACE_BYTES);
+        // What the shell had received by then.
+        let now = node.now;
+        node.engine(id).handle(Input::Received { conn: id, bytes: &mut [b' '; 8 * 1024] }, now);
+        node.settle();
+        while node.writable(id) {
+            node.settle();
+        }
+        let answer = answers(&node.take_text(id), 0).remove(0);
+        assert_eq!((answer.status, answer.header("Connection")), (413, Some("close")));
+        assert_eq!(node.engine(id).metrics_mut().reads_paused, 1);
+        node.advance(4_900);
+        assert_eq!(node.side(id), Side::Shut);
+        node.advance(200);
+        assert_eq!(node.side(id), Side::Closed);
         node.assert_empty();
     }
 }

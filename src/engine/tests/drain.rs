@@ -5,7 +5,7 @@ use super::{
     harness::{Flow, Node, Side, config},
     http::{answers, ask, request},
 };
-use crate::engine::{Config, DrainConfig};
+use crate::engine::{Config, DrainConfig, Input, NodeFacts};
 
 fn node(shards: u16, drain: DrainConfig) -> Node {
     Node::with(Config { drain, ..config(shards) })
@@ -25,6 +25,27 @@ fn nobody_there_is_over_at_once() {
         node.advance(60_000);
         assert_eq!((node.stopped_accepting.len(), node.drained.len()), (2, 2));
     }
+}
+
+/// The kernel would go on sending clients to the doors of all shards.
+#[test]
+fn a_shard_with_nobody_keeps_its_doors_open_while_there_is_somebody_on_another() {
+    let mut node = node(2, DrainConfig { announce_ms: 5_000, ..quick() });
+    let ada = Client::connect(&mut node, 0, "ada", "acme");
+    let now = node.now;
+    for (engine, other_connections) in node.engines.iter_mut().zip([0, 1]) {
+        engine.handle(Input::Facts(NodeFacts { other_connections, ..NodeFacts::default() }), now);
+    }
+    node.drain();
+    node.advance(4_900);
+    let late = node.accept(1);
+    assert_eq!(ask(&mut node, late, &request("/ready", "")).status, 503);
+    node.hang_up(late, false);
+    assert!(node.stopped_accepting.is_empty());
+    node.advance(200);
+    assert_eq!((&node.stopped_accepting[..], &node.drained[..]), (&[0, 1][..], &[1][..]));
+    node.receive(ada.id, &close(1000));
+    assert_eq!(node.drained, [1, 0]);
 }
 
 #[test]
@@ -153,17 +174,36 @@ fn an_upgrade_during_the_drain_is_refused() {
     assert!(node.engines[0].metrics.rejected.get(crate::metrics::Reject::Draining) >= 1);
 }
 
+/// Who had connected when the doors closed may have a request on its way.
 #[test]
-fn who_comes_between_is_not_waited_for() {
+fn who_comes_between_has_a_second_for_a_request() {
     let mut node = node(1, quick());
     let stays = Client::connect(&mut node, 0, "ada", "acme");
     let now = node.now;
-    node.engines[0].handle(crate::engine::Input::Drain, now);
+    node.engines[0].handle(Input::Drain, now);
+    let [asks, silent] = [(); 2].map(|()| node.accept(0));
+    node.settle();
+    node.advance(900);
+    let answer = ask(&mut node, asks, &request("/ready", ""));
+    assert_eq!((answer.status, answer.header("Connection")), (503, Some("close")));
+    node.hang_up(asks, false);
+    assert_eq!(node.side(silent), Side::Open);
+    node.advance(200);
+    assert_eq!(node.side(silent), Side::Closed);
+    node.receive(stays.id, &close(1000));
+    assert_eq!(node.drained, [0]);
+}
+
+#[test]
+fn a_shard_is_not_over_before_its_doors_are_closed() {
+    let mut node = node(1, quick());
+    let now = node.now;
+    node.engines[0].handle(Input::Drain, now);
     let late = node.accept(0);
     node.settle();
-    node.advance(1_000);
-    assert_eq!(node.side(late), Side::Closed);
-    node.receive(stays.id, &close(1000));
+    assert!(node.drained.is_empty());
+    assert_eq!(ask(&mut node, late, &request("/ready", "")).status, 503);
+    node.hang_up(late, false);
     assert_eq!(node.drained, [0]);
 }
 

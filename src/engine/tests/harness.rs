@@ -482,8 +482,9 @@ impl Node {
                     self.socket(conn).paused &= is_paused;
                 }
                 Output::ShutdownWrite { conn } => {
+                    let is_paused = self.engines[usize::from(shard)].is_paused(conn);
                     let socket = self.socket(conn);
-                    assert!(!socket.paused, "what still comes is not read");
+                    assert_eq!(socket.paused, is_paused, "what still comes is not read");
                     assert_eq!(socket.side, Side::Open, "our side ended twice");
                     assert!(!socket.ended, "nothing is expected of a client that has ended its side");
                     socket.side = Side::Shut;
@@ -491,7 +492,11 @@ impl Node {
                 Output::Call { call, request } => self.calls.push_back((shard, call, request)),
                 Output::KeysWanted => self.keys_wanted += 1,
                 Output::DrainNode => self.drain_asked += 1,
-                Output::StopAccepting => self.stopped_accepting.push(shard),
+                Output::StopAccepting => {
+                    self.stopped_accepting.push(shard);
+                    let now = self.now;
+                    self.engines[usize::from(shard)].handle(Input::DoorsClosed, now);
+                }
                 Output::Drained => self.drained.push(shard),
                 Output::Notice(notice) => self.notices.push(notice),
             }

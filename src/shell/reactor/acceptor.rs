@@ -27,7 +27,7 @@ pub(super) struct Acceptor {
 pub(super) enum Accepted {
     Connection(TcpStream, SocketAddr),
     Failed(io::Error),
-    /// Nobody waits, accepting rests, or the listener was given away.
+    /// Nobody waits, accepting rests, or the listener was closed.
     Nobody,
 }
 
@@ -38,8 +38,9 @@ impl Acceptor {
         Ok(Self { listener: Some(listener), spare, ready: true, rests_until: None })
     }
 
-    pub(super) fn take_listener(&mut self) -> Option<TcpListener> {
-        self.listener.take()
+    /// Nobody is accepted any more; the kernel resets who waits still.
+    pub(super) fn close(&mut self) {
+        self.listener = None;
     }
 
     pub(super) fn accept(&mut self) -> Accepted {

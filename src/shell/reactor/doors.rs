@@ -1,5 +1,5 @@
 //! The shard's listeners: one for clients, and where it is configured one for administrators.
-//! Owns both. Invariant: a door that nobody opened, or whose listener was given away, is due for nothing.
+//! Owns both. Invariant: a door that nobody opened, or that was closed, is due for nothing.
 
 use std::{io, net::TcpListener, time::Duration};
 

@@ -34,7 +34,7 @@ use std::{
 use socket2::SockRef;
 
 use self::{
-    acceptor::{Accepted, Acceptor},
+    acceptor::Accepted,
     alarm::Alarm,
     doors::Doors,
     doze::Doze,
@@ -45,6 +45,7 @@ use self::{
 };
 use super::{
     driver::Driver,
+    listener::BACKLOG_DEFAULT,
     waker::{Hears, Waker},
 };
 use crate::{
@@ -64,6 +65,9 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// How late a short wait may end beside what the kernel takes. The default of threads is 50 µs.
 const TIMER_SLACK: Duration = Duration::from_micros(1);
+
+/// Who is taken in when a door closes: a whole queue, and as many who come meanwhile.
+const WAITING_MAX: u32 = 2 * BACKLOG_DEFAULT;
 
 /// What a reactor needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -309,16 +313,22 @@ impl Reactor {
         }
     }
 
-    /// Stops accepting at this door for good and gives the listener away: to be dropped (drain), or handed to another
-    /// process.
-    pub fn take_listener(&mut self, door: Door) -> io::Result<Option<TcpListener>> {
-        let acceptor = self.doors.at(door);
-        let Some(listener) = acceptor.and_then(Acceptor::take_listener) else { return Ok(None) };
+    /// Takes in whoever has connected by now, and then nobody any more: where a listener is closed, the kernel resets those
+    /// who wait there, who may have sent requests already.
+    pub fn close_door(&mut self, door: Door, sink: &mut impl Sink) -> io::Result<()> {
+        let Some(listener) = self.doors.listener(door) else { return Ok(()) };
         match &mut self.backend {
             Backend::Uring(uring) => uring.forget_listener(door)?,
             Backend::Epoll(epoll) => epoll.forget_listener(listener.as_fd())?,
         }
-        Ok(Some(listener))
+        if let Some(acceptor) = self.doors.at(door) {
+            acceptor.ready = true;
+        }
+        self.accept(door, WAITING_MAX, sink);
+        if let Some(acceptor) = self.doors.at(door) {
+            acceptor.close();
+        }
+        Ok(())
     }
 
     async fn wait_for_anything(&mut self, timeout: Duration, has_work: impl Fn() -> bool) -> io::Result<()> {

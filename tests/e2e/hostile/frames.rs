@@ -79,6 +79,7 @@ fn broken_frames(driver: Driver) {
         ("an HTTP request", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), 1002),
         ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 1002),
     ];
+    let rest = gateway.at_rest();
     for (name, bytes, code) in rows {
         let mut socket = gateway.socket("mallory", "default");
         socket.join("lobby");
@@ -96,9 +97,9 @@ fn broken_frames(driver: Driver) {
         let mut socket = Socket::open(gateway.address, "/ws", "");
         socket.write(&bytes);
         assert_eq!(socket.close_frame().0, code, "{name}, without a token");
-        gateway.serves_the_next(name);
+        drop(socket);
+        gateway.has_recovered(&rest, 0, name);
     }
-    assert_eq!(gateway.metric("websocket_active_rooms"), 0.0, "they have left their room");
     for kind in ["protocol_error", "invalid_utf8", "too_big"] {
         assert!(gateway.metric(&format!("websocket_errors_total{{type=\"{kind}\"}}")) > 0.0, "{kind}");
     }
@@ -153,11 +154,13 @@ fn broken_deflate(driver: Driver) {
         ("RSV2 beside RSV1", ones(0xe1), 1002),
         ("compressed in its second fragment", [small(0x01, b"{"), ones(0xc0)].concat(), 1002),
     ];
+    let rest = gateway.at_rest();
     for (name, bytes, code) in rows {
         let mut socket = deflating(&gateway);
         socket.write(&bytes);
         assert_eq!(socket.closed().0, code, "{name}");
-        gateway.serves_the_next(name);
+        drop(socket);
+        gateway.has_recovered(&rest, 0, name);
     }
     // What is good stays good: fragmented, empty, with control frames in between.
     let mut socket = deflating(&gateway);
@@ -177,12 +180,14 @@ fn broken_deflate(driver: Driver) {
 
 fn binary_is_for_other_protocols(driver: Driver) {
     let mut gateway = Start::on(driver).start();
+    let rest = gateway.at_rest();
     for payload in [&b""[..], b"{}", b"\x00\xff"] {
         let mut socket = gateway.socket("mallory", "default");
         socket.write(frame(Opcode::Binary, payload));
         assert_eq!(socket.closed().0, 1003);
+        drop(socket);
+        gateway.has_recovered(&rest, 0, "binary");
     }
-    gateway.serves_the_next("binary");
 }
 
 fn close_frames(driver: Driver) {
@@ -206,10 +211,13 @@ fn close_frames(driver: Driver) {
             .into();
     rows.push(("one byte".to_owned(), close(&[3]), 1002));
     rows.push(("a reason that is not UTF-8".to_owned(), with(1000, b"\xff"), 1007));
+    let rest = gateway.at_rest();
     for (name, bytes, code) in rows {
         let mut socket = gateway.socket("mallory", "default");
         socket.write(bytes);
         assert_eq!(socket.closed().0, code, "{name}");
+        drop(socket);
+        gateway.has_recovered(&rest, 0, &name);
     }
     // Nothing after a close frame counts.
     let mut socket = gateway.socket("ada", "default");

@@ -39,6 +39,7 @@ fn not_http(driver: Driver) {
         ("an unknown coding", b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         ("a header value that is not UTF-8", b"GET / HTTP/1.1\r\nHost: h\r\nX: \xff\xfe\r\n\r\n", 400),
     ];
+    let rest = gateway.at_rest();
     for (name, bytes, status) in rows {
         let mut http = Http::connect(gateway.address);
         http.write(bytes);
@@ -48,7 +49,8 @@ fn not_http(driver: Driver) {
         if status != 426 {
             assert!(http.is_closed(), "{name}: where the next request would begin is unknown");
         }
-        gateway.serves_the_next(name);
+        drop(http);
+        gateway.has_recovered(&rest, 0, name);
     }
 }
 
@@ -86,6 +88,7 @@ fn not_an_upgrade(driver: Driver) {
         ),
         ("another path", upgrade_request("/wss", ""), 404),
     ];
+    let rest = gateway.at_rest();
     for (name, request, status) in rows {
         for request in [request.clone(), request.replace("/ws", "/echo")] {
             // What only `/ws` looks at is nothing wrong on `/echo`.
@@ -104,7 +107,7 @@ fn not_an_upgrade(driver: Driver) {
                 assert_eq!(response.header("Upgrade"), Some("websocket"), "{name}");
             }
         }
-        gateway.serves_the_next(name);
+        gateway.has_recovered(&rest, 0, name);
     }
     let rejected = gateway.metric(r#"websocket_connection_rejected_total{reason="bad_handshake"}"#);
     assert!(rejected >= 20.0, "{rejected}");

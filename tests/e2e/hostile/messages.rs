@@ -55,6 +55,7 @@ fn broken_messages(driver: Driver) {
         ("no type", "{}".to_owned()),
         ("a type that is a number", r#"{"type":1}"#.to_owned()),
     ];
+    let rest = gateway.at_rest();
     let mut socket = gateway.socket("mallory", "default");
     for (name, text) in &rows {
         socket.send(text);
@@ -62,8 +63,8 @@ fn broken_messages(driver: Driver) {
         assert_eq!(error["code"], "bad_request", "{name}: {error}");
         assert!(error["message"].as_str().is_some_and(|text| text.len() < 200), "{name}: {error}");
         assert_eq!(socket.ping(), "pong", "{name} ends nothing");
+        gateway.has_recovered(&rest, 1, name);
     }
-    gateway.serves_the_next("broken messages");
     let refused = gateway.metric(r#"websocket_errors_total{type="bad_request"}"#);
     assert_eq!(refused, rows.len() as f64);
     // The most that is allowed is allowed.
@@ -130,6 +131,7 @@ fn bad_calls(driver: Driver) {
             "bad_request",
         ),
     ];
+    let rest = gateway.at_rest();
     let mut socket = gateway.socket("mallory", "default");
     for (name, call, code) in &rows {
         let ack = socket.call(call);
@@ -138,6 +140,7 @@ fn bad_calls(driver: Driver) {
         assert!(ack["error"]["status"].as_u64().is_some_and(|status| (400..504).contains(&status)), "{name}");
         assert!(ack["error"]["message"].as_str().is_some_and(|text| text.len() < 200), "{name}: {ack}");
         assert_eq!(socket.ping(), "pong", "{name} ends nothing");
+        gateway.has_recovered(&rest, 1, name);
     }
     assert_eq!(
         socket.call(r#""type":"query:rooms""#)["rooms"],

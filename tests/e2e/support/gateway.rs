@@ -9,6 +9,7 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
     os::unix::fs::MetadataExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -60,6 +61,12 @@ impl Start {
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// In another folder, without `ringway.toml` either.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
@@ -147,6 +154,19 @@ fn listening_on(line: &str) -> Option<SocketAddr> {
     rest[..end].parse().ok()
 }
 
+/// What counts things that clients have; 0 without any.
+const GAUGES: [&str; 3] =
+    ["websocket_active_rooms", "websocket_room_subscriptions", "websocket_outbound_queue_bytes"];
+
+/// How much more memory is none: buffers that are made when they are first of use, and pages that the allocator keeps. What is
+/// less and stays is for the gauges, and for rounds of many clients, to show.
+const RESIDENT_BYTES_MORE: u64 = 4 << 20;
+
+/// A gateway's memory while nobody is there.
+pub(crate) struct Rest {
+    resident_bytes: u64,
+}
+
 /// A running gateway. Dropped, it is killed; a test that fails shows what it said.
 pub(crate) struct Gateway {
     child: Child,
@@ -196,6 +216,27 @@ impl Gateway {
         let mut socket = self.socket("next", "default");
         assert_eq!(socket.ping(), "pong", "after {after}");
         assert!(self.exit_status().is_none(), "it ended after {after}");
+    }
+
+    /// What it takes before anything has happened to it, but that somebody was served.
+    #[track_caller]
+    pub(crate) fn at_rest(&mut self) -> Rest {
+        self.serves_the_next("its start");
+        Rest { resident_bytes: self.resident_bytes() }
+    }
+
+    /// A stranger comes and is served, and of whoever was there is nothing left but `stay` connections: no room, no byte that
+    /// waits, no memory.
+    #[track_caller]
+    pub(crate) fn has_recovered(&mut self, rest: &Rest, stay: usize, after: &str) {
+        self.serves_the_next(after);
+        until(&format!("that nothing is left of {after}"), || {
+            let text = self.get("/metrics").text();
+            let is_0 = |gauge: &&str| text.lines().any(|line| line.strip_prefix(*gauge) == Some(" 0"));
+            let is_left = self.get("/health").json()["connections"] != stay + 1;
+            let is_back = self.resident_bytes() <= rest.resident_bytes + RESIDENT_BYTES_MORE;
+            (GAUGES.iter().all(is_0) && !is_left && is_back).then_some(())
+        });
     }
 
     /// What of its memory is in the machine's.

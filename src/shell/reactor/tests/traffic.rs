@@ -23,7 +23,7 @@ on_both_drivers_and_restless!(
     slots_are_reused_and_never_mixed_up,
     over_the_limit_is_refused,
     a_harvest_keeps_to_its_budget,
-    the_listener_can_be_given_away,
+    a_door_closes_behind_those_who_wait,
     the_admin_door_is_another_one,
 );
 
@@ -272,8 +272,7 @@ fn the_admin_door_is_another_one(driver: Driver) {
             }
             assert_eq!(echo.doors.pop(), Some(door));
         }
-        drop(reactor.take_listener(Door::Admin).unwrap().unwrap());
-        assert!(reactor.take_listener(Door::Admin).unwrap().is_none());
+        reactor.close_door(Door::Admin, &mut echo).unwrap();
         assert_eq!(TcpStream::connect(addresses[1]).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         let _client = TcpStream::connect(addresses[0]).unwrap();
         reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
@@ -283,27 +282,35 @@ fn the_admin_door_is_another_one(driver: Driver) {
     .unwrap();
 }
 
-fn the_listener_can_be_given_away(driver: Driver) {
-    let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1, 16).unwrap().remove(0);
+fn a_door_closes_behind_those_who_wait(driver: Driver) {
+    const WAITING: usize = 200;
+    let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1, 4096).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
     let waker = Waker::new().unwrap();
     let config = ReactorConfig { shard: SHARD, ring: RingConfig::default() };
-    let listener = driver::with_runtime(driver, async {
+    driver::with_runtime(driver, async {
         let mut reactor = Reactor::new(driver, listener, &waker, &config).unwrap();
         let mut echo = Echo::new(Script::default());
-        let _client = TcpStream::connect(address).unwrap();
+        let _first = TcpStream::connect(address).unwrap();
         reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
         let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
         assert_eq!(echo.tally.accepted, 1);
-        let listener = reactor.take_listener(Door::Public).unwrap().unwrap();
-        assert!(reactor.take_listener(Door::Public).unwrap().is_none());
-        let _late = TcpStream::connect(address).unwrap();
-        let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
-        assert_eq!(echo.tally.accepted, 1, "given away");
-        listener
+        // More than a turn accepts, and nobody has reported them.
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| TcpStream::connect(address).unwrap()).collect();
+        waiting.iter_mut().for_each(|client| client.write_all(b"x").unwrap());
+        for _ in 0..2 {
+            reactor.close_door(Door::Public, &mut echo).unwrap();
+            assert_eq!(echo.tally.accepted, 1 + WAITING);
+            assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        }
+        while echo.tally.received < WAITING {
+            reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+            let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+            echo.flush(&mut reactor);
+        }
+        for client in &mut waiting {
+            assert_eq!(read_exactly(client, 1), b"x", "nobody was reset");
+        }
     })
     .unwrap();
-    assert!(listener.accept().is_ok(), "whoever has the listener accepts");
-    drop(listener);
-    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
 }
