@@ -28,6 +28,9 @@ const LINGER_MS: u64 = 5_000;
 /// off or not read any more ([`Overrun`]), so that one who is turned out for a flood does not go on with it.
 const GRACE_BYTES: u32 = 1 << 20;
 
+/// And the peer that is closed for its rate: what it sends is known to be too much.
+const FLOOD_GRACE_BYTES: u32 = 64 << 10;
+
 impl Engine {
     /// Releases the publications whose time has come, offers every connection with something to send to `write`, as one
     /// vectored write each (more for long queues), then lets connections that have nothing left to say go. The shell
@@ -231,7 +234,7 @@ impl Engine {
         // A peer that has ended its side owes nothing.
         let finish = if conn.ended { Finish::AtOnce } else { finish };
         let overrun = if matches!(conn.stage, Stage::Http(_)) { Overrun::Unread } else { Overrun::CutOff };
-        let grace_bytes = GRACE_BYTES;
+        let grace_bytes = if reason == Disconnect::RateLimited { FLOOD_GRACE_BYTES } else { GRACE_BYTES };
         let closing = |decoder| Stage::Closing { reason, finish, deadline_ms, grace_bytes, overrun, decoder };
         if let Some(Stage::Socket(socket)) = self.enter_stage(id, closing(None))
             && finish == Finish::AfterPeerClose

@@ -138,7 +138,12 @@ fn who_goes_on_and_on_is_closed() {
     let (before, code) = client.closed(&mut node);
     assert_eq!((before.len(), code), (1 + 5, Some(4429)));
     assert_eq!(node.engines[0].metrics.disconnections.get(Disconnect::RateLimited), 0, "it is still there");
-    node.hang_up(client.id, true);
+    // Of what still comes little is taken.
+    let kibibyte = text(&"x".repeat(1_024));
+    (0..63).for_each(|_| node.receive(client.id, &kibibyte));
+    assert_eq!(client.side(&node), Side::Open);
+    node.receive(client.id, &kibibyte);
+    assert_eq!(client.side(&node), Side::Closed);
     assert_eq!(node.engines[0].metrics.disconnections.get(Disconnect::RateLimited), 1);
     assert_eq!(limited_total(&node, RateLimit::Messages), 6);
     node.assert_empty();

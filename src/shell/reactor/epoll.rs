@@ -21,7 +21,8 @@ use super::{
 use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 const EVENTS_MAX: usize = 256;
-const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// One that sends much is not served for long before it is the next one's turn.
+const RECEIVE_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) struct EpollBackend {
     epoll: Epoll,
