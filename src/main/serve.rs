@@ -59,6 +59,7 @@ fn try_serve(args: &ServeArgs) -> Result<Ended, Box<dyn std::error::Error>> {
     }
     // As many connections as the system lets this process have.
     let fds_max = process::raise_open_files();
+    process::reserve_open_files(fds_max);
     let (driver, refused) = driver::choose(settings.server.driver)?;
     if let Some(reason) = refused {
         warn!(reason = %reason, "no io_uring: using epoll");
