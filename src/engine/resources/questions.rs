@@ -10,7 +10,7 @@ use crate::{
     auth::{Resource, TokenDigest, resources::judge},
     base::{Breaker, ConnId, Now, RoomName, Secret, ShareLimits, Shares, TenantName},
     engine::{Engine, Notice, Output, outside::Purpose},
-    metrics::Unasked,
+    metrics::{Table, Unasked},
     model::{OutsideError, OutsideRequest},
 };
 
@@ -96,11 +96,6 @@ impl Questions {
     /// Whether there is room for questions that are in no hurry.
     pub(super) fn is_quiet(&self) -> bool {
         self.open.len().saturating_sub(self.in_flight) < PATIENT_MAX
-    }
-
-    /// How many are open.
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
     }
 
     pub(super) fn due_ms(&self) -> Option<u64> {
@@ -209,9 +204,10 @@ impl Engine {
                 return Err(Refusal::Unasked(Unasked::NoToken));
             };
             own.questions.shares.limit(shares_of(limits.in_flight_max));
-            if own.questions.shares.check(&tenant).is_err() {
-                return Err(Refusal::Unasked(Unasked::QueueFull));
-            }
+            own.questions.shares.check(&tenant).map_err(|why| {
+                self.metrics.no_place(Table::Questions, why);
+                Refusal::Unasked(Unasked::QueueFull)
+            })?;
             let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
             let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
             // Who comes to wait behind calls that are under way is no try whether the server works again.
