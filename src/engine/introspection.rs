@@ -333,7 +333,7 @@ impl Engine {
             let has_room = own.in_flight < introspection.in_flight_max;
             let breaker = &mut own.state(&introspection).breaker;
             // Who comes to wait behind calls that are under way is no try whether the server works again.
-            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            let may_ask = if has_room { breaker.admits(now.mono_ms(), None) } else { !breaker.is_open() };
             if !may_ask {
                 return Err(AuthError::Unavailable(Unjudged::Down));
             }
@@ -434,7 +434,7 @@ impl Engine {
         let state = self.introspections.state(introspection);
         match judgement {
             Judgement::Good(identity) => {
-                state.breaker.succeeded();
+                state.breaker.succeeded(now.mono_ms());
                 let lasts_ms = identity
                     .expires_at_s
                     .map(|at_s| (at_s.saturating_mul(1_000)).saturating_sub(now.unix_ms));
@@ -442,15 +442,18 @@ impl Engine {
                 Ok(identity)
             }
             Judgement::Bad => {
-                state.breaker.succeeded();
+                state.breaker.succeeded(now.mono_ms());
                 state.verdicts.remember(digest, Err(()), None, now.mono_ms());
                 Err(AuthError::Refused)
             }
             Judgement::Unclear(why, detail) => {
                 if is_refusal {
-                    state.breaker.succeeded();
-                } else {
+                    state.breaker.succeeded(now.mono_ms());
+                } else if failure == Some(OutsideError::Connect) {
                     state.breaker.failed(now.mono_ms());
+                } else {
+                    // Many clients may have one address, so that nobody is known by his.
+                    state.breaker.failed_for(now.mono_ms(), None);
                 }
                 let reason = match (failure, detail) {
                     (Some(failure), _) => failure.to_string(),
@@ -472,7 +475,7 @@ impl Engine {
             if !own.questions.get(&digest).is_some_and(|question| question.waits_in(turn)) {
                 continue;
             }
-            if own.state(&introspection).breaker.admits(now.mono_ms()) {
+            if own.state(&introspection).breaker.admits(now.mono_ms(), None) {
                 self.call_about(digest, &introspection, now);
             } else {
                 self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Down)), now);

@@ -211,7 +211,8 @@ impl Engine {
             let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
             let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
             // Who comes to wait behind calls that are under way is no try whether the server works again.
-            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            let may_ask =
+                if has_room { breaker.admits(now.mono_ms(), Some(asker)) } else { !breaker.is_open() };
             if !may_ask {
                 return Err(Refusal::Unasked(Unasked::BreakerOpen));
             }
@@ -271,12 +272,12 @@ impl Engine {
         let is_unsaid = matches!(answer, Err(OutsideError::Busy | OutsideError::Unsendable));
         if let Some((name, breaker)) = own.server(edition, server) {
             match answer {
-                _ if works => breaker.succeeded(),
+                _ if works => breaker.succeeded(now.mono_ms()),
                 // It has not heard of this.
                 _ if is_unsaid => breaker.undecided(now.mono_ms()),
                 // Whatever it is asked.
                 Err(OutsideError::Connect) => breaker.failed(now.mono_ms()),
-                _ => breaker.failed_for(now.mono_ms(), asker),
+                _ => breaker.failed_for(now.mono_ms(), Some(asker)),
             }
             if judged.is_none() {
                 let reason = match answer {
@@ -328,13 +329,13 @@ impl Engine {
             }
             let digest = place.digest;
             let Some(open) = self.words.questions.open.get(&digest) else { continue };
-            let (edition, server) = (open.edition, open.server);
+            let (edition, server, asker) = (open.edition, open.server, open.asker);
             if !open.waiters.iter().any(|(conn, _)| self.is_open(*conn)) {
                 self.words.questions.close(digest);
                 continue;
             }
             let breaker = self.words.server(edition, server);
-            if breaker.is_some_and(|(_, breaker)| breaker.admits(now.mono_ms())) {
+            if breaker.is_some_and(|(_, breaker)| breaker.admits(now.mono_ms(), Some(asker))) {
                 self.call_server(digest, now);
             } else {
                 self.tell_word(digest, Err(Refusal::Unasked(Unasked::BreakerOpen)), now);
