@@ -42,6 +42,8 @@ pub(super) enum Known {
     Verdict(Verdict),
     /// Nothing yet: the operator's server may know.
     Nothing(TokenDigest),
+    /// Nothing yet: enough signatures were checked in this turn.
+    Unchecked,
 }
 
 /// One shard's questions about opaque tokens.
@@ -103,7 +105,7 @@ struct Waiting {
 
 /// What the verdict is waited for with.
 #[derive(Debug)]
-enum Cause {
+pub(super) enum Cause {
     /// A request, whose head is the beginning of the connection's buffer.
     Request,
     /// The first `authenticate` of a connection; what came behind it waits with it.
@@ -112,12 +114,27 @@ enum Cause {
     Refresh(Asked),
 }
 
+impl Cause {
+    /// The `authenticate` that waits.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Request => None,
+            Self::First { ask, .. } | Self::Refresh(ask) => Some(ask),
+        }
+    }
+
+    /// Its token, if it was kept.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        self.asked().and_then(|ask| ask.token.as_ref())
+    }
+}
+
 /// An `authenticate`.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) call: Option<CorrelationId>,
     pub(super) tenant: Option<TenantName>,
-    /// Kept only where something may be asked with it.
+    /// Kept only where something may be asked with it, or it is to be looked at again.
     pub(super) token: Option<Secret>,
 }
 
@@ -196,6 +213,12 @@ impl Introspections {
         self.waiting.remove(&conn.slot).map(|waiting| waiting.cause)
     }
 
+    /// With what the connection waits whose turn to be looked at has come. `None`: with a request, or it has gone.
+    pub(super) fn take_unchecked(&mut self, conn: ConnId) -> Option<Cause> {
+        self.find(conn)?;
+        self.waiting.remove(&conn.slot).map(|waiting| waiting.cause)
+    }
+
     /// What belongs to these settings.
     fn state(&mut self, introspection: &Arc<Introspection>) -> &mut State {
         let is_ours = |state: &State| state.introspection == *introspection;
@@ -227,11 +250,15 @@ impl Introspections {
 impl Engine {
     /// Whose token a request brings. `None`: it waits for that, and is read again.
     pub(super) fn bearer_of_request(&mut self, conn: ConnId, token: &str, now: Now) -> Option<Verdict> {
-        let digest = match self.know(token, now) {
+        let asked = match self.know(token, now) {
             Known::Verdict(verdict) => return Some(verdict),
-            Known::Nothing(digest) => digest,
+            Known::Nothing(digest) => self.ask_about(conn, digest, token, Cause::Request, now),
+            Known::Unchecked => {
+                self.check_in_turn(conn);
+                Ok(())
+            }
         };
-        if let Err(error) = self.ask_about(conn, digest, token, Cause::Request, now) {
+        if let Err(error) = asked {
             return Some(Err(error));
         }
         if let Some(found) = self.conns.get_mut(conn.slot, conn.generation)
@@ -245,8 +272,9 @@ impl Engine {
     /// What is known of a token.
     pub(super) fn know(&mut self, token: &str, now: Now) -> Known {
         let error = match self.verify(token, now) {
-            Ok(identity) => return Known::Verdict(Ok(identity)),
-            Err(error) => error,
+            Some(Ok(identity)) => return Known::Verdict(Ok(identity)),
+            Some(Err(error)) => error,
+            None => return Known::Unchecked,
         };
         let Some(introspection) = &self.config.policy.introspection else {
             return Known::Verdict(Err(error));
@@ -280,19 +308,37 @@ impl Engine {
         ask: Asked,
         now: Now,
     ) {
-        if self.introspections.find(conn).is_some() {
-            let fault = Fault::new(FaultCode::Conflict, "the token before this one is still being looked up");
-            self.refuse(conn, ask.call, fault, now);
-            return;
-        }
         let again = ask.clone();
-        let cause = match self.session(conn) {
-            Ok(_) => Cause::Refresh(ask),
-            Err(_) => Cause::First { ask, held: Vec::new() },
-        };
+        let Some(cause) = self.cause_of(conn, ask, now) else { return };
         if let Err(error) = self.ask_about(conn, digest, token, cause, now) {
             self.authenticated(conn, again, Err(error), now);
         }
+    }
+
+    /// Lets an `authenticate` wait for its turn to be looked at.
+    pub(super) fn check_and_hold(&mut self, conn: ConnId, token: &Secret, ask: Asked, now: Now) {
+        let ask = Asked { token: Some(token.clone()), ..ask };
+        let Some(cause) = self.cause_of(conn, ask, now) else { return };
+        self.wait_unchecked(conn, token.expose(), cause);
+    }
+
+    pub(super) fn wait_unchecked(&mut self, conn: ConnId, token: &str, cause: Cause) {
+        let digest = self.introspections.hasher.digest(token);
+        self.introspections.waiting.insert(conn.slot, Waiting { conn, digest, cause });
+        self.check_in_turn(conn);
+    }
+
+    /// With what an `authenticate` waits; none where another does already, which is refused.
+    fn cause_of(&mut self, conn: ConnId, ask: Asked, now: Now) -> Option<Cause> {
+        if self.introspections.find(conn).is_some() {
+            let fault = Fault::new(FaultCode::Conflict, "the token before this one is still being looked up");
+            self.refuse(conn, ask.call, fault, now);
+            return None;
+        }
+        Some(match self.session(conn) {
+            Ok(_) => Cause::Refresh(ask),
+            Err(_) => Cause::First { ask, held: Vec::new() },
+        })
     }
 
     /// Keeps what comes behind an `authenticate` until its token is known.
@@ -307,7 +353,7 @@ impl Engine {
         self.fail(conn, close::MESSAGE_TOO_BIG, text, Disconnect::TooBig, now);
     }
 
-    fn ask_about(
+    pub(super) fn ask_about(
         &mut self,
         conn: ConnId,
         digest: TokenDigest,
@@ -511,15 +557,23 @@ impl Engine {
         for conn in question.waiters {
             match self.introspections.take(conn, digest) {
                 Some(Cause::Request) => self.read_again(conn, digest, verdict, now),
-                Some(Cause::First { ask, mut held }) => {
-                    self.authenticated(conn, ask, verdict.clone(), now);
-                    if self.is_socket(conn) {
-                        self.socket_received(conn, &mut held, now);
-                    }
-                }
-                Some(Cause::Refresh(ask)) => self.authenticated(conn, ask, verdict.clone(), now),
+                Some(cause) => self.go_on_with(conn, cause, verdict, now),
                 None => {}
             }
+        }
+    }
+
+    /// The token of an `authenticate` is known.
+    pub(super) fn go_on_with(&mut self, conn: ConnId, cause: Cause, verdict: &Verdict, now: Now) {
+        match cause {
+            Cause::Request => {}
+            Cause::First { ask, mut held } => {
+                self.authenticated(conn, ask, verdict.clone(), now);
+                if self.is_socket(conn) {
+                    self.socket_received(conn, &mut held, now);
+                }
+            }
+            Cause::Refresh(ask) => self.authenticated(conn, ask, verdict.clone(), now),
         }
     }
 
