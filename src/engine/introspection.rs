@@ -5,29 +5,20 @@
 //! is asked about; an answer is judged by the settings that it was asked by; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
 //! answered or given up when the time for authentication is over; a connection waits for one token at a time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use super::{Engine, Notice, Output, outside::Purpose};
+use super::{Engine, Notice, Output, asking::Asking, outside::Purpose};
 use crate::{
     auth::{
         AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
         introspection::{ANSWER_BYTES_MAX, judge},
     },
-    base::{
-        Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, ShareLimits, Shares, TenantName,
-        map_with_seed,
-    },
+    base::{Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, TenantName, map_with_seed},
     conn::Stage,
     metrics::{AuthCache, Disconnect, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
     ws::close,
 };
-
-/// Tokens that may wait until a call is over.
-const QUEUE_MAX: usize = 1024;
 
 /// How much of what is left by others one address (IPv6: a /64) may have looked up at a time.
 const ADDRESS_PERCENT: u8 = 25;
@@ -52,15 +43,8 @@ pub(super) struct Introspections {
     hasher: TokenHasher,
     /// By whose settings the rest is: other ones begin anew.
     settings: Option<State>,
-    questions: BTreeMap<TokenDigest, Question>,
-    /// How many questions are those of each address.
-    shares: Shares<PeerBlock>,
-    /// Questions that no call has been made for, first come first. May name some that are over: not more than live ones.
-    /// With their turns, by which it is known whether a place in it is still theirs.
-    queue: VecDeque<(u64, TokenDigest)>,
-    last_turn: u64,
-    /// Calls under way.
-    in_flight: usize,
+    /// By the address of who brought a token first.
+    questions: Asking<PeerBlock, ConnId, Secret>,
     /// Who waits, by slot.
     waiting: Map<u32, Waiting>,
     /// For the request that is being read again.
@@ -74,26 +58,6 @@ struct State {
     introspection: Arc<Introspection>,
     verdicts: Verdicts,
     breaker: Breaker,
-}
-
-#[derive(Debug)]
-struct Question {
-    token: Secret,
-    /// Whether a call is under way.
-    is_asked: bool,
-    /// Its place in the queue; 0 before it had one.
-    turn: u64,
-    /// Who brought it first.
-    asker: PeerBlock,
-    waiters: BTreeSet<ConnId>,
-    due_ms: u64,
-}
-
-impl Question {
-    /// Whether a call is to be made for it when it is this turn's.
-    fn waits_in(&self, turn: u64) -> bool {
-        !self.is_asked && self.turn == turn
-    }
 }
 
 #[derive(Debug)]
@@ -143,11 +107,7 @@ impl Introspections {
         Self {
             hasher,
             settings: None,
-            questions: BTreeMap::new(),
-            shares: Shares::new(shares_of(0)),
-            queue: VecDeque::new(),
-            last_turn: 0,
-            in_flight: 0,
+            questions: Asking::new(ADDRESS_PERCENT),
             waiting: map_with_seed(seed),
             fresh: None,
             due_ms: None,
@@ -174,33 +134,9 @@ impl Introspections {
         if self.find(conn).is_none() {
             return;
         }
-        let Some(Waiting { digest, .. }) = self.waiting.remove(&conn.slot) else { return };
-        let Some(question) = self.questions.get_mut(&digest) else { return };
-        question.waiters.remove(&conn);
-        // A call that is under way is waited for: its answer is remembered.
-        if question.waiters.is_empty() && !question.is_asked {
-            self.close(digest);
+        if let Some(Waiting { digest, .. }) = self.waiting.remove(&conn.slot) {
+            self.questions.give_up(digest, |waiter| *waiter != conn);
         }
-    }
-
-    /// A question is over.
-    fn close(&mut self, digest: TokenDigest) -> Option<Question> {
-        let question = self.questions.remove(&digest)?;
-        self.shares.give_back(&question.asker);
-        Some(question)
-    }
-
-    /// A question waits for a call: behind the others, or before them.
-    fn enqueue(&mut self, digest: TokenDigest, is_first: bool) {
-        if self.queue.len() >= 2 * QUEUE_MAX {
-            let questions = &self.questions;
-            self.queue.retain(|(turn, digest)| questions.get(digest).is_some_and(|it| it.waits_in(*turn)));
-        }
-        let Some(question) = self.questions.get_mut(&digest) else { return };
-        self.last_turn += 1;
-        question.turn = self.last_turn;
-        let place = (question.turn, digest);
-        if is_first { self.queue.push_front(place) } else { self.queue.push_back(place) }
     }
 
     fn find(&self, conn: ConnId) -> Option<&Waiting> {
@@ -236,14 +172,11 @@ impl Introspections {
 #[cfg(test)]
 impl Introspections {
     pub(super) fn queue_len(&self) -> usize {
-        self.queue.len()
+        self.questions.queue_len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.questions.is_empty()
-            && self.shares.taken() == 0
-            && self.waiting.is_empty()
-            && self.fresh.is_none()
+        self.questions.is_empty() && self.waiting.is_empty() && self.fresh.is_none()
     }
 }
 
@@ -367,16 +300,15 @@ impl Engine {
         let Some(found) = self.conns.get(conn.slot, conn.generation) else { return Err(AuthError::Refused) };
         let asker = PeerBlock::from(found.peer);
         let own = &mut self.introspections;
-        if !own.questions.contains_key(&digest) {
-            own.shares.limit(shares_of(introspection.in_flight_max));
-            own.shares.check(&asker).map_err(|why| {
+        if own.questions.get(digest).is_none() {
+            own.questions.check(&asker, introspection.in_flight_max).map_err(|why| {
                 self.metrics.no_place(Table::Introspection, why);
                 AuthError::Unavailable(match why {
                     NoPlace::Share => Unjudged::Share,
                     NoPlace::Total => Unjudged::Busy,
                 })
             })?;
-            let has_room = own.in_flight < introspection.in_flight_max;
+            let has_room = own.questions.may_call(introspection.in_flight_max);
             let breaker = &mut own.state(&introspection).breaker;
             // Who comes to wait behind calls that are under way is no try whether the server works again.
             let may_ask = if has_room { breaker.admits(now.mono_ms(), None) } else { !breaker.is_open() };
@@ -384,33 +316,26 @@ impl Engine {
                 return Err(AuthError::Unavailable(Unjudged::Down));
             }
             let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
-            let (token, waiters) = (Secret::from(token), BTreeSet::new());
-            own.questions
-                .insert(digest, Question { token, is_asked: false, turn: 0, asker, waiters, due_ms });
-            own.shares.take(asker);
+            own.questions.begin(digest, asker, Secret::from(token), due_ms);
             own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
             if has_room {
                 self.call_about(digest, &introspection, now);
             } else {
-                own.enqueue(digest, false);
+                own.questions.enqueue(digest);
             }
         }
         let own = &mut self.introspections;
-        if let Some(question) = own.questions.get_mut(&digest) {
-            question.waiters.insert(conn);
+        if own.questions.wait(digest, conn) {
             own.waiting.insert(conn.slot, Waiting { conn, digest, cause });
         }
         Ok(())
     }
 
     fn call_about(&mut self, digest: TokenDigest, introspection: &Arc<Introspection>, now: Now) {
-        let own = &mut self.introspections;
-        let Some(question) = own.questions.get_mut(&digest) else { return };
-        question.is_asked = true;
-        own.in_flight += 1;
+        let Some(token) = self.introspections.questions.called(digest).cloned() else { return };
         let request = OutsideRequest {
             url: introspection.url.clone(),
-            bearer: Some(question.token.clone()),
+            bearer: Some(token),
             timeout_ms: introspection.timeout_ms,
             body_bytes_max: ANSWER_BYTES_MAX,
             wants_body: true,
@@ -428,7 +353,7 @@ impl Engine {
         answer: Result<OutsideAnswer, OutsideError>,
         now: Now,
     ) {
-        self.introspections.in_flight -= 1;
+        self.introspections.questions.answered();
         match self.config.policy.introspection.clone() {
             Some(introspection) if introspection == *settings => {
                 let verdict = self.judged(digest, &introspection, answer, now);
@@ -449,13 +374,7 @@ impl Engine {
         let own = &mut self.introspections;
         // A breaker of the last settings may have waited for this answer.
         own.state(introspection);
-        let Some(question) = own.questions.get_mut(&digest) else { return };
-        question.is_asked = false;
-        if question.waiters.is_empty() {
-            own.close(digest);
-        } else {
-            own.enqueue(digest, true);
-        }
+        own.questions.ask_anew(digest);
     }
 
     /// Makes a verdict of an answer, and remembers it.
@@ -515,12 +434,8 @@ impl Engine {
     /// Makes calls for questions that wait, as many as may be under way.
     fn call_about_next(&mut self, now: Now) {
         let Some(introspection) = self.config.policy.introspection.clone() else { return };
-        while self.introspections.in_flight < introspection.in_flight_max {
+        while let Some(digest) = self.introspections.questions.next(introspection.in_flight_max) {
             let own = &mut self.introspections;
-            let Some((turn, digest)) = own.queue.pop_front() else { return };
-            if !own.questions.get(&digest).is_some_and(|question| question.waits_in(turn)) {
-                continue;
-            }
             if own.state(&introspection).breaker.admits(now.mono_ms(), None) {
                 self.call_about(digest, &introspection, now);
             } else {
@@ -535,26 +450,21 @@ impl Engine {
         if own.due_ms.is_none_or(|due_ms| due_ms > now.mono_ms()) {
             return;
         }
-        let is_due = |question: &Question| question.due_ms <= now.mono_ms();
-        let due: Vec<_> = own
-            .questions
-            .iter()
-            .filter(|(_, question)| is_due(question))
-            .map(|(digest, _)| *digest)
-            .collect();
+        let is_due = own.questions.iter().filter(|(_, open)| open.due_ms <= now.mono_ms());
+        let due: Vec<_> = is_due.map(|(digest, _)| digest).collect();
         for digest in due {
             self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Silent)), now);
         }
         let own = &mut self.introspections;
-        own.due_ms = own.questions.values().map(|question| question.due_ms).min();
+        own.due_ms = own.questions.iter().map(|(_, open)| open.due_ms).min();
         self.call_about_next(now);
     }
 
     /// Lets all go on who wait for a token.
     fn tell_verdict(&mut self, digest: TokenDigest, verdict: &Verdict, now: Now) {
-        let Some(question) = self.introspections.close(digest) else { return };
+        let Some(open) = self.introspections.questions.close(digest) else { return };
         let verdict = &self.unless_revoked(verdict.clone());
-        for conn in question.waiters {
+        for conn in open.waiters {
             match self.introspections.take(conn, digest) {
                 Some(Cause::Request) => self.read_again(conn, digest, verdict, now),
                 Some(cause) => self.go_on_with(conn, cause, verdict, now),
@@ -585,11 +495,6 @@ impl Engine {
         self.serve(conn, now);
         self.introspections.fresh = None;
     }
-}
-
-/// All that may be looked up at a time, and how much of it for one address.
-fn shares_of(in_flight_max: usize) -> ShareLimits {
-    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: ADDRESS_PERCENT }
 }
 
 /// Whether a header can carry it.

@@ -14,6 +14,7 @@ mod admission;
 mod ahead;
 mod answers;
 mod api;
+mod asking;
 mod census;
 mod commands;
 mod config;

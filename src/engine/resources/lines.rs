@@ -7,12 +7,12 @@
 
 use std::fmt;
 
-use super::{Refusal, questions::QUEUE_MAX};
+use super::Refusal;
 use crate::{
     auth::TokenDigest,
     base::{ConnId, HashSeed, Map, Now, RoomId, RoomName, ShareLimits, Shares, TenantName, map_with_seed},
     dialect::{native, relay},
-    engine::Engine,
+    engine::{Engine, asking::QUEUE_MAX},
     metrics::{Table, Unasked},
     model::{Call, Command, CorrelationId},
 };
