@@ -68,16 +68,21 @@ impl TokenCache {
         Self { entries_max, verifier: None, sets: Box::default(), tenants: Tenants::new() }
     }
 
-    /// As [`Verifier::verify`], from memory if it can be; and whether it could, if it was asked.
+    /// As [`Verifier::verify`], from memory if it can be; and whether it could, if it was asked. Where signatures of public keys
+    /// are to be checked, so many that `may_check` allows, it is `None` unless it does.
     pub fn verify(
         &mut self,
         verifier: &Arc<Verifier>,
         token: &str,
         now_unix_s: u64,
-    ) -> (Option<AuthCache>, Result<Identity, AuthError>) {
+        may_check: impl FnOnce(usize) -> bool,
+    ) -> Option<(Option<AuthCache>, Result<Identity, AuthError>)> {
         self.adopt(verifier);
+        let may_check = || may_check(verifier.public_signatures(token));
         if self.sets.is_empty() || token.len() > TOKEN_BYTES_MAX {
-            return (None, self.verified(verifier, token, now_unix_s).map(|verified| verified.identity));
+            let verdict = may_check()
+                .then(|| self.verified(verifier, token, now_unix_s).map(|verified| verified.identity));
+            return verdict.map(|verdict| (None, verdict));
         }
         let digest = sha256(token);
         if let Some(place) = self.find(&digest)
@@ -87,7 +92,10 @@ impl TokenCache {
             if matches!(verdict, Err(AuthError::Expired { .. })) {
                 *place = None;
             }
-            return (Some(AuthCache::Hit), verdict);
+            return Some((Some(AuthCache::Hit), verdict));
+        }
+        if !may_check() {
+            return None;
         }
         let verdict = self.verified(verifier, token, now_unix_s).map(|verified| {
             let Verified { identity, dates, algorithm } = verified;
@@ -96,7 +104,7 @@ impl TokenCache {
             }
             identity
         });
-        (Some(AuthCache::Miss), verdict)
+        Some((Some(AuthCache::Miss), verdict))
     }
 
     /// Forgets what another verifier said.

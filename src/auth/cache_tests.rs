@@ -45,9 +45,14 @@ fn verifier(keys: Vec<Key>) -> Arc<Verifier> {
 }
 
 fn token(user: &str, tenant: Option<&str>) -> String {
-    let claims = MintClaims {
+    let tenant = tenant.map(|tenant| TenantName::parse(tenant).unwrap());
+    mint(&SigningKey::from_private_pem(PRIVATE).unwrap(), &MintClaims { tenant, ..claims(user) })
+}
+
+fn claims(user: &str) -> MintClaims {
+    MintClaims {
         user: UserName::parse(user).unwrap(),
-        tenant: tenant.map(|tenant| TenantName::parse(tenant).unwrap()),
+        tenant: None,
         issued_at_s: NOW_S,
         expires_at_s: Some(EXP_S),
         issuer: None,
@@ -56,8 +61,7 @@ fn token(user: &str, tenant: Option<&str>) -> String {
         abilities: Vec::new(),
         id: None,
         names: ClaimNames::default(),
-    };
-    mint(&SigningKey::from_private_pem(PRIVATE).unwrap(), &claims)
+    }
 }
 
 fn user(verdict: (Option<AuthCache>, Result<Identity, AuthError>)) -> (Option<AuthCache>, String) {
@@ -67,12 +71,24 @@ fn user(verdict: (Option<AuthCache>, Result<Identity, AuthError>)) -> (Option<Au
     )
 }
 
+impl TokenCache {
+    /// What [`TokenCache::verify`] says where any signature may be checked.
+    fn verdict(
+        &mut self,
+        verifier: &Arc<Verifier>,
+        token: &str,
+        now_s: u64,
+    ) -> (Option<AuthCache>, Result<Identity, AuthError>) {
+        self.verify(verifier, token, now_s, |_| true).expect("it may")
+    }
+}
+
 #[test]
 fn the_second_time_is_from_memory_and_dates_are_judged_anew() {
     let verifier = verifier(vec![public(PUBLIC)]);
     let mut cache = TokenCache::new(8);
     let ada = token("ada", None);
-    let mut at = |now_s| user(cache.verify(&verifier, &ada, now_s));
+    let mut at = |now_s| user(cache.verdict(&verifier, &ada, now_s));
     assert_eq!(at(NOW_S), (Some(Miss), "ada".into()));
     assert_eq!(at(NOW_S), (Some(Hit), "ada".into()));
     assert_eq!(at(NOW_S - LEEWAY_S - 1), (Some(Hit), "not_yet_valid".into()), "the clock went back");
@@ -88,10 +104,10 @@ fn another_verifier_knows_nobody() {
     let mut cache = TokenCache::new(8);
     let ada = token("ada", None);
     let first = verifier(vec![public(PUBLIC)]);
-    assert_eq!(user(cache.verify(&first, &ada, NOW_S)), (Some(Miss), "ada".into()));
+    assert_eq!(user(cache.verdict(&first, &ada, NOW_S)), (Some(Miss), "ada".into()));
     let changed = verifier(vec![public(OTHER_PUBLIC)]);
-    assert_eq!(user(cache.verify(&changed, &ada, NOW_S)), (Some(Miss), "bad_signature".into()));
-    assert_eq!(user(cache.verify(&first, &ada, NOW_S)), (Some(Miss), "ada".into()), "not even again");
+    assert_eq!(user(cache.verdict(&changed, &ada, NOW_S)), (Some(Miss), "bad_signature".into()));
+    assert_eq!(user(cache.verdict(&first, &ada, NOW_S)), (Some(Miss), "ada".into()), "not even again");
 }
 
 #[test]
@@ -99,19 +115,19 @@ fn a_forged_token_meets_no_entry() {
     let verifier = verifier(vec![public(PUBLIC), secret()]);
     let mut cache = TokenCache::new(8);
     let ada = token("ada", None);
-    assert!(cache.verify(&verifier, &ada, NOW_S).1.is_ok());
+    assert!(cache.verdict(&verifier, &ada, NOW_S).1.is_ok());
     // One byte of the token changed, at each place, and one more or less at its end.
     for place in 0..ada.len() {
         let mut forged = ada.clone().into_bytes();
         forged[place] = if forged[place] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(forged).unwrap();
-        let (found, verdict) = cache.verify(&verifier, &forged, NOW_S);
+        let (found, verdict) = cache.verdict(&verifier, &forged, NOW_S);
         assert!(verdict.is_err() && found == Some(Miss), "{place}");
     }
     for forged in [&ada[..ada.len() - 1], &format!("{ada}A"), &format!("{ada}."), ""] {
-        assert!(cache.verify(&verifier, forged, NOW_S).1.is_err());
+        assert!(cache.verdict(&verifier, forged, NOW_S).1.is_err());
     }
-    assert_eq!(user(cache.verify(&verifier, &ada, NOW_S)), (Some(Hit), "ada".into()));
+    assert_eq!(user(cache.verdict(&verifier, &ada, NOW_S)), (Some(Hit), "ada".into()));
     assert_eq!(cache.len(), 1);
 }
 
@@ -122,10 +138,10 @@ fn the_number_of_entries_is_bounded_and_the_ones_in_use_stay() {
         let mut cache = TokenCache::new(entries_max);
         let ada = token("ada", None);
         let expected = if entries_max == 0 { None } else { Some(Hit) };
-        cache.verify(&verifier, &ada, NOW_S).1.unwrap();
+        cache.verdict(&verifier, &ada, NOW_S).1.unwrap();
         for number in 0..60 {
-            cache.verify(&verifier, &token(&format!("user-{number}"), None), NOW_S).1.unwrap();
-            assert_eq!(user(cache.verify(&verifier, &ada, NOW_S)), (expected, "ada".into()));
+            cache.verdict(&verifier, &token(&format!("user-{number}"), None), NOW_S).1.unwrap();
+            assert_eq!(user(cache.verdict(&verifier, &ada, NOW_S)), (expected, "ada".into()));
             assert!(cache.len() <= bound);
         }
         assert_eq!(cache.len(), bound, "60 tokens fill every set");
@@ -138,7 +154,7 @@ fn clients_that_all_come_back_are_remembered_nearly_up_to_the_bound() {
     let mut cache = TokenCache::new(400);
     let tokens: Vec<String> = (0..360).map(|number| token(&format!("user-{number}"), None)).collect();
     let mut hits =
-        || tokens.iter().filter(|token| cache.verify(&verifier, token, NOW_S).0 == Some(Hit)).count();
+        || tokens.iter().filter(|token| cache.verdict(&verifier, token, NOW_S).0 == Some(Hit)).count();
     assert_eq!(hits(), 0);
     assert!(hits() > 324, "nine of ten");
 }
@@ -161,7 +177,7 @@ fn macs_are_not_remembered() {
     for (keys, found) in [(vec![secret()], None), (vec![secret(), public(PUBLIC)], Some(Miss))] {
         let (verifier, mut cache) = (verifier(keys), TokenCache::new(8));
         for _ in 0..2 {
-            assert_eq!(user(cache.verify(&verifier, &ada, NOW_S)), (found, "ada".into()));
+            assert_eq!(user(cache.verdict(&verifier, &ada, NOW_S)), (found, "ada".into()));
         }
         assert_eq!(cache.len(), 0);
     }
@@ -172,7 +188,7 @@ fn connections_of_a_tenant_share_its_name() {
     let verifier = verifier(vec![public(PUBLIC)]);
     let mut cache = TokenCache::new(0);
     let mut tenant = |user: &str, tenant: Option<&str>| {
-        cache.verify(&verifier, &token(user, tenant), NOW_S).1.unwrap().tenant
+        cache.verdict(&verifier, &token(user, tenant), NOW_S).1.unwrap().tenant
     };
     for name in [Some("acme"), None] {
         let (one, two) = (tenant("ada", name), tenant("bob", name));
@@ -198,7 +214,36 @@ proptest! {
         for (number, after_s, changed) in asked {
             let (verifier, now_s) = (&verifiers[usize::from(changed)], NOW_S - 50 + after_s);
             let expected = verifier.verify(&tokens[number], now_s);
-            prop_assert_eq!(cache.verify(verifier, &tokens[number], now_s).1, expected);
+            prop_assert_eq!(cache.verdict(verifier, &tokens[number], now_s).1, expected);
         }
+    }
+}
+
+/// Memory, secrets and what is no token of ours cost no signature.
+#[test]
+fn signatures_are_checked_only_when_they_may_be() {
+    let both = verifier(vec![public(OTHER_PUBLIC), public(PUBLIC), secret()]);
+    let symmetric = mint(&SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap(), &claims("bob"));
+    let ada = token("ada", None);
+    let (_, unknown) = ada.split_once('.').unwrap();
+    let rows = [
+        (&*ada, 2, "ada"),
+        (&*symmetric, 0, "bob"),
+        ("opaque", 0, "malformed"),
+        (&*format!("e30.{unknown}"), 0, "malformed"),
+    ];
+    for entries in [8, 0] {
+        let mut cache = TokenCache::new(entries);
+        for (token, expected, said) in rows {
+            let mut count = None;
+            let refused = cache.verify(&both, token, NOW_S, |it| {
+                count = Some(it);
+                it == 0
+            });
+            assert_eq!((count, refused.is_none()), (Some(expected), expected > 0), "{said}");
+            assert_eq!(user(cache.verdict(&both, token, NOW_S)).1, said);
+        }
+        let again = cache.verify(&both, &ada, NOW_S, |_| false);
+        assert_eq!(again.is_some(), entries > 0, "what is known is known");
     }
 }

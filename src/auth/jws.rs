@@ -83,6 +83,17 @@ impl<'t> Compact<'t> {
         Ok(Decoded { header, payload, signature })
     }
 
+    /// How many signatures of public keys [`Compact::verify`] would check at most.
+    pub(super) fn public_signatures(&self, keys: &KeySet) -> Result<usize, AuthError> {
+        let mut scratch = Scratch::new();
+        let (header, _) = decode_part(Part::Header, self.header, &mut scratch.0)?;
+        let header = Header::read(header)?;
+        if header.algorithm.is_symmetric() {
+            return Ok(0);
+        }
+        Ok(keys.candidates(header.key_id.as_deref(), header.algorithm))
+    }
+
     /// The payload, if one of `keys` has signed it with what the header names.
     pub(super) fn verify<'s>(
         &self,

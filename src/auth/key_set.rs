@@ -49,6 +49,14 @@ impl KeySet {
         self.keys.iter().any(|key| !key.algorithm().is_symmetric())
     }
 
+    /// How many keys the header's `kid` and `alg` allow.
+    pub(super) fn candidates(&self, key_id: Option<&str>, algorithm: Algorithm) -> usize {
+        let key_id = key_id.filter(|_| self.named);
+        let is_allowed =
+            |key: &&Key| key.algorithm() == algorithm && (key_id.is_none() || key.id() == key_id);
+        self.keys.iter().filter(is_allowed).count()
+    }
+
     /// Whether a key that the header's `kid` and `alg` allow made `signature` over `message`.
     ///
     /// With a `kid` only keys of that id are tried, unless no key has an id; without one all of the algorithm.

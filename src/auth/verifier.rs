@@ -129,6 +129,16 @@ impl Verifier {
         Ok(Verified { identity, dates: claims.dates, algorithm: signed.algorithm })
     }
 
+    /// How many signatures of public keys a verification of this token would check at most.
+    pub(super) fn public_signatures(&self, token: &str) -> usize {
+        if !self.has_public_keys() {
+            return 0;
+        }
+        let signatures =
+            Compact::split(token).and_then(|compact| compact.public_signatures(&self.config.keys));
+        signatures.unwrap_or(0)
+    }
+
     /// Whether a verification may cost more than hashing the token.
     pub(super) fn has_public_keys(&self) -> bool {
         self.config.keys.has_public_keys()

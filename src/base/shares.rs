@@ -43,11 +43,19 @@ impl<K: Ord> Shares<K> {
     where
         K: Borrow<Q>,
     {
+        self.check_many(holder, 1)
+    }
+
+    /// Whether there are so many more.
+    pub fn check_many<Q: Ord + ?Sized>(&self, holder: &Q, places: usize) -> Result<(), NoPlace>
+    where
+        K: Borrow<Q>,
+    {
         let own = self.by_holder.get(holder).copied().unwrap_or(0);
         let left = self.limits.total.saturating_sub(self.taken - own);
-        if self.taken >= self.limits.total {
+        if self.taken + places > self.limits.total {
             Err(NoPlace::Total)
-        } else if own >= (left * usize::from(self.limits.percent)).div_ceil(100) {
+        } else if own + places > (left * usize::from(self.limits.percent)).div_ceil(100) {
             Err(NoPlace::Share)
         } else {
             Ok(())
@@ -56,8 +64,15 @@ impl<K: Ord> Shares<K> {
 
     /// He takes one, also without room: whoever decides on it [checks](Self::check) before.
     pub fn take(&mut self, holder: K) {
-        self.taken += 1;
-        *self.by_holder.entry(holder).or_default() += 1;
+        self.take_many(holder, 1);
+    }
+
+    /// He takes so many.
+    pub fn take_many(&mut self, holder: K, places: usize) {
+        if places > 0 {
+            self.taken += places;
+            *self.by_holder.entry(holder).or_default() += places;
+        }
     }
 
     /// He gives one back that he has.
@@ -65,12 +80,23 @@ impl<K: Ord> Shares<K> {
     where
         K: Borrow<Q>,
     {
+        self.give_back_many(holder, 1);
+    }
+
+    /// He gives so many back, all of which he has.
+    pub fn give_back_many<Q: Ord + ?Sized>(&mut self, holder: &Q, places: usize)
+    where
+        K: Borrow<Q>,
+    {
+        if places == 0 {
+            return;
+        }
         let Some(own) = self.by_holder.get_mut(holder) else {
             debug_assert!(false, "it was taken before");
             return;
         };
-        *own -= 1;
-        self.taken -= 1;
+        *own -= places;
+        self.taken -= places;
         if *own == 0 {
             self.by_holder.remove(holder);
         }
@@ -134,6 +160,21 @@ mod tests {
         assert_eq!([1, 4].map(|holder| shares.check(&holder)), [Err(NoPlace::Share), Ok(())]);
         shares.limit(ShareLimits { total: 8, percent: 50 });
         assert_eq!(shares.check(&1), Ok(()));
+    }
+
+    #[test]
+    fn many_places_are_taken_whole_or_not_at_all() {
+        let mut shares = shares(100, 50);
+        assert_eq!(shares.check_many(&1, 50), Ok(()));
+        assert_eq!(shares.check_many(&1, 51), Err(NoPlace::Share));
+        assert_eq!(shares.check_many(&1, 101), Err(NoPlace::Total));
+        shares.take_many(1, 40);
+        assert_eq!([10, 11].map(|more| shares.check_many(&1, more)), [Ok(()), Err(NoPlace::Share)]);
+        assert_eq!([30, 31].map(|more| shares.check_many(&2, more)), [Ok(()), Err(NoPlace::Share)]);
+        shares.give_back_many(&1, 40);
+        shares.take_many(2, 0);
+        shares.give_back_many(&2, 0);
+        assert!(shares.taken() == 0 && shares.by_holder.is_empty());
     }
 
     /// Whoever wants more than there is gets as much as the others once places come and go.

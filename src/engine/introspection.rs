@@ -5,29 +5,20 @@
 //! is asked about; an answer is judged by the settings that it was asked by; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
 //! answered or given up when the time for authentication is over; a connection waits for one token at a time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use super::{Engine, Notice, Output, outside::Purpose};
+use super::{Engine, Notice, Output, asking::Asking, outside::Purpose};
 use crate::{
     auth::{
         AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
         introspection::{ANSWER_BYTES_MAX, judge},
     },
-    base::{
-        Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, ShareLimits, Shares, TenantName,
-        map_with_seed,
-    },
+    base::{Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, TenantName, map_with_seed},
     conn::Stage,
     metrics::{AuthCache, Disconnect, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
     ws::close,
 };
-
-/// Tokens that may wait until a call is over.
-const QUEUE_MAX: usize = 1024;
 
 /// How much of what is left by others one address (IPv6: a /64) may have looked up at a time.
 const ADDRESS_PERCENT: u8 = 25;
@@ -42,6 +33,8 @@ pub(super) enum Known {
     Verdict(Verdict),
     /// Nothing yet: the operator's server may know.
     Nothing(TokenDigest),
+    /// Nothing yet: enough signatures were checked in this turn.
+    Unchecked,
 }
 
 /// One shard's questions about opaque tokens.
@@ -50,15 +43,8 @@ pub(super) struct Introspections {
     hasher: TokenHasher,
     /// By whose settings the rest is: other ones begin anew.
     settings: Option<State>,
-    questions: BTreeMap<TokenDigest, Question>,
-    /// How many questions are those of each address.
-    shares: Shares<PeerBlock>,
-    /// Questions that no call has been made for, first come first. May name some that are over: not more than live ones.
-    /// With their turns, by which it is known whether a place in it is still theirs.
-    queue: VecDeque<(u64, TokenDigest)>,
-    last_turn: u64,
-    /// Calls under way.
-    in_flight: usize,
+    /// By the address of who brought a token first.
+    questions: Asking<PeerBlock, ConnId, Secret>,
     /// Who waits, by slot.
     waiting: Map<u32, Waiting>,
     /// For the request that is being read again.
@@ -75,26 +61,6 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Question {
-    token: Secret,
-    /// Whether a call is under way.
-    is_asked: bool,
-    /// Its place in the queue; 0 before it had one.
-    turn: u64,
-    /// Who brought it first.
-    asker: PeerBlock,
-    waiters: BTreeSet<ConnId>,
-    due_ms: u64,
-}
-
-impl Question {
-    /// Whether a call is to be made for it when it is this turn's.
-    fn waits_in(&self, turn: u64) -> bool {
-        !self.is_asked && self.turn == turn
-    }
-}
-
-#[derive(Debug)]
 struct Waiting {
     conn: ConnId,
     digest: TokenDigest,
@@ -103,7 +69,7 @@ struct Waiting {
 
 /// What the verdict is waited for with.
 #[derive(Debug)]
-enum Cause {
+pub(super) enum Cause {
     /// A request, whose head is the beginning of the connection's buffer.
     Request,
     /// The first `authenticate` of a connection; what came behind it waits with it.
@@ -112,12 +78,27 @@ enum Cause {
     Refresh(Asked),
 }
 
+impl Cause {
+    /// The `authenticate` that waits.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        match self {
+            Self::Request => None,
+            Self::First { ask, .. } | Self::Refresh(ask) => Some(ask),
+        }
+    }
+
+    /// Its token, if it was kept.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        self.asked().and_then(|ask| ask.token.as_ref())
+    }
+}
+
 /// An `authenticate`.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) call: Option<CorrelationId>,
     pub(super) tenant: Option<TenantName>,
-    /// Kept only where something may be asked with it.
+    /// Kept only where something may be asked with it, or it is to be looked at again.
     pub(super) token: Option<Secret>,
 }
 
@@ -126,11 +107,7 @@ impl Introspections {
         Self {
             hasher,
             settings: None,
-            questions: BTreeMap::new(),
-            shares: Shares::new(shares_of(0)),
-            queue: VecDeque::new(),
-            last_turn: 0,
-            in_flight: 0,
+            questions: Asking::new(ADDRESS_PERCENT),
             waiting: map_with_seed(seed),
             fresh: None,
             due_ms: None,
@@ -157,33 +134,9 @@ impl Introspections {
         if self.find(conn).is_none() {
             return;
         }
-        let Some(Waiting { digest, .. }) = self.waiting.remove(&conn.slot) else { return };
-        let Some(question) = self.questions.get_mut(&digest) else { return };
-        question.waiters.remove(&conn);
-        // A call that is under way is waited for: its answer is remembered.
-        if question.waiters.is_empty() && !question.is_asked {
-            self.close(digest);
+        if let Some(Waiting { digest, .. }) = self.waiting.remove(&conn.slot) {
+            self.questions.give_up(digest, |waiter| *waiter != conn);
         }
-    }
-
-    /// A question is over.
-    fn close(&mut self, digest: TokenDigest) -> Option<Question> {
-        let question = self.questions.remove(&digest)?;
-        self.shares.give_back(&question.asker);
-        Some(question)
-    }
-
-    /// A question waits for a call: behind the others, or before them.
-    fn enqueue(&mut self, digest: TokenDigest, is_first: bool) {
-        if self.queue.len() >= 2 * QUEUE_MAX {
-            let questions = &self.questions;
-            self.queue.retain(|(turn, digest)| questions.get(digest).is_some_and(|it| it.waits_in(*turn)));
-        }
-        let Some(question) = self.questions.get_mut(&digest) else { return };
-        self.last_turn += 1;
-        question.turn = self.last_turn;
-        let place = (question.turn, digest);
-        if is_first { self.queue.push_front(place) } else { self.queue.push_back(place) }
     }
 
     fn find(&self, conn: ConnId) -> Option<&Waiting> {
@@ -193,6 +146,12 @@ impl Introspections {
     /// Who waited on this connection for this token, and waits no more.
     fn take(&mut self, conn: ConnId, digest: TokenDigest) -> Option<Cause> {
         self.find(conn).filter(|waiting| waiting.digest == digest)?;
+        self.waiting.remove(&conn.slot).map(|waiting| waiting.cause)
+    }
+
+    /// With what the connection waits whose turn to be looked at has come. `None`: with a request, or it has gone.
+    pub(super) fn take_unchecked(&mut self, conn: ConnId) -> Option<Cause> {
+        self.find(conn)?;
         self.waiting.remove(&conn.slot).map(|waiting| waiting.cause)
     }
 
@@ -213,25 +172,26 @@ impl Introspections {
 #[cfg(test)]
 impl Introspections {
     pub(super) fn queue_len(&self) -> usize {
-        self.queue.len()
+        self.questions.queue_len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.questions.is_empty()
-            && self.shares.taken() == 0
-            && self.waiting.is_empty()
-            && self.fresh.is_none()
+        self.questions.is_empty() && self.waiting.is_empty() && self.fresh.is_none()
     }
 }
 
 impl Engine {
     /// Whose token a request brings. `None`: it waits for that, and is read again.
     pub(super) fn bearer_of_request(&mut self, conn: ConnId, token: &str, now: Now) -> Option<Verdict> {
-        let digest = match self.know(token, now) {
+        let asked = match self.know(token, now) {
             Known::Verdict(verdict) => return Some(verdict),
-            Known::Nothing(digest) => digest,
+            Known::Nothing(digest) => self.ask_about(conn, digest, token, Cause::Request, now),
+            Known::Unchecked => {
+                self.check_in_turn(conn);
+                Ok(())
+            }
         };
-        if let Err(error) = self.ask_about(conn, digest, token, Cause::Request, now) {
+        if let Err(error) = asked {
             return Some(Err(error));
         }
         if let Some(found) = self.conns.get_mut(conn.slot, conn.generation)
@@ -245,8 +205,9 @@ impl Engine {
     /// What is known of a token.
     pub(super) fn know(&mut self, token: &str, now: Now) -> Known {
         let error = match self.verify(token, now) {
-            Ok(identity) => return Known::Verdict(Ok(identity)),
-            Err(error) => error,
+            Some(Ok(identity)) => return Known::Verdict(Ok(identity)),
+            Some(Err(error)) => error,
+            None => return Known::Unchecked,
         };
         let Some(introspection) = &self.config.policy.introspection else {
             return Known::Verdict(Err(error));
@@ -280,19 +241,37 @@ impl Engine {
         ask: Asked,
         now: Now,
     ) {
-        if self.introspections.find(conn).is_some() {
-            let fault = Fault::new(FaultCode::Conflict, "the token before this one is still being looked up");
-            self.refuse(conn, ask.call, fault, now);
-            return;
-        }
         let again = ask.clone();
-        let cause = match self.session(conn) {
-            Ok(_) => Cause::Refresh(ask),
-            Err(_) => Cause::First { ask, held: Vec::new() },
-        };
+        let Some(cause) = self.cause_of(conn, ask, now) else { return };
         if let Err(error) = self.ask_about(conn, digest, token, cause, now) {
             self.authenticated(conn, again, Err(error), now);
         }
+    }
+
+    /// Lets an `authenticate` wait for its turn to be looked at.
+    pub(super) fn check_and_hold(&mut self, conn: ConnId, token: &Secret, ask: Asked, now: Now) {
+        let ask = Asked { token: Some(token.clone()), ..ask };
+        let Some(cause) = self.cause_of(conn, ask, now) else { return };
+        self.wait_unchecked(conn, token.expose(), cause);
+    }
+
+    pub(super) fn wait_unchecked(&mut self, conn: ConnId, token: &str, cause: Cause) {
+        let digest = self.introspections.hasher.digest(token);
+        self.introspections.waiting.insert(conn.slot, Waiting { conn, digest, cause });
+        self.check_in_turn(conn);
+    }
+
+    /// With what an `authenticate` waits; none where another does already, which is refused.
+    fn cause_of(&mut self, conn: ConnId, ask: Asked, now: Now) -> Option<Cause> {
+        if self.introspections.find(conn).is_some() {
+            let fault = Fault::new(FaultCode::Conflict, "the token before this one is still being looked up");
+            self.refuse(conn, ask.call, fault, now);
+            return None;
+        }
+        Some(match self.session(conn) {
+            Ok(_) => Cause::Refresh(ask),
+            Err(_) => Cause::First { ask, held: Vec::new() },
+        })
     }
 
     /// Keeps what comes behind an `authenticate` until its token is known.
@@ -307,7 +286,7 @@ impl Engine {
         self.fail(conn, close::MESSAGE_TOO_BIG, text, Disconnect::TooBig, now);
     }
 
-    fn ask_about(
+    pub(super) fn ask_about(
         &mut self,
         conn: ConnId,
         digest: TokenDigest,
@@ -321,50 +300,42 @@ impl Engine {
         let Some(found) = self.conns.get(conn.slot, conn.generation) else { return Err(AuthError::Refused) };
         let asker = PeerBlock::from(found.peer);
         let own = &mut self.introspections;
-        if !own.questions.contains_key(&digest) {
-            own.shares.limit(shares_of(introspection.in_flight_max));
-            own.shares.check(&asker).map_err(|why| {
+        if own.questions.get(digest).is_none() {
+            own.questions.check(&asker, introspection.in_flight_max).map_err(|why| {
                 self.metrics.no_place(Table::Introspection, why);
                 AuthError::Unavailable(match why {
                     NoPlace::Share => Unjudged::Share,
                     NoPlace::Total => Unjudged::Busy,
                 })
             })?;
-            let has_room = own.in_flight < introspection.in_flight_max;
+            let has_room = own.questions.may_call(introspection.in_flight_max);
             let breaker = &mut own.state(&introspection).breaker;
             // Who comes to wait behind calls that are under way is no try whether the server works again.
-            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            let may_ask = if has_room { breaker.admits(now.mono_ms(), None) } else { !breaker.is_open() };
             if !may_ask {
                 return Err(AuthError::Unavailable(Unjudged::Down));
             }
             let due_ms = now.mono_ms() + self.config.auth_timeout_ms;
-            let (token, waiters) = (Secret::from(token), BTreeSet::new());
-            own.questions
-                .insert(digest, Question { token, is_asked: false, turn: 0, asker, waiters, due_ms });
-            own.shares.take(asker);
+            own.questions.begin(digest, asker, Secret::from(token), due_ms);
             own.due_ms = Some(own.due_ms.map_or(due_ms, |other_ms| other_ms.min(due_ms)));
             if has_room {
                 self.call_about(digest, &introspection, now);
             } else {
-                own.enqueue(digest, false);
+                own.questions.enqueue(digest);
             }
         }
         let own = &mut self.introspections;
-        if let Some(question) = own.questions.get_mut(&digest) {
-            question.waiters.insert(conn);
+        if own.questions.wait(digest, conn) {
             own.waiting.insert(conn.slot, Waiting { conn, digest, cause });
         }
         Ok(())
     }
 
     fn call_about(&mut self, digest: TokenDigest, introspection: &Arc<Introspection>, now: Now) {
-        let own = &mut self.introspections;
-        let Some(question) = own.questions.get_mut(&digest) else { return };
-        question.is_asked = true;
-        own.in_flight += 1;
+        let Some(token) = self.introspections.questions.called(digest).cloned() else { return };
         let request = OutsideRequest {
             url: introspection.url.clone(),
-            bearer: Some(question.token.clone()),
+            bearer: Some(token),
             timeout_ms: introspection.timeout_ms,
             body_bytes_max: ANSWER_BYTES_MAX,
             wants_body: true,
@@ -382,7 +353,7 @@ impl Engine {
         answer: Result<OutsideAnswer, OutsideError>,
         now: Now,
     ) {
-        self.introspections.in_flight -= 1;
+        self.introspections.questions.answered();
         match self.config.policy.introspection.clone() {
             Some(introspection) if introspection == *settings => {
                 let verdict = self.judged(digest, &introspection, answer, now);
@@ -403,13 +374,7 @@ impl Engine {
         let own = &mut self.introspections;
         // A breaker of the last settings may have waited for this answer.
         own.state(introspection);
-        let Some(question) = own.questions.get_mut(&digest) else { return };
-        question.is_asked = false;
-        if question.waiters.is_empty() {
-            own.close(digest);
-        } else {
-            own.enqueue(digest, true);
-        }
+        own.questions.ask_anew(digest);
     }
 
     /// Makes a verdict of an answer, and remembers it.
@@ -434,7 +399,7 @@ impl Engine {
         let state = self.introspections.state(introspection);
         match judgement {
             Judgement::Good(identity) => {
-                state.breaker.succeeded();
+                state.breaker.succeeded(now.mono_ms());
                 let lasts_ms = identity
                     .expires_at_s
                     .map(|at_s| (at_s.saturating_mul(1_000)).saturating_sub(now.unix_ms));
@@ -442,15 +407,18 @@ impl Engine {
                 Ok(identity)
             }
             Judgement::Bad => {
-                state.breaker.succeeded();
+                state.breaker.succeeded(now.mono_ms());
                 state.verdicts.remember(digest, Err(()), None, now.mono_ms());
                 Err(AuthError::Refused)
             }
             Judgement::Unclear(why, detail) => {
                 if is_refusal {
-                    state.breaker.succeeded();
-                } else {
+                    state.breaker.succeeded(now.mono_ms());
+                } else if failure == Some(OutsideError::Connect) {
                     state.breaker.failed(now.mono_ms());
+                } else {
+                    // Many clients may have one address, so that nobody is known by his.
+                    state.breaker.failed_for(now.mono_ms(), None);
                 }
                 let reason = match (failure, detail) {
                     (Some(failure), _) => failure.to_string(),
@@ -466,13 +434,9 @@ impl Engine {
     /// Makes calls for questions that wait, as many as may be under way.
     fn call_about_next(&mut self, now: Now) {
         let Some(introspection) = self.config.policy.introspection.clone() else { return };
-        while self.introspections.in_flight < introspection.in_flight_max {
+        while let Some(digest) = self.introspections.questions.next(introspection.in_flight_max) {
             let own = &mut self.introspections;
-            let Some((turn, digest)) = own.queue.pop_front() else { return };
-            if !own.questions.get(&digest).is_some_and(|question| question.waits_in(turn)) {
-                continue;
-            }
-            if own.state(&introspection).breaker.admits(now.mono_ms()) {
+            if own.state(&introspection).breaker.admits(now.mono_ms(), None) {
                 self.call_about(digest, &introspection, now);
             } else {
                 self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Down)), now);
@@ -486,37 +450,40 @@ impl Engine {
         if own.due_ms.is_none_or(|due_ms| due_ms > now.mono_ms()) {
             return;
         }
-        let is_due = |question: &Question| question.due_ms <= now.mono_ms();
-        let due: Vec<_> = own
-            .questions
-            .iter()
-            .filter(|(_, question)| is_due(question))
-            .map(|(digest, _)| *digest)
-            .collect();
+        let is_due = own.questions.iter().filter(|(_, open)| open.due_ms <= now.mono_ms());
+        let due: Vec<_> = is_due.map(|(digest, _)| digest).collect();
         for digest in due {
             self.tell_verdict(digest, &Err(AuthError::Unavailable(Unjudged::Silent)), now);
         }
         let own = &mut self.introspections;
-        own.due_ms = own.questions.values().map(|question| question.due_ms).min();
+        own.due_ms = own.questions.iter().map(|(_, open)| open.due_ms).min();
         self.call_about_next(now);
     }
 
     /// Lets all go on who wait for a token.
     fn tell_verdict(&mut self, digest: TokenDigest, verdict: &Verdict, now: Now) {
-        let Some(question) = self.introspections.close(digest) else { return };
+        let Some(open) = self.introspections.questions.close(digest) else { return };
         let verdict = &self.unless_revoked(verdict.clone());
-        for conn in question.waiters {
+        for conn in open.waiters {
             match self.introspections.take(conn, digest) {
                 Some(Cause::Request) => self.read_again(conn, digest, verdict, now),
-                Some(Cause::First { ask, mut held }) => {
-                    self.authenticated(conn, ask, verdict.clone(), now);
-                    if self.is_socket(conn) {
-                        self.socket_received(conn, &mut held, now);
-                    }
-                }
-                Some(Cause::Refresh(ask)) => self.authenticated(conn, ask, verdict.clone(), now),
+                Some(cause) => self.go_on_with(conn, cause, verdict, now),
                 None => {}
             }
+        }
+    }
+
+    /// The token of an `authenticate` is known.
+    pub(super) fn go_on_with(&mut self, conn: ConnId, cause: Cause, verdict: &Verdict, now: Now) {
+        match cause {
+            Cause::Request => {}
+            Cause::First { ask, mut held } => {
+                self.authenticated(conn, ask, verdict.clone(), now);
+                if self.is_socket(conn) {
+                    self.socket_received(conn, &mut held, now);
+                }
+            }
+            Cause::Refresh(ask) => self.authenticated(conn, ask, verdict.clone(), now),
         }
     }
 
@@ -528,11 +495,6 @@ impl Engine {
         self.serve(conn, now);
         self.introspections.fresh = None;
     }
-}
-
-/// All that may be looked up at a time, and how much of it for one address.
-fn shares_of(in_flight_max: usize) -> ShareLimits {
-    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: ADDRESS_PERCENT }
 }
 
 /// Whether a header can carry it.

@@ -1,10 +1,10 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
+//! How to drive it: [`Engine::check_signatures`] at the beginning of a turn; [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
 //! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
-//! [`Engine::poll_release`] says when writes are due although nothing happens.
+//! [`Engine::poll_release`] says when writes are due although nothing happens, and [`Engine::has_unchecked`] whether the next turn is.
 //!
 //! Invariant: a connection is in rooms only while it is an open JSON socket; whatever way it ends, `remove` is
 //! the one way out.
@@ -14,6 +14,7 @@ mod admission;
 mod ahead;
 mod answers;
 mod api;
+mod asking;
 mod census;
 mod commands;
 mod config;
@@ -37,6 +38,7 @@ mod requests;
 mod resources;
 mod rooms;
 mod session;
+mod signatures;
 mod socket;
 mod survey;
 mod timers;
@@ -143,6 +145,7 @@ pub struct Engine {
     admission: admission::Admission,
     calls: outside::Calls,
     introspections: introspection::Introspections,
+    signatures: signatures::Signatures,
     words: resources::Words,
     /// When to look for new keys next, at the earliest.
     keys_wanted_ms: u64,
@@ -195,6 +198,7 @@ impl Engine {
             admission: admission::Admission::new(hash),
             calls: outside::Calls::default(),
             introspections: introspection::Introspections::new(config.token_hasher.clone(), hash),
+            signatures: signatures::Signatures::new(),
             words: resources::Words::new(
                 config.token_hasher.clone(),
                 hash,

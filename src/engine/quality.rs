@@ -1,7 +1,9 @@
 //! `/api/v1/connections/health`: the connections that have an identity, how many of each class, and a page of them.
 //!
 //! They are listed by shard and slot, so that a shard finds its part of a page without sorting, and a page goes on
-//! behind a connection that has ended since.
+//! behind a connection that has ended since. A shard looks at its connections once for several pages.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -32,8 +34,9 @@ pub struct ConnectionsQuery {
 type Place = (ShardId, u32);
 
 /// One shard's part of the answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct FoundConnections {
+    query: Arc<ConnectionsQuery>,
     /// All that match.
     classes: CounterVec<QualityClass>,
     /// The first of them behind the page before: one more than the page holds, if there are.
@@ -105,30 +108,45 @@ fn place_of(text: &str) -> Option<Place> {
 }
 
 impl Engine {
-    /// This shard's part of a page.
-    pub(super) fn find_connections(&self, query: &ConnectionsQuery) -> FoundConnections {
-        let mut found = FoundConnections::default();
+    /// This shard's parts of pages, found in one pass.
+    pub(super) fn find_connections(&self, queries: &[Arc<ConnectionsQuery>]) -> Vec<FoundConnections> {
+        let mut all: Vec<_> = queries.iter().map(FoundConnections::new).collect();
+        if all.is_empty() {
+            return all;
+        }
         for (slot, generation, conn) in self.conns.iter() {
             let Some((socket, session)) = identified(conn) else { continue };
             let quality = socket.keepalive.quality();
             let class = self.config.quality.class(quality);
-            if !query.matches(session, class) {
-                continue;
-            }
-            found.classes.inc(class);
-            let is_behind = query.after.is_none_or(|after| (self.shard, slot) > after);
-            if is_behind && found.page.len() <= query.limit {
-                found.page.push(FoundConnection {
-                    id: ConnId { shard: self.shard, slot, generation },
-                    tenant: session.tenant.clone(),
-                    user: session.user.clone(),
-                    established_s: session.established_s,
-                    quality: *quality,
-                    class,
-                });
+            let id = ConnId { shard: self.shard, slot, generation };
+            for found in all.iter_mut().filter(|found| found.query.matches(session, class)) {
+                found.take(id, session, quality, class);
             }
         }
-        found
+        all
+    }
+}
+
+impl FoundConnections {
+    /// Nothing found yet.
+    fn new(query: &Arc<ConnectionsQuery>) -> Self {
+        Self { query: Arc::clone(query), classes: CounterVec::default(), page: Vec::new() }
+    }
+
+    /// Counts a connection that matches, and puts it on the page if it stands there. They come in the order of their places.
+    fn take(&mut self, id: ConnId, session: &Session, quality: &Quality, class: QualityClass) {
+        self.classes.inc(class);
+        let is_behind = self.query.after.is_none_or(|after| (id.shard, id.slot) > after);
+        if is_behind && self.page.len() <= self.query.limit {
+            self.page.push(FoundConnection {
+                id,
+                tenant: session.tenant.clone(),
+                user: session.user.clone(),
+                established_s: session.established_s,
+                quality: *quality,
+                class,
+            });
+        }
     }
 }
 
@@ -201,7 +219,8 @@ impl<'a> ClientHealth<'a> {
 
 /// The body of the page.
 pub(super) fn connections_health(node: &NodeReport<'_>, query: &ConnectionsQuery) -> Vec<u8> {
-    let found = || node.reports.iter().map(|report| &report.connections);
+    let found =
+        || node.reports.iter().flat_map(|report| &report.connections).filter(|found| *found.query == *query);
     let count = |class| found().map(|found| found.classes.get(class)).sum();
     let mut page: Vec<&FoundConnection> =
         found().flat_map(|found| &found.page).take(query.limit + 1).collect();

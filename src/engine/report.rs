@@ -22,8 +22,8 @@ pub struct Report {
     pub(super) rooms: Vec<(RoomKey, usize)>,
     /// The connections that sent the most messages; none unless they were asked for.
     pub(super) talkers: Vec<Talker>,
-    /// The connections that were asked for.
-    pub(super) connections: FoundConnections,
+    /// The connections that were asked for, for each page.
+    pub(super) connections: Vec<FoundConnections>,
 }
 
 /// A connection that sends much.
@@ -88,15 +88,11 @@ impl Engine {
             lately: self.traffic.lately(Flows::of(&self.metrics), now),
             rooms: Vec::new(),
             talkers: Vec::new(),
-            connections: FoundConnections::default(),
+            connections: self.find_connections(&want.connections),
         };
-        match want {
-            Want::Counts => {}
-            Want::Top => {
-                report.rooms = self.largest_rooms();
-                report.talkers = self.top_talkers();
-            }
-            Want::Connections(query) => report.connections = self.find_connections(query),
+        if want.top {
+            report.rooms = self.largest_rooms();
+            report.talkers = self.top_talkers();
         }
         report
     }

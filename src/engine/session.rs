@@ -30,6 +30,7 @@ impl Engine {
         match self.know(token, now) {
             Known::Verdict(verified) => self.authenticated(id, asked, verified, now),
             Known::Nothing(digest) => self.ask_and_hold(id, digest, token, asked, now),
+            Known::Unchecked => self.check_and_hold(id, &authenticate.token, asked, now),
         }
     }
 
@@ -103,16 +104,18 @@ impl Engine {
         }
     }
 
-    /// Whose token this is, if it holds now.
-    pub(super) fn verify(&mut self, token: &str, now: Now) -> Result<Identity, AuthError> {
-        let (found, verdict) = self.tokens.verify(&self.config.policy.verifier, token, now.unix_s());
+    /// Whose token this is, if it holds now. `None`: its signature is to be checked, and has to wait for its turn.
+    pub(super) fn verify(&mut self, token: &str, now: Now) -> Option<Result<Identity, AuthError>> {
+        let Self { tokens, signatures, config, .. } = self;
+        let (found, verdict) = tokens
+            .verify(&config.policy.verifier, token, now.unix_s(), |count| signatures.may_check(count))?;
         if let Some(found) = found {
             self.metrics.auth_cache.inc(found);
         }
         if verdict == Err(AuthError::UnknownKey) {
             self.want_keys(now);
         }
-        self.unless_revoked(verdict)
+        Some(self.unless_revoked(verdict))
     }
 
     /// A token that is good otherwise may have been revoked.

@@ -2,7 +2,8 @@
 //! or the time is over; what is missing then is left out.
 //!
 //! A survey is for all who ask while none may begin: after the first few they begin at a pace, so that probes, scrapes and
-//! whoever asks again and again cost the shards no more than that. A report is never older than the question. Owns no counts.
+//! whoever asks again and again cost the shards no more than that. Who pages through connections shares it, too, with so many other
+//! pages. A report is never older than the question. Owns no counts.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(super) const PACE_MS: u64 = 10;
 /// How many may begin without a pause.
 pub(super) const AT_ONCE: u64 = 16;
 
-/// The longest that a page waits.
+/// The longest that a page waits, as long as not more than [`QUERIES_MAX`] pages of connections wait with it.
 pub(super) const SURVEY_TIMEOUT_MS: u64 = PACE_MS + REPORT_TIMEOUT_MS;
 
 /// What is written from the reports.
@@ -41,13 +42,30 @@ pub(super) enum Page {
     Connections(Arc<ConnectionsQuery>),
 }
 
+/// Different pages of connections that one survey is for: a shard looks at all its connections once for all of them.
+pub(super) const QUERIES_MAX: usize = 16;
+
 /// What a report is to hold beside counts. Probes and scrapes come often and want no more.
-#[derive(Clone, Debug)]
-pub enum Want {
-    Counts,
+#[derive(Clone, Default, Debug)]
+pub struct Want {
     /// The largest rooms and the top talkers: a shard has to look at all of them to find these.
-    Top,
-    Connections(Arc<ConnectionsQuery>),
+    pub(super) top: bool,
+    /// Pages of connections, [`QUERIES_MAX`] at most.
+    pub(super) connections: Vec<Arc<ConnectionsQuery>>,
+}
+
+impl Want {
+    /// Takes what a page is written from in; false when there is no room for it.
+    fn takes(&mut self, page: &Page) -> bool {
+        match page {
+            Page::Health | Page::Metrics(_) | Page::Traffic => {}
+            Page::Stats => self.top = true,
+            Page::Connections(query) if self.connections.contains(query) => {}
+            Page::Connections(_) if self.connections.len() == QUERIES_MAX => return false,
+            Page::Connections(query) => self.connections.push(Arc::clone(query)),
+        }
+        true
+    }
 }
 
 /// The pages that wait.
@@ -126,26 +144,19 @@ impl Engine {
         self.begin_surveys(now);
     }
 
-    /// Asks the shards for all who wait, if it is time: once for those who want the same counts, with or without the top.
+    /// Asks the shards for all who wait, if it is time.
     fn begin_surveys(&mut self, now: Now) {
         if self.surveys.waiting.is_empty() || !self.surveys.may_begin(now.mono_ms()) {
             return;
         }
-        let is_shared = |asker: &Asker| !matches!(asker.page, Page::Connections(_));
-        let (shared, own): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.surveys.waiting).into_iter().partition(is_shared);
-        if !shared.is_empty() {
-            let wants_top = shared.iter().any(|asker| asker.page == Page::Stats);
-            self.begin_survey(if wants_top { Want::Top } else { Want::Counts }, shared, now);
-        }
-        for asker in own {
-            if let Page::Connections(query) = &asker.page {
-                self.begin_survey(Want::Connections(Arc::clone(query)), vec![asker], now);
-            }
-        }
+        let mut want = Want::default();
+        let (askers, others) =
+            std::mem::take(&mut self.surveys.waiting).into_iter().partition(|asker| want.takes(&asker.page));
+        self.surveys.waiting = others;
+        self.begin_survey(&want, askers, now);
     }
 
-    fn begin_survey(&mut self, want: Want, askers: Vec<Asker>, now: Now) {
+    fn begin_survey(&mut self, want: &Want, askers: Vec<Asker>, now: Now) {
         self.surveys.last += 1;
         let number = self.surveys.last;
         let deadline_ms = now.mono_ms() + REPORT_TIMEOUT_MS;

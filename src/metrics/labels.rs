@@ -299,6 +299,10 @@ labels!(
         Requests = "requests",
         /// Opaque tokens that wait to be looked up.
         Introspection = "introspection",
+        /// Questions whether clients may have what their rooms stand for.
+        Questions = "resource_questions",
+        /// Bytes of commands that wait for their answers.
+        HeldCommands = "resource_held_bytes",
     }
 );
 

@@ -151,6 +151,8 @@ impl Merge<'_> {
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
         let help = "How often an HTTP connection was not read for a while, since what it had sent waited.";
         self.counter("websocket_reads_paused_total", help, |it| &it.reads_paused);
+        let help = "Tokens whose signature was checked in a later turn, since enough were checked in theirs.";
+        self.counter("websocket_signatures_deferred_total", help, |it| &it.signatures_deferred);
     }
 
     fn history(&mut self) {

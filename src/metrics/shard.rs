@@ -107,6 +107,8 @@ pub struct ShardMetrics {
     pub slow_consumers: u64,
     /// How often a connection was not read for a while, since what it had sent waited.
     pub reads_paused: u64,
+    /// Tokens whose signature was checked in a later turn, since enough were in that one.
+    pub signatures_deferred: u64,
 
     /// Lengths of the shard's turns: what comes meanwhile waits so long.
     pub loop_lag: Histogram,
@@ -168,6 +170,7 @@ impl ShardMetrics {
             outbound_queue_bytes: 0,
             slow_consumers: 0,
             reads_paused: 0,
+            signatures_deferred: 0,
             loop_lag: Histogram::default(),
             mailbox_depth: 0,
             mailbox_full: 0,

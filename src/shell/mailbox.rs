@@ -171,7 +171,7 @@ mod tests {
     use crate::engine::Want;
 
     fn survey(survey: u64) -> Parcel {
-        Parcel::Ask(Ask::Survey { survey, want: Want::Counts })
+        Parcel::Ask(Ask::Survey { survey, want: Want::default() })
     }
 
     fn taken(mailbox: &Mailbox) -> Vec<u64> {

@@ -100,6 +100,7 @@ impl Shard {
             }
             self.take_parcels(start);
             if !self.courier.is_backed_up() {
+                self.engine.check_signatures(start);
                 let mut sink = EngineSink { engine: &mut self.engine, log: &mut self.log, now: start };
                 // What is left over keeps the next wait from sleeping.
                 let _ = self.reactor.harvest(BUDGET, &mut sink)?;
@@ -130,7 +131,8 @@ impl Shard {
             let has_work = || !mailbox.has_no_tell() || (takes_asks && !mailbox.is_empty());
             return self.reactor.wait(WaitFor::WakeOnly, timeout.min(RETRY), has_work).await;
         }
-        let has_work = || !mailbox.is_empty() || !control.is_empty();
+        let has_unchecked = self.engine.has_unchecked();
+        let has_work = || has_unchecked || !mailbox.is_empty() || !control.is_empty();
         self.reactor.wait(WaitFor::Anything, timeout, has_work).await
     }
 

@@ -15,9 +15,15 @@ use ring::{
 };
 use ringway::shell::driver::Driver;
 
-use crate::support::{Asked, Backend, Socket, Start, token, until};
+use crate::support::{Asked, Backend, Http, Socket, Start, token, until};
 
-on_both_drivers!(opaque_tokens, an_introspection_server_that_fails, issuer_keys, keys_from_a_file);
+on_both_drivers!(
+    opaque_tokens,
+    an_introspection_server_that_fails,
+    issuer_keys,
+    new_tokens_at_once,
+    keys_from_a_file,
+);
 
 /// Knows three tokens by their users, and the rest not.
 fn who(asked: &Asked) -> (u16, String) {
@@ -173,6 +179,22 @@ impl Signer {
 fn set_of(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.public()).collect();
     format!(r#"{{"keys":[{{"kty":"oct","k":"c2VjcmV0"}},{}]}}"#, keys.join(","))
+}
+
+/// A turn checks so many signatures; the next ones come at once, without anything else that happens.
+fn new_tokens_at_once(driver: Driver) {
+    let signer = Signer::new("one");
+    let published = set_of(&[&signer]);
+    let backend = Backend::start(move |_| (200, published.clone()));
+    let gateway = Start::on(driver).shards(1).set("auth.jwks_url", backend.url("/keys")).start();
+    let mut http = Http::connect(gateway.address);
+    let get = |token: &str| {
+        format!("GET /stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n")
+    };
+    let strangers: String = (0..64).map(|number| get(&signer.token(&format!("stranger-{number}")))).collect();
+    http.write(strangers);
+    (0..64).for_each(|_| http.response().is_error(403, "forbidden"));
+    assert!(gateway.metric("websocket_signatures_deferred_total") > 0.0);
 }
 
 fn issuer_keys(driver: Driver) {

@@ -53,7 +53,8 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "introspection.breaker_failures",
         &Number { unit: "", range: 0..=1000, at: |s| &mut s.introspection.breaker_failures },
-        "After so many failures in a row a shard stops asking for a while. 0 is never.",
+        "After so many failures in a row a shard stops asking for a while; 0 is never. While any token has had an answer within \
+         5 seconds it goes on, unless the server cannot be connected to.",
     )
     .live(),
     setting(

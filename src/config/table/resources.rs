@@ -65,13 +65,14 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "resources.breaker_failures",
         &Number { unit: "", range: 0..=1000, at: |s| &mut s.resources.breaker_failures },
-        "After so many failures in a row a shard stops asking that server for a while. 0 is never.",
+        "After so many failures in a row a shard stops asking that server for a while; 0 is never. Those of one user are one, and \
+         while anybody has had an answer within 5 seconds it goes on, unless the server cannot be connected to.",
     )
     .live(),
     setting(
         "resources.breaker_open_ms",
         &Number { unit: "milliseconds", range: 10..=600_000, at: |s| &mut s.resources.breaker_open_ms },
-        "For so long. Then one question is tried.",
+        "For so long. Then one question is tried: first of a user who is not among those who failed.",
     )
     .live(),
 ];

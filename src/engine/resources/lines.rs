@@ -3,23 +3,25 @@
 //!
 //! Only what names the room waits, so that a client has its answers in the order of its commands room by room, and other
 //! rooms go on. Invariants: a command is kept as the client spelled it, and was charged and counted when it came; what waits is
-//! bounded in bytes, by connection and by shard; a line is there as long as its question is.
+//! bounded in bytes, by connection, tenant and shard; a line is there as long as its question is.
 
 use std::fmt;
 
-use super::{Refusal, questions::QUEUE_MAX};
+use super::Refusal;
 use crate::{
     auth::TokenDigest,
-    base::{ConnId, HashSeed, Map, Now, RoomId, RoomName, map_with_seed},
+    base::{ConnId, HashSeed, Map, Now, RoomId, RoomName, ShareLimits, Shares, TenantName, map_with_seed},
     dialect::{native, relay},
-    engine::Engine,
-    metrics::Unasked,
+    engine::{Engine, asking::QUEUE_MAX},
+    metrics::{Table, Unasked},
     model::{Call, Command, CorrelationId},
 };
 
-/// What may wait of one connection, and of all of a shard, in bytes. One command of a connection may whatever its length.
+/// What may wait of one connection, in bytes. One command of it may whatever its length, where its tenant has room.
 const CONN_BYTES_MAX: usize = 64 * 1024;
-const SHARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What may wait of all of a shard, in bytes; and how much of what others leave for one tenant.
+const SHARD_BYTES: ShareLimits = ShareLimits { total: 16 * 1024 * 1024, percent: 50 };
 
 /// Lines of one connection: nobody fills the queue of questions alone.
 pub(super) const LINES_MAX: usize = 128;
@@ -83,13 +85,15 @@ impl fmt::Debug for Held {
 #[derive(Debug)]
 pub(super) struct Lines {
     by_slot: Map<u32, Waiting>,
-    bytes: usize,
+    /// Bytes of each tenant.
+    shares: Shares<TenantName>,
 }
 
 /// What waits of one connection.
 #[derive(Debug)]
 struct Waiting {
     conn: ConnId,
+    tenant: TenantName,
     bytes: usize,
     lines: Vec<Line>,
 }
@@ -104,11 +108,11 @@ struct Line {
 
 impl Lines {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { by_slot: map_with_seed(seed), bytes: 0 }
+        Self { by_slot: map_with_seed(seed), shares: Shares::new(SHARD_BYTES) }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.shares.taken()
     }
 
     /// Nothing of this connection waits any more.
@@ -116,7 +120,7 @@ impl Lines {
         if self.of(conn).is_some()
             && let Some(waiting) = self.by_slot.remove(&conn.slot)
         {
-            self.bytes -= waiting.bytes;
+            self.shares.give_back_many(&waiting.tenant, waiting.bytes);
         }
     }
 
@@ -129,26 +133,32 @@ impl Lines {
         self.of(conn).is_some_and(|waiting| waiting.lines.iter().any(|line| line.room == *room))
     }
 
-    /// Whether another command may wait, in a line of its own or in one that there is.
+    /// Whether another command of this connection may wait, in a line of its own or in one that there is.
     fn has_room(&self, conn: ConnId, command: Spelled<'_>, in_own_line: bool) -> bool {
         let (own, lines) = self.of(conn).map_or((0, 0), |waiting| (waiting.bytes, waiting.lines.len()));
         let fits = own == 0 || own + command.cost() <= CONN_BYTES_MAX;
         let has_line = !in_own_line || lines < LINES_MAX;
-        fits && has_line && self.bytes + command.cost() <= SHARD_BYTES_MAX
+        fits && has_line
     }
 
     /// Begins a line of a room that has none, or puts the command at the end of the one that it has.
-    fn hold(&mut self, conn: ConnId, room: RoomName, digest: TokenDigest, command: Spelled<'_>) {
+    fn hold(
+        &mut self,
+        conn: ConnId,
+        tenant: TenantName,
+        (room, digest): (RoomName, TokenDigest),
+        command: Spelled<'_>,
+    ) {
         let cost = command.cost();
+        self.shares.take_many(tenant.clone(), cost);
         let waiting = self.by_slot.entry(conn.slot);
-        let waiting = waiting.or_insert_with(|| Waiting { conn, bytes: 0, lines: Vec::new() });
+        let waiting = waiting.or_insert_with(|| Waiting { conn, tenant, bytes: 0, lines: Vec::new() });
         debug_assert_eq!(waiting.conn, conn, "who has gone has left no line");
         match waiting.lines.iter_mut().find(|line| line.room == room) {
             Some(line) => line.held.push(command.keep()),
             None => waiting.lines.push(Line { room, digest, held: vec![command.keep()] }),
         }
         waiting.bytes += cost;
-        self.bytes += cost;
     }
 
     /// The line of a room that has waited for this, which is no line any more.
@@ -160,7 +170,7 @@ impl Lines {
         let held = waiting.lines.swap_remove(at).held;
         let bytes: usize = held.iter().map(|held| held.spelled().cost()).sum();
         waiting.bytes -= bytes;
-        self.bytes -= bytes;
+        self.shares.give_back_many(&waiting.tenant, bytes);
         if waiting.lines.is_empty() {
             self.by_slot.remove(&conn.slot);
         }
@@ -171,7 +181,7 @@ impl Lines {
 #[cfg(test)]
 impl Lines {
     pub(super) fn is_empty(&self) -> bool {
-        self.by_slot.is_empty() && self.bytes == 0
+        self.by_slot.is_empty() && self.bytes() == 0
     }
 }
 
@@ -184,25 +194,41 @@ impl Engine {
         spelled: Spelled<'_>,
         now: Now,
     ) {
-        if let Some((room, digest)) = self.line_of(id, &call.command) {
-            if self.words.lines.has_room(id, spelled, false) {
-                self.words.lines.hold(id, room, digest, spelled);
-            } else {
-                self.not_held(id, call.id, Refusal::Unasked(Unasked::HeldFull), now);
+        if let Some(line) = self.line_of(id, &call.command) {
+            match self.may_hold(id, spelled, false) {
+                Ok(tenant) => self.words.lines.hold(id, tenant, line, spelled),
+                Err(refusal) => self.not_held(id, call.id, refusal, now),
             }
             return;
         }
         let Err(mut question) = self.call(id, call, now) else { return };
-        let (call, room, digest) = (question.call.take(), question.room.clone(), question.digest);
-        let asked = if self.words.lines.has_room(id, spelled, true) {
-            self.ask_server(id, *question, now)
-        } else {
-            Err(Refusal::Unasked(Unasked::HeldFull))
-        };
+        let (call, line) = (question.call.take(), (question.room.clone(), question.digest));
+        let held = self.may_hold(id, spelled, true);
+        let asked = held.and_then(|tenant| self.ask_server(id, *question, now).map(|()| tenant));
         match asked {
-            Ok(()) => self.words.lines.hold(id, room, digest, spelled),
+            Ok(tenant) => self.words.lines.hold(id, tenant, line, spelled),
             Err(refusal) => self.not_held(id, call, refusal, now),
         }
+    }
+
+    /// Whose bytes a command of this connection will be when it waits.
+    fn may_hold(
+        &mut self,
+        id: ConnId,
+        command: Spelled<'_>,
+        in_own_line: bool,
+    ) -> Result<TenantName, Refusal> {
+        let Ok(session) = self.session(id) else { return Err(Refusal::Unclear) };
+        let tenant = session.tenant.clone();
+        const FULL: Refusal = Refusal::Unasked(Unasked::HeldFull);
+        if !self.words.lines.has_room(id, command, in_own_line) {
+            return Err(FULL);
+        }
+        self.words.lines.shares.check_many(&tenant, command.cost()).map_err(|why| {
+            self.metrics.no_place(Table::HeldCommands, why);
+            FULL
+        })?;
+        Ok(tenant)
     }
 
     fn not_held(&mut self, id: ConnId, call: Option<CorrelationId>, refusal: Refusal, now: Now) {

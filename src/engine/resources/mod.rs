@@ -6,6 +6,7 @@
 //! memberships (`stay`), so that a message costs no look at a name. Invariants: tokens are kept only while there are rules, each
 //! for its own connection; a word is given by the room and the token of the moment in which it is used.
 
+mod doubts;
 mod heard;
 mod lines;
 mod questions;
@@ -16,9 +17,11 @@ use std::collections::BTreeSet;
 pub(super) use lines::Spelled;
 
 use self::{
+    doubts::Doubts,
     heard::Heard,
     lines::Lines,
     questions::{Edition, Questions},
+    stay::Look,
 };
 use super::{Engine, abilities::forbidden};
 use crate::{
@@ -52,7 +55,11 @@ pub(super) struct Words {
     lines: Lines,
     /// When to look at the memberships of a connection again. Invariant: as its bearer says.
     due: BTreeSet<(u64, ConnId)>,
-    /// Not before.
+    /// The one whose memberships are being looked at.
+    look: Option<Look>,
+    /// What was found to be asked about.
+    doubts: Doubts,
+    /// Nothing of that before.
     next_step_ms: u64,
     heard: Heard,
 }
@@ -191,6 +198,8 @@ impl Words {
             questions: Questions::new(),
             lines: Lines::new(seed),
             due: BTreeSet::new(),
+            look: None,
+            doubts: Doubts::default(),
             next_step_ms: 0,
             heard: Heard::default(),
         }
@@ -204,6 +213,8 @@ impl Words {
         if resources.is_none() {
             self.bearers.clear();
             self.due.clear();
+            self.look = None;
+            self.doubts = Doubts::default();
         }
     }
 
@@ -214,6 +225,8 @@ impl Words {
         {
             self.due.remove(&(due_ms, conn));
         }
+        self.look.take_if(|look| look.is_of(conn));
+        self.doubts.forget(conn);
         self.lines.give_up(conn);
         self.questions.give_up(conn);
         self.heard.give_up(conn);
@@ -241,6 +254,8 @@ impl Words {
     pub(super) fn is_empty(&self) -> bool {
         self.bearers.is_empty()
             && self.due.is_empty()
+            && self.look.is_none()
+            && self.doubts.is_empty()
             && self.questions.is_empty()
             && self.lines.is_empty()
             && self.heard.is_empty()

@@ -3,21 +3,22 @@
 //! A question is of one token and one URL. Invariants: it is answered or given up, once, and all who wait for it go on then; one
 //! whose call is not made within the time of a call is given up.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Question, Refusal, Said, Words};
 use crate::{
     auth::{Resource, TokenDigest, resources::judge},
-    base::{Breaker, ConnId, Now, RoomName, Secret, ShareLimits, Shares, TenantName},
-    engine::{Engine, Notice, Output, outside::Purpose},
-    metrics::Unasked,
+    base::{Breaker, ConnId, Now, RoomName, Secret, TenantName},
+    engine::{
+        Engine, Notice, Output,
+        asking::{Asking, QUEUE_MAX},
+        outside::Purpose,
+    },
+    metrics::{Table, Unasked},
     model::{OutsideError, OutsideRequest},
 };
 
-/// Questions that may wait until a call is over.
-pub(super) const QUEUE_MAX: usize = 1024;
-
-/// How many of these may be of nobody who waits: those about members who stay meanwhile.
+/// How many of those that wait may be of nobody who waits: those about members who stay meanwhile.
 const PATIENT_MAX: usize = QUEUE_MAX / 4;
 
 /// How much of what is left by others one tenant may have open at a time.
@@ -41,32 +42,19 @@ impl Edition {
     }
 }
 
+/// Of which connection's commands, or membership, in which room.
+type Waiter = (ConnId, RoomName);
+
 /// One shard's open questions.
 #[derive(Debug)]
 pub(super) struct Questions {
-    open: BTreeMap<TokenDigest, Open>,
-    /// How many of these are those of each tenant.
-    shares: Shares<TenantName>,
+    asking: Asking<TenantName, Waiter, Asked>,
     /// Which of these a connection waits for.
     by_conn: BTreeMap<ConnId, BTreeSet<TokenDigest>>,
-    /// Those that no call has been made for, first come first. May name some that are over: not more than live ones.
-    queue: VecDeque<Place>,
-    last_turn: u64,
-    /// Calls under way.
-    in_flight: usize,
-}
-
-/// A place in the queue. It is the question's that has this turn.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Until when it is waited for.
-    due_ms: u64,
-    turn: u64,
-    digest: TokenDigest,
 }
 
 #[derive(Debug)]
-struct Open {
+struct Asked {
     /// Until the call is made.
     unasked: Option<(Resource, Secret)>,
     /// In the rules of that edition.
@@ -74,68 +62,44 @@ struct Open {
     edition: Edition,
     /// What the user hashes to whose token it is.
     asker: u64,
-    tenant: TenantName,
-    /// Of its place in the queue; 0 without one.
-    turn: u64,
-    /// Of which connections' commands, or memberships, in which rooms.
-    waiters: BTreeSet<(ConnId, RoomName)>,
 }
 
 impl Questions {
     pub(super) fn new() -> Self {
-        Self {
-            open: BTreeMap::new(),
-            shares: Shares::new(shares_of(0)),
-            by_conn: BTreeMap::new(),
-            queue: VecDeque::new(),
-            last_turn: 0,
-            in_flight: 0,
-        }
+        Self { asking: Asking::new(TENANT_PERCENT), by_conn: BTreeMap::new() }
     }
 
     /// Whether there is room for questions that are in no hurry.
     pub(super) fn is_quiet(&self) -> bool {
-        self.open.len().saturating_sub(self.in_flight) < PATIENT_MAX
-    }
-
-    /// How many are open.
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
+        self.asking.unasked() < PATIENT_MAX
     }
 
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.queue.front().map(|place| place.due_ms)
+        self.asking.queue_due_ms()
     }
 
-    /// Nobody waits on this connection any more. What was not asked for others is not asked.
+    /// Nobody waits on this connection any more.
     pub(super) fn give_up(&mut self, conn: ConnId) {
         for digest in self.by_conn.remove(&conn).unwrap_or_default() {
-            let Some(open) = self.open.get_mut(&digest) else { continue };
-            open.waiters.retain(|(waiter, _)| *waiter != conn);
-            // A call that is under way is waited for: its answer is remembered.
-            if open.waiters.is_empty() && open.unasked.is_some() {
-                self.close(digest);
-            }
+            self.asking.give_up(digest, |(waiter, _)| *waiter != conn);
         }
     }
 
-    fn begin(&mut self, digest: TokenDigest, open: Open) {
-        self.shares.take(open.tenant.clone());
-        self.open.insert(digest, open);
-    }
-
     fn wait(&mut self, digest: TokenDigest, conn: ConnId, room: RoomName) {
-        if let Some(open) = self.open.get_mut(&digest) {
-            open.waiters.insert((conn, room));
+        if self.asking.wait(digest, (conn, room)) {
             self.by_conn.entry(conn).or_default().insert(digest);
         }
     }
 
-    /// A question is over.
-    fn close(&mut self, digest: TokenDigest) -> Option<Open> {
-        let open = self.open.remove(&digest)?;
-        self.shares.give_back(&open.tenant);
-        for (conn, _) in &open.waiters {
+    /// A question is over; who has waited for it.
+    fn close(&mut self, digest: TokenDigest) -> BTreeSet<Waiter> {
+        let waiters = self.asking.close(digest).map(|open| open.waiters).unwrap_or_default();
+        self.let_go(digest, &waiters);
+        waiters
+    }
+
+    fn let_go(&mut self, digest: TokenDigest, waiters: &BTreeSet<Waiter>) {
+        for (conn, _) in waiters {
             if let Some(digests) = self.by_conn.get_mut(conn) {
                 digests.remove(&digest);
                 if digests.is_empty() {
@@ -143,41 +107,13 @@ impl Questions {
                 }
             }
         }
-        Some(open)
     }
-
-    /// A question waits for a call, behind the others.
-    fn enqueue(&mut self, digest: TokenDigest, due_ms: u64) {
-        if self.queue.len() >= 2 * QUEUE_MAX {
-            let open = &self.open;
-            self.queue.retain(|place| is_of(open, place));
-        }
-        self.last_turn += 1;
-        if let Some(open) = self.open.get_mut(&digest) {
-            open.turn = self.last_turn;
-            self.queue.push_back(Place { due_ms, turn: self.last_turn, digest });
-        }
-    }
-
-    /// Whether a question waits in this place.
-    fn is_waiting(&self, place: &Place) -> bool {
-        is_of(&self.open, place)
-    }
-}
-
-fn is_of(open: &BTreeMap<TokenDigest, Open>, place: &Place) -> bool {
-    open.get(&place.digest).is_some_and(|open| open.unasked.is_some() && open.turn == place.turn)
-}
-
-/// All that may be open at a time, and how much of it for one tenant.
-fn shares_of(in_flight_max: usize) -> ShareLimits {
-    ShareLimits { total: in_flight_max + QUEUE_MAX, percent: TENANT_PERCENT }
 }
 
 #[cfg(test)]
 impl Questions {
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.by_conn.is_empty() && self.shares.taken() == 0 && self.in_flight == 0
+        self.asking.is_empty() && self.by_conn.is_empty()
     }
 }
 
@@ -204,27 +140,28 @@ impl Engine {
         let tenant = session.tenant.clone();
         let asker = self.words.seed.hash_one((session.tenant.as_str(), session.user.as_str()));
         let own = &mut self.words;
-        if !own.questions.open.contains_key(&digest) {
+        if own.questions.asking.get(digest).is_none() {
             let Some(token) = own.bearer(id).map(|bearer| bearer.token.clone()) else {
                 return Err(Refusal::Unasked(Unasked::NoToken));
             };
-            own.questions.shares.limit(shares_of(limits.in_flight_max));
-            if own.questions.shares.check(&tenant).is_err() {
-                return Err(Refusal::Unasked(Unasked::QueueFull));
-            }
-            let (edition, has_room) = (own.edition, own.questions.in_flight < limits.in_flight_max);
+            own.questions.asking.check(&tenant, limits.in_flight_max).map_err(|why| {
+                self.metrics.no_place(Table::Questions, why);
+                Refusal::Unasked(Unasked::QueueFull)
+            })?;
+            let (edition, has_room) = (own.edition, own.questions.asking.may_call(limits.in_flight_max));
             let Some((_, breaker)) = own.server(edition, server) else { return Err(Refusal::Unclear) };
             // Who comes to wait behind calls that are under way is no try whether the server works again.
-            let may_ask = if has_room { breaker.admits(now.mono_ms()) } else { !breaker.is_open() };
+            let may_ask =
+                if has_room { breaker.admits(now.mono_ms(), Some(asker)) } else { !breaker.is_open() };
             if !may_ask {
                 return Err(Refusal::Unasked(Unasked::BreakerOpen));
             }
-            let (unasked, waiters) = (Some((resource, token)), BTreeSet::new());
-            own.questions.begin(digest, Open { unasked, server, edition, asker, tenant, turn: 0, waiters });
+            let asked = Asked { unasked: Some((resource, token)), server, edition, asker };
+            own.questions.asking.begin(digest, tenant, asked, now.mono_ms() + limits.timeout_ms);
             if has_room {
                 self.call_server(digest, now);
             } else {
-                own.questions.enqueue(digest, now.mono_ms() + limits.timeout_ms);
+                own.questions.asking.enqueue(digest);
             }
         }
         self.words.questions.wait(digest, id, room);
@@ -234,10 +171,8 @@ impl Engine {
     fn call_server(&mut self, digest: TokenDigest, now: Now) {
         let Some(resources) = self.config.policy.resources.as_ref() else { return };
         let timeout_ms = resources.limits.timeout_ms;
-        let questions = &mut self.words.questions;
-        let unasked = questions.open.get_mut(&digest).and_then(|open| open.unasked.take());
+        let unasked = self.words.questions.asking.called(digest).and_then(|asked| asked.unasked.take());
         let Some((Resource { url, .. }, token)) = unasked else { return };
-        questions.in_flight += 1;
         let request = OutsideRequest {
             url,
             bearer: Some(token),
@@ -255,7 +190,7 @@ impl Engine {
         answer: Result<u16, OutsideError>,
         now: Now,
     ) {
-        self.words.questions.in_flight -= 1;
+        self.words.questions.asking.answered();
         let said = self.take_word(digest, answer, now);
         self.tell_word(digest, said, now);
         self.ask_next(now);
@@ -266,8 +201,8 @@ impl Engine {
     /// Makes a word of an answer, and remembers it as long as the rules are those that it was asked by.
     fn take_word(&mut self, digest: TokenDigest, answer: Result<u16, OutsideError>, now: Now) -> Said {
         let own = &mut self.words;
-        let asked = own.questions.open.get(&digest).map(|open| (open.edition, open.server, open.asker));
-        let Some((edition, server, asker)) = asked else { return Err(Refusal::Unclear) };
+        let Some(open) = own.questions.asking.get(digest) else { return Err(Refusal::Unclear) };
+        let Asked { edition, server, asker, .. } = open.question;
         let judged = answer.ok().and_then(judge);
         // A server that refuses a request works; what is asked for is the client's choice.
         let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408));
@@ -275,12 +210,12 @@ impl Engine {
         let is_unsaid = matches!(answer, Err(OutsideError::Busy | OutsideError::Unsendable));
         if let Some((name, breaker)) = own.server(edition, server) {
             match answer {
-                _ if works => breaker.succeeded(),
+                _ if works => breaker.succeeded(now.mono_ms()),
                 // It has not heard of this.
                 _ if is_unsaid => breaker.undecided(now.mono_ms()),
                 // Whatever it is asked.
                 Err(OutsideError::Connect) => breaker.failed(now.mono_ms()),
-                _ => breaker.failed_for(now.mono_ms(), asker),
+                _ => breaker.failed_for(now.mono_ms(), Some(asker)),
             }
             if judged.is_none() {
                 let reason = match answer {
@@ -308,8 +243,7 @@ impl Engine {
 
     /// Lets all go on who wait for this.
     fn tell_word(&mut self, digest: TokenDigest, said: Said, now: Now) {
-        let Some(open) = self.words.questions.close(digest) else { return };
-        for (conn, room) in open.waiters {
+        for (conn, room) in self.words.questions.close(digest) {
             if !self.is_open(conn) {
                 continue;
             }
@@ -325,20 +259,15 @@ impl Engine {
     /// Makes calls for questions that wait, as many as may be under way.
     fn ask_next(&mut self, now: Now) {
         let Some(resources) = self.config.policy.resources.clone() else { return };
-        while self.words.questions.in_flight < resources.limits.in_flight_max {
-            let Some(place) = self.words.questions.queue.pop_front() else { return };
-            if !self.words.questions.is_waiting(&place) {
-                continue;
-            }
-            let digest = place.digest;
-            let Some(open) = self.words.questions.open.get(&digest) else { continue };
-            let (edition, server) = (open.edition, open.server);
+        while let Some(digest) = self.words.questions.asking.next(resources.limits.in_flight_max) {
+            let Some(open) = self.words.questions.asking.get(digest) else { continue };
+            let Asked { edition, server, asker, .. } = open.question;
             if !open.waiters.iter().any(|(conn, _)| self.is_open(*conn)) {
                 self.words.questions.close(digest);
                 continue;
             }
             let breaker = self.words.server(edition, server);
-            if breaker.is_some_and(|(_, breaker)| breaker.admits(now.mono_ms())) {
+            if breaker.is_some_and(|(_, breaker)| breaker.admits(now.mono_ms(), Some(asker))) {
                 self.call_server(digest, now);
             } else {
                 self.tell_word(digest, Err(Refusal::Unasked(Unasked::BreakerOpen)), now);
@@ -348,26 +277,19 @@ impl Engine {
 
     /// Gives up what has waited for its call for too long.
     pub(super) fn expire_questions(&mut self, now: Now) {
-        while let Some(place) = self.words.questions.queue.pop_front_if(|place| place.due_ms <= now.mono_ms())
-        {
-            if self.words.questions.is_waiting(&place) {
-                self.tell_word(place.digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
-            }
+        while let Some(digest) = self.words.questions.asking.next_overdue(now.mono_ms()) {
+            self.tell_word(digest, Err(Refusal::Unasked(Unasked::TooLate)), now);
         }
     }
 
     /// The rules have changed: what was not asked yet is looked at anew.
     pub(in crate::engine) fn drop_unasked(&mut self, now: Now) {
-        let mut dropped = Vec::new();
-        for place in std::mem::take(&mut self.words.questions.queue) {
-            if self.words.questions.is_waiting(&place)
-                && let Some(open) = self.words.questions.close(place.digest)
-            {
-                dropped.push((place.digest, open.waiters));
-            }
+        let dropped = self.words.questions.asking.close_unasked();
+        for (digest, open) in &dropped {
+            self.words.questions.let_go(*digest, &open.waiters);
         }
-        for (digest, waiters) in dropped {
-            for (conn, room) in waiters {
+        for (digest, open) in dropped {
+            for (conn, room) in open.waiters {
                 if self.is_open(conn) {
                     self.go_on(conn, &room, digest, now);
                 }

@@ -2,12 +2,13 @@
 //! or the rules change, they are judged anew without being put out meanwhile.
 //!
 //! To be in a room is given once, with the join: it is asked for anew only when something has changed. To send, to see who is there
-//! and to read history is given until the word is over, and asked for anew when it is next wanted. Invariant: a membership that is
-//! in doubt has a question under way, or its connection is looked after in time, or has no token to ask with.
+//! and to read history is given until the word is over, and asked for anew when it is next wanted. Invariants: what a word gave is
+//! taken when it is over, however many questions are open; a membership that is in doubt has a question under way or stands in
+//! `doubts`, or its connection is looked after in time, or has no token to ask with.
 
-use super::{Refusal, Word, lines::LINES_MAX};
+use super::{Refusal, Word};
 use crate::{
-    base::{ConnId, Now, RoomKey, RoomName, RoomRef},
+    base::{ConnId, Now, RoomName, RoomRef},
     engine::Engine,
     hub::Standing,
     model::{Action, Actions},
@@ -16,11 +17,27 @@ use crate::{
 /// When to ask again about a member where nobody could be asked, unless breakers are open for longer.
 const RETRY_MS: u64 = 1_000;
 
-/// Connections whose memberships are looked at in one go; the rest has to wait for the next millisecond.
-const CONNS_PER_STEP: usize = 64;
+/// Memberships that are looked at in one go, of however many connections; the rest has to wait for the next millisecond.
+const MEMBERSHIPS_PER_STEP: usize = 1024;
 
 /// What is given with the join, and stays while it is asked for anew.
 const STAYS: [Action; 2] = [Action::Join, Action::Presence];
+
+/// A connection whose memberships are being looked at.
+#[derive(Debug)]
+pub(super) struct Look {
+    conn: ConnId,
+    /// Those that are left.
+    rooms: Vec<RoomName>,
+    /// Those that were found in doubt.
+    doubted: Vec<RoomName>,
+}
+
+impl Look {
+    pub(super) fn is_of(&self, conn: ConnId) -> bool {
+        self.conn == conn
+    }
+}
 
 impl Engine {
     /// Looks at the memberships of a connection at that time, at the latest.
@@ -91,49 +108,67 @@ impl Engine {
         self.look_after_members(now);
     }
 
-    /// Looks after connections whose time has come, as long as there is room for their questions.
+    /// Looks at memberships whose time has come, then asks about those in doubt, as long as there is room for such questions.
     pub(super) fn look_after_members(&mut self, now: Now) {
         if now.mono_ms() < self.words.next_step_ms {
             return;
         }
-        for _ in 0..CONNS_PER_STEP {
-            let own = &mut self.words;
-            if !own.questions.is_quiet() {
+        for _ in 0..MEMBERSHIPS_PER_STEP {
+            if !self.look_at_next(now) && !self.ask_about_next(now) {
                 return;
             }
-            let Some(&(due_ms, id)) = own.due.first().filter(|(due_ms, _)| *due_ms <= now.mono_ms()) else {
-                return;
-            };
-            own.due.remove(&(due_ms, id));
-            if let Some(bearer) = own.bearers.get_mut(&id.slot) {
-                bearer.due_ms = None;
-            }
-            self.look_at_rooms(id, now);
         }
         self.words.next_step_ms = now.mono_ms() + 1;
     }
 
-    fn look_at_rooms(&mut self, id: ConnId, now: Now) {
-        let rooms: Vec<(RoomKey, Standing)> =
-            self.roster.standings(id).map(|(key, standing)| (key.clone(), standing)).collect();
-        let open = self.words.questions.len();
-        for (key, standing) in rooms {
-            if standing.is_doubted() {
-                let questions = &self.words.questions;
-                if !questions.is_quiet() || questions.len() >= open + LINES_MAX {
-                    // The rest has its turn behind others.
-                    self.look_after(id, now.mono_ms() + 1);
-                    continue;
-                }
-                self.settle(id, &key.room, now);
-                continue;
+    /// Takes what was given for a time from the next membership, if it is some connection's time. Whether it is.
+    fn look_at_next(&mut self, now: Now) -> bool {
+        let own = &mut self.words;
+        let Some(look) = &mut own.look else { return self.begin_look(now) };
+        let id = look.conn;
+        let Some(room) = look.rooms.pop() else {
+            if let Some(Look { doubted, .. }) = own.look.take() {
+                own.doubts.put(id, doubted);
             }
-            // What was given for a time is over. One that is stale will be judged in any case.
-            let given = self.mapped_in(id, key.room.as_str()).without(Action::Join.into());
-            if !given.is_empty() {
-                self.roster.note(id, key.room.as_str(), standing.without(given));
-            }
+            return true;
+        };
+        let Some((_, standing)) = self.roster.find(id, room.as_str()) else { return true };
+        // One that is stale will be judged in any case; who was given presence before the doubt has it until the answer.
+        let mut stays = Action::Join.into();
+        if standing.is_doubted() {
+            look.doubted.push(room.clone());
+            stays = Actions::from(Action::Join).and(Action::Presence.into());
         }
+        let given = self.mapped_in(id, room.as_str()).without(stays);
+        if !given.is_empty() {
+            self.roster.note(id, room.as_str(), standing.without(given));
+        }
+        true
+    }
+
+    /// The next connection whose time has come, if there is one.
+    fn begin_look(&mut self, now: Now) -> bool {
+        let own = &mut self.words;
+        let Some(&(due_ms, id)) = own.due.first().filter(|(due_ms, _)| *due_ms <= now.mono_ms()) else {
+            return false;
+        };
+        own.due.remove(&(due_ms, id));
+        if let Some(bearer) = own.bearers.get_mut(&id.slot) {
+            bearer.due_ms = None;
+        }
+        let rooms = self.roster.standings(id).map(|(key, _)| key.room.clone()).collect();
+        self.words.look = Some(Look { conn: id, rooms, doubted: Vec::new() });
+        true
+    }
+
+    /// Asks about the next membership in doubt, if there is one and room for it.
+    fn ask_about_next(&mut self, now: Now) -> bool {
+        if !self.words.questions.is_quiet() {
+            return false;
+        }
+        let Some((id, room)) = self.words.doubts.next() else { return false };
+        self.settle(id, &room, now);
+        true
     }
 
     /// Decides about a member of whom that was not known, or asks. Whether a question about it is under way.
@@ -172,8 +207,9 @@ impl Engine {
     /// When one of the above is of use.
     pub(in crate::engine) fn words_due_ms(&self) -> Option<u64> {
         let own = &self.words;
-        let member = own.due.first().filter(|_| own.questions.is_quiet());
-        let member_ms = member.map(|(due_ms, _)| (*due_ms).max(own.next_step_ms));
-        [own.questions.due_ms(), member_ms].into_iter().flatten().min()
+        let asks = !own.doubts.is_empty() && own.questions.is_quiet();
+        let step_ms = (own.look.is_some() || asks).then_some(own.next_step_ms);
+        let look_ms = own.due.first().map(|(due_ms, _)| (*due_ms).max(own.next_step_ms));
+        [own.questions.due_ms(), step_ms, look_ms].into_iter().flatten().min()
     }
 }

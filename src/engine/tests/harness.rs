@@ -406,10 +406,17 @@ impl Node {
             match lane {
                 Some(lane) => while self.deliver(lane) {},
                 None if self.bring_unread() => {}
+                None if self.engines.iter().any(Engine::has_unchecked) => self.begin_turns(),
                 None => break,
             }
         }
+        self.begin_turns();
         self.engines.iter().for_each(assert_counted);
+    }
+
+    /// What each shard does before it takes what sockets bring.
+    pub(super) fn begin_turns(&mut self) {
+        self.engines.iter_mut().for_each(|engine| engine.check_signatures(self.now));
     }
 
     /// The next parcel of a lane; false when there is none.
@@ -561,6 +568,7 @@ impl Node {
                 engine.calls
             );
             assert!(engine.words.is_empty(), "{shard:?}: {:?}", engine.words);
+            assert!(!engine.has_unchecked(), "{shard:?}");
             assert!(engine.exchanges.is_empty() && engine.evictions.due_ms().is_none(), "{shard:?}");
             assert!(engine.spending.is_empty(), "{shard:?}: {:?}", engine.spending);
             assert!(engine.admission.is_empty(), "{shard:?}: {:?}", engine.admission);

@@ -48,6 +48,7 @@ mod resources_stay;
 mod resources_words;
 mod revocation;
 mod rooms;
+mod signatures;
 mod survey;
 mod tenants;
 mod tokens;

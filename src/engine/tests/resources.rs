@@ -17,7 +17,7 @@ use crate::{
     },
     base::{RoomId, TenantName},
     engine::{Config, Notice, Policy},
-    metrics::{AuthCache, OutsideResult, Unasked},
+    metrics::{AuthCache, OutsideResult, Table, Unasked},
     model::{Action, Actions, OutsideError, Scope},
     ws::Opcode,
 };
@@ -380,6 +380,7 @@ fn no_more_questions_wait_than_may() {
     assert_eq!(refused, 600 - 513, "half of 1024 and two calls");
     let full = node.engines[0].metrics_mut().resource_unasked.get(Unasked::QueueFull);
     assert_eq!(full, refused as u64);
+    assert_eq!(node.engines[0].metrics_mut().share_full.get(Table::Questions), full);
     assert_eq!(ask(&mut node, "globex", 2).1, 0, "others have room");
     // Who has gone takes none, but for the calls that are under way.
     ids.into_iter().for_each(|id| node.hang_up(id, true));
@@ -431,6 +432,45 @@ fn no_more_waits_of_a_client_than_may() {
     assert_eq!(node.engines[0].words.held_bytes(), longest.len() as u64 + 128);
     node.answer_call(YES);
     assert_eq!(answers(&mut node, &mut ada), ok(&[3]));
+    assert_eq!(node.engines[0].words.held_bytes(), 0);
+}
+
+/// However much of one tenant waits, another's commands have room.
+#[test]
+fn no_tenant_holds_all_that_may_wait() {
+    let mut node = Node::with(config_with(1, |policy| {
+        with_rules(policy, rules(), ResourceLimits::for_tests());
+    }));
+    let long = |id| {
+        format!(r#"{{"type":"room:send","id":{id},"room":"note:1","payload":"{}"}}"#, "x".repeat(60_000))
+    };
+    let cost = (long(2).len() + 128) as u64;
+    // Waits with two commands; how many of these may not.
+    let fill = |node: &mut Node, tenant: &str, clients: usize| {
+        let clients = (0..clients).map(|number| {
+            let mut client = Client::connect(node, 0, &format!("u{number}"), tenant);
+            client.say(node, &join(1, "note:1"));
+            client.say(node, &long(2));
+            (client.id, answers(node, &mut client).len())
+        });
+        let (ids, refused): (Vec<_>, Vec<_>) = clients.unzip();
+        (ids, refused.into_iter().sum::<usize>())
+    };
+    let own_max = 8 * 1024 * 1024;
+    let (ids, refused) = fill(&mut node, "acme", 200);
+    let held = node.engines[0].words.held_bytes();
+    assert!(refused > 0 && held <= own_max && held + cost > own_max, "{refused} {held}");
+    let metrics = node.engines[0].metrics_mut();
+    assert_eq!(metrics.resource_unasked.get(Unasked::HeldFull), refused as u64);
+    assert_eq!(metrics.share_full.get(Table::HeldCommands), refused as u64);
+    let (others, refused) = fill(&mut node, "globex", 60);
+    assert_eq!(refused, 0);
+    // What has gone makes room.
+    ids.into_iter().for_each(|id| node.hang_up(id, true));
+    let (more, refused) = fill(&mut node, "acme", 60);
+    assert_eq!(refused, 0);
+    others.into_iter().chain(more).for_each(|id| node.hang_up(id, true));
+    node.calls.clear();
     assert_eq!(node.engines[0].words.held_bytes(), 0);
 }
 

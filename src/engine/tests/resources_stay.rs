@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use super::{
     client::Client,
-    harness::{Node, token, token_as},
+    harness::{Node, config_with, token, token_as},
     resources::{
         DOWN, NO, YES, acks, answers, history, join, node, ok, query, rule, rules, send, urls, with_rules,
     },
 };
 use crate::{
     auth::{Abilities, ResourceLimits, ResourceRule},
+    base::Now,
     engine::{Input, Policy},
     model::Action,
 };
@@ -321,4 +322,92 @@ fn a_reload_asks_about_all_members_at_a_pace() {
     assert!(joined.is_some_and(|after| after < 600), "{joined:?}: whoever waits has room in the queue");
     let members = node.engines[0].roster.subscriptions();
     assert!((600..=601).contains(&members), "{members}");
+}
+
+/// A node where one client may be in many rooms.
+fn roomy() -> Node {
+    Node::with(config_with(1, |policy| {
+        policy.abilities = Abilities::new(Vec::new());
+        with_rules(policy, rules(), ResourceLimits::for_tests());
+        policy.limits.rooms_per_connection_max = 10_000;
+    }))
+}
+
+/// A client who has joined so many rooms; an eighth of the queue at a time.
+fn member_of(node: &mut Node, user: &str, rooms: u32) -> Client {
+    let mut client = Client::connect(node, 0, user, "acme");
+    for room in 0..rooms {
+        client.say(node, &join(room, &format!("note:{room}")));
+        node.answer_call(YES);
+    }
+    assert_eq!(answers(node, &mut client).len(), rooms as usize);
+    client
+}
+
+/// Who keeps servers busy lengthens nobody's word.
+#[test]
+fn a_word_is_over_also_while_many_questions_are_open() {
+    let mut node = roomy();
+    let mut ada = member(&mut node);
+    node.advance(9_000);
+    for number in 0..4 {
+        let other = Client::connect(&mut node, 0, &format!("u{number}"), "globex");
+        (0..100).for_each(|room| other.say(&mut node, &join(room, &format!("note:{room}"))));
+    }
+    assert_eq!(acks(&ada.ask(&mut node, &send(2, "note:1"))), ok(&[2]));
+    node.advance(1_000);
+    assert_eq!(acks(&ada.ask(&mut node, &send(3, "note:1"))), [], "it is asked anew");
+}
+
+/// However many rooms one client is in, a step looks at so many.
+#[test]
+fn memberships_are_looked_at_at_a_pace() {
+    const ROOMS: u32 = 1_500;
+    let mut node = roomy();
+    let ada = member_of(&mut node, "ada", ROOMS);
+    let may_send = |node: &Node| {
+        let standings = node.engines[0].roster.standings(ada.id);
+        standings.filter(|(_, standing)| standing.may(Action::Send)).count()
+    };
+    assert_eq!(may_send(&node), ROOMS as usize);
+    node.step(10_000);
+    let now = node.now;
+    let mut left = vec![ROOMS as usize];
+    for ms in 0..3 {
+        let now = Now { mono_us: now.mono_us + 1_000 * ms, ..now };
+        // More often is not more.
+        (0..3).for_each(|_| node.engines[0].expire(now));
+        left.push(may_send(&node));
+    }
+    assert_eq!(left, [1_500, 477, 0, 0], "one of a step's 1024 is to begin");
+    node.hang_up(ada.id, true);
+    node.assert_empty();
+}
+
+/// Who is in many rooms stands not before others with all of them.
+#[test]
+fn members_are_asked_about_in_turns() {
+    let mut node = roomy();
+    let clients =
+        [("ada", 400), ("bob", 1), ("cyd", 2)].map(|(user, rooms)| member_of(&mut node, user, rooms));
+    reload(
+        &mut node,
+        vec![rule("note:{id}", &[Action::Join], "http://elsewhere/{id}")],
+        Abilities::new(Vec::new()),
+    );
+    node.advance(20);
+    let mut askers = Vec::new();
+    while !node.calls.is_empty() {
+        askers.push(node.answer_call(YES));
+    }
+    assert_eq!(askers.len(), 403);
+    let token = |user| token(user, "acme", None);
+    let [ada, bob, cyd] = ["ada", "bob", "cyd"].map(token);
+    assert_eq!(askers[..6], [&ada, &bob, &cyd, &ada, &cyd, &ada].map(String::clone));
+    // Who goes meanwhile is not asked about.
+    reload(&mut node, rules(), Abilities::new(Vec::new()));
+    node.advance(20);
+    clients.iter().for_each(|client| node.hang_up(client.id, true));
+    (0..2).for_each(|_| drop(node.answer_call(YES)));
+    node.assert_empty();
 }

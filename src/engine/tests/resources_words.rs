@@ -51,6 +51,42 @@ fn one_client_opens_no_breaker() {
     assert_eq!(node.engines[0].words.breakers_open(), 0);
 }
 
+/// Nor do two accounts of one, or as many as it takes while others have answers.
+#[test]
+fn accounts_of_one_open_no_breaker_for_those_who_have_answers() {
+    let mut node = node();
+    let breakers_open = |node: &Node| node.engines[0].words.breakers_open();
+    let clients: Vec<_> =
+        (0..4).map(|number| Client::connect(&mut node, 0, &format!("u{number}"), "acme")).collect();
+    let mut room = 0;
+    let mut ask = |node: &mut Node, client: &Client, answer| {
+        room += 1;
+        client.say(node, &join(1, &format!("note:{room}")));
+        let is_asked = !node.calls.is_empty();
+        if is_asked {
+            node.answer_call(answer);
+        }
+        is_asked
+    };
+    for number in 0..10 {
+        assert!(ask(&mut node, &clients[number % 2], DOWN));
+    }
+    assert_eq!(breakers_open(&node), 0, "two");
+    assert!(ask(&mut node, &clients[3], YES));
+    for number in 0..9 {
+        assert!(ask(&mut node, &clients[number % 3], DOWN));
+    }
+    assert_eq!(breakers_open(&node), 0, "three, and a fourth has had an answer");
+    node.advance(5_000);
+    assert!(ask(&mut node, &clients[0], DOWN));
+    assert_eq!(breakers_open(&node), 1, "nobody has had one for long");
+    // They are not the ones who try whether it works again.
+    node.advance(5_000);
+    assert!(!ask(&mut node, &clients[0], DOWN));
+    assert!(ask(&mut node, &clients[3], YES));
+    assert_eq!(breakers_open(&node), 0);
+}
+
 #[test]
 fn what_a_server_could_not_say_is_not_asked_at_once_again() {
     let mut node = node();

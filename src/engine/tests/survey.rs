@@ -8,8 +8,8 @@ use super::{
     http::{answers, ask, bearer, request},
 };
 use crate::engine::{
-    Ask, Input, NodeFacts, Parcel, ShardFacts, Want,
-    survey::{AT_ONCE, PACE_MS},
+    Ask, Input, NodeFacts, Parcel, ShardFacts,
+    survey::{AT_ONCE, PACE_MS, QUERIES_MAX},
 };
 
 fn facts(shards: usize) -> NodeFacts {
@@ -192,6 +192,60 @@ fn who_wants_the_top_has_it_among_others() {
     assert!(metrics.body.contains("websocket_active_rooms 1"));
 }
 
+/// Who pages through connections shares a survey with everybody else, so many different pages at a time.
+#[test]
+fn pages_of_connections_share_a_survey() {
+    let mut node = Node::new(2);
+    let _ada = Client::connect(&mut node, 1, "ada", "acme");
+    let _bob = Client::connect(&mut node, 0, "bob", "acme");
+    let probe = node.accept(0);
+    node.deaf = vec![1];
+    for _ in 0..AT_ONCE {
+        let id = node.accept(0);
+        node.receive(id, &request("/health", ""));
+    }
+    let few = asked(&node, 1);
+    let page = |query: &str| request(&format!("/api/v1/connections/health{query}"), &bearer(&admin_token()));
+    let rows = [("?user=ada", 1), ("?user=ada", 1), ("?tenant=acme", 2), ("?quality=poor", 0)];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(query, found)| {
+            let id = node.accept(0);
+            node.receive(id, &page(query));
+            (id, found)
+        })
+        .collect();
+    node.receive(probe, &request("/health", ""));
+    node.advance(PACE_MS);
+    assert_eq!(asked(&node, 1), few + 1, "one for all of them");
+    // More different pages than one survey is for have to wait for the next, and nobody waits for them.
+    let many: Vec<_> = (0..=QUERIES_MAX)
+        .map(|limit| {
+            let id = node.accept(0);
+            node.receive(id, &page(&format!("?limit={}", limit + 1)));
+            id
+        })
+        .collect();
+    node.advance(PACE_MS);
+    assert_eq!(asked(&node, 1), few + 2);
+    node.advance(PACE_MS);
+    assert_eq!(asked(&node, 1), few + 3);
+    node.deaf.clear();
+    node.settle();
+    for (id, found) in rows {
+        let page = answers(&node.take_text(id), 0).remove(0).json();
+        assert_eq!((page["totalClients"].as_u64(), &page["partial"]), (Some(found), &json!(false)));
+    }
+    for (limit, id) in (1..).zip(many) {
+        let page = answers(&node.take_text(id), 0).remove(0).json();
+        assert_eq!(
+            (&page["totalClients"], page["clients"].as_array().unwrap().len()),
+            (&json!(2), 2.min(limit))
+        );
+    }
+    assert_eq!(answers(&node.take_text(probe), 0)[0].status, 200);
+}
+
 #[test]
 fn a_client_that_does_not_wait_for_its_page_leaves_nothing() {
     let mut node = Node::new(2);
@@ -270,7 +324,8 @@ fn only_stats_makes_the_shards_look_for_the_top() {
         let id = node.accept(0);
         node.receive(id, &request(path, &bearer(&admin_token())));
         let asks = &node.lanes[&(0, 1, false)];
-        let is_asked = |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { want, .. }) if matches!(want, Want::Top) == wanted);
+        let is_asked =
+            |parcel: &Parcel| matches!(parcel, Parcel::Ask(Ask::Survey { want, .. }) if want.top == wanted);
         assert!(asks.len() == 1 && is_asked(&asks[0]), "{path}: {asks:?}");
     }
 }

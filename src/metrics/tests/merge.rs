@@ -80,6 +80,7 @@ fn shard(number: u16) -> ShardMetrics {
     it.outbound_queue_bytes = 512 * n;
     it.slow_consumers = n;
     it.reads_paused = 3 * n;
+    it.signatures_deferred = 4 * n;
     it.loop_lag.observe_us(60 * n);
     it.mailbox_depth = 8 * n;
     it.mailbox_full = n;
