@@ -199,6 +199,14 @@ impl Engine {
         self.send(home_of_peer(peer, self.config.shards), Parcel::Ask(Ask::Exit { peer }));
     }
 
+    /// A WebSocket of the address is closed for its rate.
+    pub(super) fn turned_out(&mut self, peer: IpAddr, now: Now) {
+        let limits = self.config.policy.limits.address;
+        if !limits.is_none() && !self.config.policy.proxies.trusts(peer) {
+            self.admission.doors.turned_out(peer.into(), &limits, now.mono_ms());
+        }
+    }
+
     fn turned_away(&mut self, peer: IpAddr, limit: AddressLimit) {
         self.metrics.rejected.inc(match limit {
             AddressLimit::Open => Reject::ConnectionsPerIp,

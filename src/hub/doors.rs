@@ -1,8 +1,9 @@
 //! Who is turned away at the door: addresses that are so far over their limits that not even a request of theirs is read, as one
 //! shard sees it. An address is an IPv4 address or an IPv6 /64.
 //!
-//! A shard counts connections of any kind: open ones, new ones, and upgrades that were refused for the address's limits. Twice of
-//! what the address may have on the whole node is far over, and so are [`REFUSALS_PER_MIN`] refusals. Its
+//! A shard counts connections of any kind: open ones, new ones, upgrades that were refused for the address's limits, and
+//! WebSockets that were closed for their rate. Twice of what the address may have on the whole node is far over, and so are
+//! [`REFUSALS_PER_MIN`] of the two last. Its
 //! next connections are closed as they come, which costs next to nothing, until it is not far over any more.
 //!
 //! Invariants: an address is in `open` exactly as long as it has open connections here; what else is known of addresses is
@@ -17,6 +18,10 @@ const FAR: u32 = 2;
 /// Refused upgrades in a minute after which an address's connections are closed unheard. One in four seconds is still told
 /// why.
 const REFUSALS_PER_MIN: Rate<60_000> = Rate::new(16);
+
+/// WebSockets closed for their rate count as refused upgrades, and up to so many of them are remembered: all that an address may have
+/// open can be closed at once, and would come back at once. So an address is far over for three minutes at most for them.
+const TURNED_OUT_MAX: u32 = 4 * REFUSALS_PER_MIN.per_window();
 
 const PERIOD_MS: u64 = 60_000;
 
@@ -84,7 +89,15 @@ impl Doors {
     /// An upgrade was refused for the address's limits.
     pub fn refused(&mut self, peer: PeerBlock, limits: &AddressLimits, now_ms: u64) {
         let visits = self.visits(peer, limits, now_ms);
-        visits.refused = (visits.refused + 1).min(REFUSALS_PER_MIN.per_window());
+        if visits.refused < REFUSALS_PER_MIN.per_window() {
+            visits.refused += 1;
+        }
+    }
+
+    /// A WebSocket of the address was closed because it sent too much.
+    pub fn turned_out(&mut self, peer: PeerBlock, limits: &AddressLimits, now_ms: u64) {
+        let visits = self.visits(peer, limits, now_ms);
+        visits.refused = (visits.refused + 1).min(TURNED_OUT_MAX);
     }
 
     /// Addresses that were forgotten early.
@@ -111,7 +124,8 @@ impl Doors {
 }
 
 /// After so long nothing is left of any level.
-const FAR_MS: u64 = FAR as u64 * PERIOD_MS;
+const FAR_MS: u64 = 4 * PERIOD_MS;
+const _: () = assert!(FAR <= 4 && TURNED_OUT_MAX <= 4 * REFUSALS_PER_MIN.per_window());
 
 #[cfg(test)]
 mod tests {
@@ -156,6 +170,19 @@ mod tests {
         assert_eq!(doors.knock(peer(1), &limits, 0), Ok(()));
         (0..6).for_each(|_| doors.leave(peer(1)));
         assert!(doors.is_empty());
+    }
+
+    #[test]
+    fn who_is_turned_out_again_and_again_does_not_come_back_at_once() {
+        let limits = AddressLimits { open: 50, opened: Rate::new(0) };
+        let mut doors = doors();
+        (0..15).for_each(|_| doors.turned_out(peer(1), &limits, 0));
+        assert_eq!(doors.knock(peer(1), &limits, 0), Ok(()), "as one of many behind an address may be");
+        (0..100).for_each(|_| doors.turned_out(peer(1), &limits, 0));
+        doors.refused(peer(1), &limits, 0);
+        assert_eq!(doors.knock(peer(1), &limits, 183_749), Err(AddressLimit::Opened));
+        assert_eq!(doors.knock(peer(2), &limits, 183_749), Ok(()));
+        assert_eq!(doors.knock(peer(1), &limits, 183_750), Ok(()));
     }
 
     #[test]

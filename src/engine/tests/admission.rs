@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     base::{ConnId, Prng, Rate},
+    conn::MessageLimits,
     engine::Limits,
     http::route::Door,
     hub::AddressLimits,
@@ -198,6 +199,26 @@ fn an_address_that_is_far_over_is_closed_unheard() {
     assert!(!node.engines[0].welcomes(Door::Public, peer(1), now), "connections that say nothing count, too");
     assert!(node.engines[0].welcomes(Door::Public, peer(2), now));
     assert_eq!(total(&node, Reject::ConnectionsPerIp), 1);
+}
+
+#[test]
+fn an_address_whose_connections_are_closed_for_their_rate_is_closed_unheard() {
+    let messages =
+        MessageLimits { messages: Rate::new(1), refusals: Rate::new(1), ..MessageLimits::default() };
+    let mut node = Node::with(limited(1, Limits { messages, ..of_address(50, 0) }));
+    let flood = text(r#"{"type":"ping"}"#).repeat(3);
+    for _ in 0..20 {
+        let (id, status) = upgrade(&mut node, 0, peer(1));
+        assert_eq!(status, 101);
+        node.receive(id, &flood);
+    }
+    let now = node.now;
+    assert!(!node.engines[0].welcomes(Door::Public, peer(1), now));
+    assert!(node.engines[0].welcomes(Door::Public, peer(2), now));
+    // It is forgotten in time.
+    node.advance(5 * 3_750);
+    let now = node.now;
+    assert!(node.engines[0].welcomes(Door::Public, peer(1), now));
 }
 
 #[test]
