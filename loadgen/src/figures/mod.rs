@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod compare;
+mod counts;
 pub(crate) mod files;
 pub(crate) mod hdr;
 pub(crate) mod load;
