@@ -28,8 +28,8 @@ use crate::{
     },
     host::{limits, open_files, server::ServerProbe},
     protocol::{
-        Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
-        relay::Relay, socketio::SocketIo,
+        Speak, Transport, bare::Bare, centrifugo::Centrifugo, json::Json, pusher::Pusher, relay::Relay,
+        socketio::SocketIo,
     },
     report::{
         format,
@@ -180,8 +180,8 @@ pub(super) fn speaker(terms: &TermFlags, scenario: &Scenario) -> Box<dyn Speak> 
         Protocol::Relay => Box::new(Relay),
         Protocol::SocketIo => Box::new(SocketIo { transport: Transport::WebSocket }),
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
-        Protocol::Echo => Box::new(Echo),
-        Protocol::Nchan => Box::new(Nchan),
+        Protocol::Echo => Box::new(Bare::Echo),
+        Protocol::Nchan => Box::new(Bare::Nchan),
         Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, terms.app_secret.reveal())),
         Protocol::Centrifugo => Box::new(Centrifugo),
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use super::*;
 use crate::{
     plan::ConnId,
-    protocol::{Kind, RoomNames, echo::Echo, json::Json},
+    protocol::{Kind, RoomNames, bare::Bare, json::Json},
     scenario::{
         Arrivals, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reconnect, Role, Rooms, Size,
         ThinkTime,
@@ -356,7 +356,7 @@ fn what_a_lost_connection_left_unanswered_may_or_may_not_arrive() {
 fn without_answers_only_what_was_sent_last_is_excused_and_nothing_after_an_answered_goodbye() {
     // whether the goodbye was answered; expected, lost, excused
     for (in_order, expected) in [(false, (4, 4, 2)), (true, (6, 6, 0))] {
-        let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Echo));
+        let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Bare::Echo));
         let slot = Slot(0);
         for second in [0, 2, 4] {
             bench.traffic.at(second * SECOND);
@@ -403,7 +403,7 @@ fn what_could_not_be_said_was_not_sent() {
 
 #[test]
 fn echoes_are_held_against_their_own_sender() {
-    let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Echo));
+    let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Bare::Echo));
     let first = bench.publish(Slot(0), 1);
     let second = bench.publish(Slot(1), 2);
     for (slot, text) in [(0, &first), (1, &first), (1, &second), (1, &second)] {
