@@ -35,7 +35,6 @@ use crate::{
         format,
         glimpse::{Glimpse, ServerGlimpse, Tail},
         live::{Kind, Live},
-        table,
     },
     run::{self, Ends, Order, Workforce},
     scenario::{PhaseKind, Protocol, Scenario},
@@ -52,6 +51,7 @@ const GATEWAY: &str = "ws://127.0.0.1:8080";
 /// Runs what the flags ask for and shows the result; gives the exit code.
 pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     let interrupted = on_signals()?;
+    results::can_be_written(&flags.output)?;
     if let Some(knob) = flags.verdict.find_max {
         return repeat::find_max(flags, knob, &interrupted);
     }
@@ -60,7 +60,7 @@ pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     }
     let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
     let summary = run_once(flags, &interrupted, live)?;
-    results::write(&summary, &table::render(&summary), &flags.output)?;
+    results::write(&summary, &flags.output)?;
     Ok(exit_code(&summary))
 }
 
