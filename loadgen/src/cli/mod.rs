@@ -85,9 +85,13 @@ pub(crate) enum ScenariosCommand {
     /// List the ready-made ones (what `loadgen scenarios` alone does)
     List,
     /// Print one as a file, to be used as it is or changed
-    Show { name: String },
+    Show {
+        /// As `loadgen scenarios` lists it
+        name: String,
+    },
     /// Tell everything that is wrong with files
     Check {
+        /// Scenarios in TOML
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -227,6 +231,8 @@ pub(crate) fn parsed(flags: &str) -> RunFlags {
     *flags
 }
 
+#[cfg(test)]
+mod manual_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -238,7 +238,7 @@ fn a_narrow_terminal_gets_a_narrow_table() {
     assert_eq!(words(&text), words(&render(&summary, WIDTH_MAX)));
     assert_eq!(text, render(&summary, 99));
     let rows = "\
-deliveries  expected delivered      lost duplicated reordered   corrupt misrouted
+deliveries  expected delivered      lost duplicated reordered  corrupt misrouted
            1,138,500 1,138,500         0         0         0         0         0
 ";
     assert!(text.contains(rows), "{text}");

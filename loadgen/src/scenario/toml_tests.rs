@@ -277,3 +277,42 @@ fn tables_are_tables() {
     ];
     assert_eq!(found, said);
 }
+
+/// The example in the manual is one that can be run, and shows every key that there is.
+#[test]
+fn the_manual_shows_every_key() {
+    let manual = include_str!("../../README.md");
+    let (_, example) = manual.split_once("```toml\n").expect("it has an example");
+    let (example, _) = example.split_once("```").expect("that ends");
+    let read = read("README.md", example, 1).unwrap();
+    assert_eq!((read.name.as_str(), read.roles.len(), read.phases.len()), ("example", 4, 6));
+
+    let top: ::toml::Table = example.parse().unwrap();
+    let shows = |tables: &[&::toml::Table], keys: &[&str], of: &str| {
+        for key in keys {
+            assert!(tables.iter().any(|table| table.contains_key(*key)), "{of} {key}");
+        }
+    };
+    let tables = |key: &str| -> Vec<&::toml::Table> {
+        top[key].as_array().unwrap().iter().filter_map(|it| it.as_table()).collect()
+    };
+    let roles = tables("role");
+    let inside = |key: &str| -> Vec<&::toml::Table> {
+        roles.iter().filter_map(|role| role.get(key)?.as_table()).collect()
+    };
+    shows(&[&top], &TOP_KEYS, "");
+    shows(&[top["rooms"].as_table().unwrap()], &ROOMS_KEYS, "rooms");
+    shows(&roles, &ROLE_KEYS, "role");
+    shows(&inside("publish"), &PUBLISH_KEYS, "publish");
+    shows(&inside("reconnect"), &RECONNECT_KEYS, "reconnect");
+    let phases = tables("phase");
+    for kind in Kind::ALL {
+        let own: Vec<_> =
+            phases.iter().copied().filter(|it| it["kind"].as_str() == Some(kind.name())).collect();
+        // What all have is shown once.
+        let special: Vec<_> =
+            kind.keys().iter().copied().filter(|key| !["name", "measured"].contains(key)).collect();
+        shows(&own, &special, kind.name());
+    }
+    shows(&phases, &["name", "measured"], "phase");
+}

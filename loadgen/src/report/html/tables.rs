@@ -40,7 +40,7 @@ pub(crate) fn latency(summary: &Summary) -> Table {
     let from = if summary.load.closed { "sent" } else { "due" };
     let rows = [
         ("delivery", &latency.delivery, format!("{from} … received")),
-        ("connect", &latency.connect, "dialed … upgraded".to_owned()),
+        ("connect", &latency.connect, "due … upgraded".to_owned()),
         ("join", &latency.join, "asked … answered".to_owned()),
         ("ack", &latency.ack, format!("{from} … answered")),
         ("send lag", &latency.lag, "due … handed to the socket".to_owned()),
