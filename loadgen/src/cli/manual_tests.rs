@@ -40,7 +40,7 @@ fn every_flag_is_in_the_manual_and_every_flag_of_the_manual_is_one() {
         of(&program).into_iter().chain(program.get_subcommands().flat_map(of)).collect();
     let told: BTreeSet<String> = MANUAL
         .lines()
-        .filter(|line| !line.starts_with("cargo "))
+        .filter(|line| !line.starts_with("cargo ") && !line.contains("tuning/tune.sh"))
         .flat_map(flags_in)
         .map(str::to_owned)
         .collect();
@@ -58,7 +58,10 @@ fn every_command_of_the_manual_parses() {
         let words: Vec<&str> =
             words.skip_while(|word| *word != "loadgen").take_while(|it| *it != ">").collect();
         if words.is_empty() {
-            assert!(line.is_empty() || line.starts_with(['#', '$']), "no command of ours: {line}");
+            assert!(
+                line.is_empty() || line.starts_with('#') || line.contains("tuning/tune.sh"),
+                "no command of ours: {line}"
+            );
             continue;
         }
         count += 1;
