@@ -21,8 +21,8 @@ impl Machine {
         let folder = std::env::temp_dir().join(format!("tuning-{name}-{}", std::process::id()));
         for (path, text) in files {
             let path = folder.join(path);
-            fs::create_dir_all(path.parent().expect("below the folder")).unwrap();
-            fs::write(path, format!("{text}\n")).unwrap();
+            fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
+            fs::write(path, format!("{text}\n")).expect("a file");
         }
         Self(folder)
     }
@@ -34,13 +34,13 @@ impl Machine {
             .env("TUNING_SYSTEM", &self.0)
             .env("TUNING_STATE", self.0.join("state"))
             .output()
-            .unwrap();
+            .expect("the script runs");
         let said = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+        (output.status.code().expect("it ends by itself"), String::from_utf8(said).expect("text"))
     }
 
     fn value(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap().trim_end().to_owned()
+        fs::read_to_string(self.0.join(path)).expect("text").trim_end().to_owned()
     }
 }
 
