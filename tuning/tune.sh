@@ -33,7 +33,8 @@ fail() {
 # --- What is wanted -------------------------------------------------------------------------------------------------
 
 # Each line of a step: FILE, how it is compared, wanted value, why.
-# min: a number that is to be at least that; range: first and last port; exact: that word; tcp: the second and third of three.
+# min: a number that is to be at least that; range: first and last port; tcp: the second of three;
+# word: the one in brackets, or never; mask: that set of cores; exact: that word.
 wanted() {
     local files=$((conns + conns / 10 + 1024)) pages
     case $1 in
@@ -52,8 +53,8 @@ wanted() {
             echo "/proc/sys/net/core/netdev_max_backlog min 4096 packets that wait for a core: less loses some of a burst"
             ;;
         tcp-memory)
-            # 8 KiB of each connection, in pages.
-            pages=$((conns * 8 / 4))
+            # 8 KiB for each end of a connection, both of them here, in pages.
+            pages=$((conns * 2 * 8 / 4))
             echo "/proc/sys/net/ipv4/tcp_mem tcp $pages pages from which the kernel saves on sockets' memory"
             ;;
         conntrack)

@@ -67,12 +67,12 @@ fn what_is_low_is_raised_on_request_and_put_back() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(
         (machine.value(PORTS), machine.value(TCP_MEM)),
-        ("1024 65535".into(), "1500 2000 4000".into())
+        ("1024 65535".into(), "3000 4000 8000".into())
     );
     assert_eq!(machine.value(BACKLOG), "1000", "nobody asked for it");
     // More than before, and what was there first stays known.
     let (code, said) = machine.tune("apply tcp-memory --conns 2000");
-    assert_eq!((code, machine.value(TCP_MEM)), (0, "3000 4000 8000".into()), "{said}");
+    assert_eq!((code, machine.value(TCP_MEM)), (0, "6000 8000 16000".into()), "{said}");
 
     let (code, said) = machine.tune("revert port-range");
     assert_eq!((code, machine.value(PORTS)), (0, "32768 60999".into()), "{said}");

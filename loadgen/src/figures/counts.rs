@@ -29,7 +29,7 @@ impl Sum for Reasons {
     }
 }
 
-/// A struct whose fields are [`Sum`]s is one.
+/// A struct that adds up field by field.
 macro_rules! summed {
     ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident: $kind:ty,)+ }) => {
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
