@@ -309,10 +309,10 @@ fn the_manual_shows_every_key() {
     for kind in Kind::ALL {
         let own: Vec<_> =
             phases.iter().copied().filter(|it| it["kind"].as_str() == Some(kind.name())).collect();
-        // What all have is shown once.
-        let special: Vec<_> =
-            kind.keys().iter().copied().filter(|key| !["name", "measured"].contains(key)).collect();
-        shows(&own, &special, kind.name());
+        for key in kind.keys() {
+            // What several kinds have is shown once.
+            let is_only_its = Kind::ALL.iter().filter(|it| it.keys().contains(key)).count() == 1;
+            shows(if is_only_its { &own } else { &phases }, &[key], kind.name());
+        }
     }
-    shows(&phases, &["name", "measured"], "phase");
 }
