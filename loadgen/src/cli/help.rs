@@ -80,8 +80,8 @@ without a secret outside production.
 Exit status:
   0  every check passed, every SLO holds
   1  a delivery was lost, duplicated, reordered, corrupt, misrouted or unexpected, a publication
-     refused, not acked or withheld, a connection failed or was dropped, or nothing was measured;
-     unless an SLO with <, <= or == allows that count
+     refused, not acked or withheld, a connection failed, was dropped or did not come back, a member
+     heard nothing, or nothing was measured; unless an SLO with <, <= or == allows that count
   2  an SLO is broken (and no check failed)
   3  there was no run, or it was interrupted (and nothing else is wrong); of several runs the worst
      decides: 1, then 2, then 3";

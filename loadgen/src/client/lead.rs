@@ -216,7 +216,7 @@ impl<'r> Lead<'r> {
         self.tell(&Command::StopPublishing)?;
         // The first look may still show what was before the last publication.
         self.look(last)?;
-        while self.sum(|it| it.unanswered) > 0 && !is_late() {
+        while (self.sum(|it| it.unanswered) > 0 || self.is_anybody_missing()) && !is_late() {
             self.look(last)?;
         }
         self.tell(&Command::Settle)?;
@@ -233,6 +233,11 @@ impl<'r> Lead<'r> {
         self.tell(&Command::Expect(Arc::clone(&everybody)))?;
         self.wait_for_arrivals(last, deadline)?;
         Ok(everybody)
+    }
+
+    /// Whether connections are still to come back; who interrupts does not wait for them.
+    fn is_anybody_missing(&self) -> bool {
+        !self.is_interrupted() && self.sum(|it| it.missing.into()) > 0
     }
 
     /// Until everything that is expected has arrived, and then a little, or until the deadline.

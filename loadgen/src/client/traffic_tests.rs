@@ -7,8 +7,8 @@ use crate::{
     plan::ConnId,
     protocol::{Kind, RoomNames, echo::Echo, json::Json},
     scenario::{
-        Arrivals, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reconnect, Role, Rooms, Size,
-        ThinkTime,
+        Arrivals, Disconnects, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reconnect, Role,
+        Rooms, Size, ThinkTime,
     },
     truth::payload::Style,
 };
@@ -47,6 +47,7 @@ fn scenario(connections: u32, publishers: u32, rooms: u32, closed: bool) -> Scen
         kind,
         duration: Duration::from_secs(1),
         measured: false,
+        disconnects: Disconnects::Failures,
     };
     let mut roles = vec![role("talkers", publishers, true)];
     if connections > publishers {

@@ -192,6 +192,8 @@ pub(crate) enum Timing {
     Ack,
     /// From when a publication was due to when it was handed to the socket.
     Lag,
+    /// From when the target ended a connection, or let one that comes back fail, until it was in its rooms again.
+    Outage,
 }
 
 /// A histogram of each [`Timing`].
@@ -202,6 +204,7 @@ pub(crate) struct Timings {
     pub(crate) join: Hdr,
     pub(crate) ack: Hdr,
     pub(crate) lag: Hdr,
+    pub(crate) outage: Hdr,
 }
 
 impl Default for Timings {
@@ -212,6 +215,7 @@ impl Default for Timings {
             join: Hdr::fine(),
             ack: Hdr::fine(),
             lag: Hdr::fine(),
+            outage: Hdr::fine(),
         }
     }
 }
@@ -224,6 +228,7 @@ impl Timings {
             Timing::Join => &self.join,
             Timing::Ack => &self.ack,
             Timing::Lag => &self.lag,
+            Timing::Outage => &self.outage,
         }
     }
 
@@ -235,16 +240,18 @@ impl Timings {
             Timing::Join => &mut self.join,
             Timing::Ack => &mut self.ack,
             Timing::Lag => &mut self.lag,
+            Timing::Outage => &mut self.outage,
         }
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        let Self { delivery, connect, join, ack, lag } = other;
+        let Self { delivery, connect, join, ack, lag, outage } = other;
         self.delivery.merge(delivery);
         self.connect.merge(connect);
         self.join.merge(join);
         self.ack.merge(ack);
         self.lag.merge(lag);
+        self.outage.merge(outage);
     }
 }
 
@@ -356,11 +363,19 @@ pub(crate) struct Account {
     /// Deliveries that never came, of publications that may never have been accepted: their publisher's connection was lost.
     #[serde(default)]
     pub(crate) excused: u64,
+    /// Memberships that heard nothing of what was published well after they had joined.
+    #[serde(default)]
+    pub(crate) silent: u64,
+    /// Connections that the target had ended, and that were not back when the run ended.
+    #[serde(default)]
+    pub(crate) missing: u64,
 }
 
 impl Account {
     pub(crate) fn merge(&mut self, other: &Self) {
-        let Self { expected, delivered, lost, unexpected, unacked, excused } = *other;
+        let Self { expected, delivered, lost, unexpected, unacked, excused, silent, missing } = *other;
+        self.silent += silent;
+        self.missing += missing;
         self.excused += excused;
         self.expected += expected;
         self.delivered += delivered;

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Arrivals, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms, Scenario,
-    Size,
+    Arrivals, Disconnects, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms,
+    Scenario, Size,
     check::{self, At},
     section::{Document, Problems, Section},
     units::{self, Expected},
@@ -178,10 +178,10 @@ fn phase(document: &mut Document<'_>, section: &Section<'_>) -> Phase {
     let kind = document.required(section, "kind", kind);
     let own: &[&str] = match kind {
         Some(Kind::Ramp) => &["name", "kind", "measured", "upto", "rate", "patience"],
-        Some(Kind::Steady) => &["name", "kind", "measured", "duration"],
-        Some(Kind::Storm) => &["name", "kind", "measured", "duration", "cut", "rate"],
-        Some(Kind::Spike) => &["name", "kind", "measured", "duration", "times"],
-        Some(Kind::Drain) => &["name", "kind", "measured", "duration", "keep"],
+        Some(Kind::Steady) => &["name", "kind", "measured", "duration", "disconnects"],
+        Some(Kind::Storm) => &["name", "kind", "measured", "duration", "disconnects", "cut", "rate"],
+        Some(Kind::Spike) => &["name", "kind", "measured", "duration", "disconnects", "times"],
+        Some(Kind::Drain) => &["name", "kind", "measured", "duration", "disconnects", "keep"],
         // Which keys there are depends on it.
         None => &[],
     };
@@ -200,6 +200,7 @@ fn phase(document: &mut Document<'_>, section: &Section<'_>) -> Phase {
         name: document.optional(section, "name", text).unwrap_or_else(|| kind.name().to_owned()),
         duration,
         measured: document.optional(section, "measured", flag).unwrap_or(kind != Kind::Ramp),
+        disconnects: document.optional(section, "disconnects", disconnects).unwrap_or_default(),
         kind: match kind {
             Kind::Ramp => PhaseKind::Ramp {
                 share: document.optional(section, "upto", units::share).unwrap_or(1.0),
@@ -252,6 +253,14 @@ fn rate_or_at_once(text: &str) -> Result<f64, Expected> {
         return Ok(0.0);
     }
     units::rate_per_s(text).map_err(|_| "a rate such as \"500/s\", or \"at once\"")
+}
+
+fn disconnects(text: &str) -> Result<Disconnects, Expected> {
+    match text {
+        "failures" => Ok(Disconnects::Failures),
+        "expected" => Ok(Disconnects::Expected),
+        _ => Err("\"failures\" or \"expected\""),
+    }
 }
 
 fn text(text: &str) -> Result<String, Expected> {

@@ -1,9 +1,9 @@
-//! SLOs and exit codes, repeated runs and what is made of their results, and the search for the highest load.
+//! SLOs and exit codes, repeated runs and what is made of their results.
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use sonic_rs::JsonValueTrait;
 
 use crate::{
-    program::{Folder, command, finish, loadgen, run},
+    program::{Folder, command, finish, run},
     server::{Damage, Fault, Server, SignIn},
 };
 
@@ -62,24 +62,4 @@ fn repeated_runs_leave_numbered_results_that_can_be_compared_and_shown() {
     );
     assert!(folder.read("x.hgrm").contains("Percentile"));
     assert!(folder.read("x.hlog").contains("HISTFAAAA"));
-}
-
-/// What `--find-max` found.
-fn find_max(server: &Server, flags: &[&str]) -> Value {
-    let url = server.url();
-    let usual = ["--warmup", "0", "--duration", "100ms", "--url", &url, "--quiet"];
-    let outcome = loadgen(&[&usual[..], flags].concat(), "");
-    assert_eq!(outcome.code, 0, "{}", outcome.text);
-    outcome.json
-}
-
-#[test]
-fn the_most_connections_are_found_to_the_last_one() {
-    let server = Server::start(SignIn::DevToken, Fault::Full { members: 3 });
-    let found =
-        find_max(&server, &["--mode", "idle", "--conns", "2", "--slo", "failed==0", "--find-max", "conns"]);
-    assert_eq!((found["load"].as_f64(), found["broken"].as_f64()), (Some(3.0), Some(4.0)), "{found}");
-    assert_eq!(found["end"].as_str(), Some("target"), "{found}");
-    let last = found["tried"].as_array().unwrap().last().unwrap();
-    assert_eq!((last["held"].as_u64(), last["runs"].as_u64()), (Some(5), Some(5)), "{found}");
 }
