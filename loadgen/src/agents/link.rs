@@ -6,6 +6,7 @@ use std::{
     panic,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -91,6 +92,8 @@ pub(crate) struct AgentFacts {
     pub(crate) memory_bytes: u64,
     /// Its clock was wrong by this at most, whenever it was set.
     pub(crate) clock_error_ns: u64,
+    /// Limits of its machine that are too low for its part, a line each.
+    pub(crate) limits: Vec<String>,
 }
 
 /// A crew of agents, and what becomes known of them.
@@ -151,9 +154,11 @@ impl Agents {
             first_thread += link.threads;
             parts.push((index, part, link));
         }
+        let round_trip_ns = Arc::new(AtomicU64::new(0));
         // Who is ready hears from the coordinator from then on, however long the others take.
         let hired = at_once(parts, |(index, part, link)| {
-            link.start(index, part, clock, reports.clone(), Arc::clone(&facts))
+            let shared = Shared { facts: Arc::clone(&facts), round_trip_ns: Arc::clone(&round_trip_ns) };
+            link.start(index, part, clock, reports.clone(), shared)
         });
         let (mut members, mut joins): (Vec<Box<dyn Obey>>, Vec<JoinHandle<()>>) = (Vec::new(), Vec::new());
         if hired.iter().any(Result::is_err) {
@@ -164,7 +169,21 @@ impl Agents {
             members.push(Box::new(member));
             joins.extend(threads);
         }
-        Ok(Hired { crew: Crew { members, threads: threads_total as usize, reports: received, joins }, facts })
+        let crew = Crew { members, threads: threads_total as usize, reports: received, joins, round_trip_ns };
+        Ok(Hired { crew, facts })
+    }
+}
+
+/// What becomes known of all agents.
+struct Shared {
+    facts: Arc<Mutex<Vec<AgentFacts>>>,
+    /// The longest of any.
+    round_trip_ns: Arc<AtomicU64>,
+}
+
+impl Shared {
+    fn saw(&self, exchange: Exchange) {
+        self.round_trip_ns.fetch_max(exchange.round_trip_ns(), Ordering::Relaxed);
     }
 }
 
@@ -243,14 +262,14 @@ impl Link {
         part: Task,
         clock: &Clock,
         reports: Sender<Report>,
-        facts: Arc<Mutex<Vec<AgentFacts>>>,
+        shared: Shared,
     ) -> Result<Started, LinkError> {
         let first_thread = part.first_thread;
-        let sync = self.prepare(part, clock).map_err(|fault| self.error(fault))?;
+        let sync = self.prepare(part, clock, &shared).map_err(|fault| self.error(fault))?;
         let (writer, kept) = (self.stream.try_clone(), self.stream.try_clone());
         let writer = writer.map_err(|error| self.error(error.into()))?;
         let kept = kept.map_err(|error| self.error(error.into()))?;
-        if let Some(known) = lock(&facts).get_mut(index) {
+        if let Some(known) = lock(&shared.facts).get_mut(index) {
             known.clone_from(&self.facts);
         }
         let (asks, unsent) = mpsc::channel();
@@ -267,17 +286,17 @@ impl Link {
             sync,
             asks: asks.clone(),
             reports,
-            facts,
+            shared,
         };
         let reading = thread::spawn(move || reading.read_all(stream, opener));
         Ok(Started { member: Member(asks), stream: kept, threads: [writing, reading] })
     }
 
     /// Hands over the agent's part and sets its clock.
-    fn prepare(&mut self, part: Task, clock: &Clock) -> Result<ClockSync, LinkFault> {
+    fn prepare(&mut self, part: Task, clock: &Clock, shared: &Shared) -> Result<ClockSync, LinkFault> {
         self.ask(&Ask::Prepare(Box::new(part)))?;
         match self.answer_in_turn()? {
-            Answer::Ready => {}
+            Answer::Ready { limits } => self.facts.limits = limits,
             Answer::Refused(reason) => return Err(LinkFault::Refused(reason)),
             Answer::Hello { .. }
             | Answer::Time { .. }
@@ -294,7 +313,9 @@ impl Link {
             let Answer::Time { asked_ns, agent_ns } = self.answer_in_turn()? else {
                 return Err(LinkFault::OutOfTurn);
             };
-            let estimate = sync.add(Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() });
+            let exchange = Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() };
+            shared.saw(exchange);
+            let estimate = sync.add(exchange);
             self.facts.clock_error_ns = estimate.error_ns;
             self.ask(&Ask::Offset { offset_ns: estimate.offset_ns })?;
         }
@@ -348,7 +369,7 @@ struct Reading {
     sync: ClockSync,
     asks: Sender<Ask>,
     reports: Sender<Report>,
-    facts: Arc<Mutex<Vec<AgentFacts>>>,
+    shared: Shared,
 }
 
 impl Reading {
@@ -385,6 +406,7 @@ impl Reading {
         let report = match answer {
             Answer::Time { asked_ns, agent_ns } => {
                 let exchange = Exchange { asked_ns, agent_ns, answered_ns: self.clock.now_ns() };
+                self.shared.saw(exchange);
                 let estimate = self.sync.add(exchange);
                 let _ = self.asks.send(Ask::Offset { offset_ns: estimate.offset_ns });
                 self.note(|facts| facts.clock_error_ns = facts.clock_error_ns.max(estimate.error_ns));
@@ -406,14 +428,16 @@ impl Reading {
                 Report::Finished(record)
             }
             Answer::Broken(reason) => Report::Broken(Broken::Agent(self.name.clone(), reason)),
-            Answer::Hello { .. } | Answer::Ready | Answer::Refused(_) => return Err(LinkFault::OutOfTurn),
+            Answer::Hello { .. } | Answer::Ready { .. } | Answer::Refused(_) => {
+                return Err(LinkFault::OutOfTurn);
+            }
         };
         let _ = self.reports.send(report);
         Ok(())
     }
 
     fn note(&self, change: impl FnOnce(&mut AgentFacts)) {
-        if let Some(facts) = lock(&self.facts).get_mut(self.index) {
+        if let Some(facts) = lock(&self.shared.facts).get_mut(self.index) {
             change(facts);
         }
     }
@@ -474,8 +498,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::TcpListener, sync::atomic::AtomicBool};
+
     use super::*;
-    use crate::client::worker::Snapshot;
+    use crate::{
+        agents::agent::{Agent, Prepared},
+        cli::{parsed, resolve},
+        client::worker::Snapshot,
+        protocol::json::Json,
+        run::{self, Ends, Share},
+        tokens::Tokens,
+    };
 
     fn reading(reports: Sender<Report>) -> Reading {
         Reading {
@@ -488,7 +521,7 @@ mod tests {
             sync: ClockSync::default(),
             asks: mpsc::channel().0,
             reports,
-            facts: Arc::default(),
+            shared: Shared { facts: Arc::default(), round_trip_ns: Arc::default() },
         }
     }
 
@@ -507,6 +540,49 @@ mod tests {
             )
             .collect();
         assert_eq!(threads, [4, 5], "of the run");
+    }
+
+    #[test]
+    fn what_an_agent_says_of_its_limits_is_known_before_the_run() {
+        let scenario = resolve::scenario(&parsed("--conns 4 --rooms 1"), 1).unwrap();
+        let task = Task { scenario, urls: Vec::new(), run: 1, first_thread: 0, threads: 0, threads_total: 0 };
+        let prepare = |part: &Task| {
+            let Task { scenario, run, first_thread, threads, threads_total, .. } = part.clone();
+            let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
+            let speak = Box::new(Json { presence: false });
+            let share = Share { first_thread, threads, threads_total };
+            let setup = run::prepare(scenario, speak, ends, run, share).map_err(|error| error.to_string())?;
+            Ok(Prepared { setup, limits: vec!["ports: 3, wanted 4".to_owned()] })
+        };
+        let secret = b"0123456789abcdef";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let interrupted = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let serving = scope.spawn(|| {
+                let agent = Agent {
+                    secret: secret.to_vec(),
+                    host: "far".to_owned(),
+                    cores: 1,
+                    threads: 2,
+                    stranger_max: Duration::from_secs(5),
+                    prepare: &prepare,
+                    note: &|_| {},
+                };
+                agent.serve(&listener, &interrupted)
+            });
+            let agents = Agents::connect(std::slice::from_ref(&address), secret).unwrap();
+            let Hired { crew, facts } = agents.hire(&task, &Clock::start()).unwrap();
+            let known = lock(&facts)[0].clone();
+            assert_eq!((known.name, known.limits), (address, vec!["ports: 3, wanted 4".to_owned()]));
+            let round_trip_ns = crew.round_trip_ns.load(Ordering::Relaxed);
+            assert!(round_trip_ns >= known.clock_error_ns && round_trip_ns > 0, "{round_trip_ns}");
+            crew.tell(&Command::Finish).unwrap();
+            drop(crew.members);
+            crew.joins.into_iter().for_each(|thread| thread.join().unwrap());
+            interrupted.store(true, Ordering::Relaxed);
+            assert!(serving.join().unwrap().is_ok());
+        });
     }
 
     #[test]

@@ -96,4 +96,5 @@ One run on each side shows nothing of how runs differ by chance. Make several: -
 pub(super) const AGENT: &str = "\
 Examples:
   loadgen agent --listen 10.0.0.7:7070             on each machine that is to make load
+  loadgen agent --source 10.0.0.7-10.0.0.9         with addresses of its own, for more connections
   loadgen run --agents 10.0.0.7:7070,10.0.0.8:7070 on the one that leads";

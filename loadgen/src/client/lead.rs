@@ -29,8 +29,12 @@ use crate::{
 
 /// The main thread looks at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A ramp's end is announced so much ahead, so that all threads are there in time.
+/// A ramp's end is announced so much ahead, so that all threads are there in time, and so many round trips more where they are far
+/// away: half of one would do, if nothing had to be sent again.
 const START_AHEAD: Duration = Duration::from_millis(100);
+const START_AHEAD_ROUND_TRIPS: u32 = 4;
+/// A connection that once hung for long is not waited for so long.
+const START_AHEAD_MAX: Duration = Duration::from_secs(10);
 /// When everything has arrived, duplicates may still come: this long they are waited for.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// Threads have this long to say what they published, and to close all connections.
@@ -73,6 +77,15 @@ pub(crate) fn run(
     let published = if lead.began { lead.drain()? } else { Arc::default() };
     let memory_bytes = memory::resident_bytes();
     lead.finish(published, memory_bytes)
+}
+
+impl Crew {
+    /// How long before its time something has to be announced.
+    fn start_ahead(&self) -> Duration {
+        let round_trip = Duration::from_nanos(self.round_trip_ns.load(Ordering::Relaxed));
+        let far = round_trip.checked_mul(START_AHEAD_ROUND_TRIPS).unwrap_or(START_AHEAD_MAX);
+        START_AHEAD.saturating_add(far).min(START_AHEAD_MAX)
+    }
 }
 
 /// The main thread's view of the run.
@@ -136,7 +149,7 @@ impl<'r> Lead<'r> {
                 return self.announce();
             }
             if matches!(phase.kind, PhaseKind::Ramp { .. }) {
-                self.timetable.end_at(self.setup.clock.now_ns() + nanos(START_AHEAD));
+                self.timetable.end_at(self.setup.clock.now_ns() + nanos(self.crew.start_ahead()));
                 self.append_phases(phases, index + 1)?;
             }
         }
@@ -353,4 +366,26 @@ impl<'r> Lead<'r> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{atomic::AtomicU64, mpsc};
+
+    use super::*;
+
+    #[test]
+    fn what_far_agents_are_told_is_told_earlier() {
+        let rows = [(0, 100), (50, 300), (2_000, 8_100), (60_000, 10_000), (u64::MAX / 1_000_000, 10_000)];
+        for (round_trip_ms, ahead_ms) in rows {
+            let crew = Crew {
+                members: Vec::new(),
+                threads: 0,
+                reports: mpsc::channel().1,
+                round_trip_ns: Arc::new(AtomicU64::new(round_trip_ms * 1_000_000)),
+                joins: Vec::new(),
+            };
+            assert_eq!(crew.start_ahead(), Duration::from_millis(ahead_ms), "{round_trip_ms} ms");
+        }
+    }
 }

@@ -30,6 +30,17 @@ fn a_broken_slo_is_code_2_with_a_line_and_loss_is_code_1_even_so() {
 }
 
 #[test]
+fn a_secret_from_standard_input_is_that_of_all_runs() {
+    let server = Server::start(SignIn::Secret("a secret of some length".to_owned()), Fault::None);
+    let url = server.url();
+    let load = ["--conns", "4", "--rate", "100", "--warmup", "0", "--duration", "100ms", "--url", &url];
+    let flags = ["--runs", "3", "--secret-file", "-"];
+    let ran = finish(command().args(load).args(flags), "a secret of some length\n");
+    assert_eq!(ran.code, 0, "{}", ran.text);
+    assert_eq!(server.closes(), 3 * 4, "{}", ran.text);
+}
+
+#[test]
 fn repeated_runs_leave_numbered_results_that_can_be_compared_and_shown() {
     let server = Server::start(SignIn::DevToken, Fault::None);
     let folder = Folder::new("runs");

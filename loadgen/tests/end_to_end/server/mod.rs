@@ -11,7 +11,7 @@ mod upgrade;
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -62,6 +62,8 @@ struct Shared {
     listener: Mutex<Option<TcpListener>>,
     /// Held for writing while the whole server holds still, or lets one in.
     still: RwLock<()>,
+    /// Where connections came from.
+    sources: Mutex<Vec<Ipv4Addr>>,
     pongs: AtomicU64,
     closes: AtomicU64,
 }
@@ -99,6 +101,7 @@ impl Server {
             load: Mutex::default(),
             listener: Mutex::default(),
             still: RwLock::default(),
+            sources: Mutex::default(),
             pongs: AtomicU64::new(0),
             closes: AtomicU64::new(0),
         });
@@ -128,6 +131,11 @@ impl Server {
         }
     }
 
+    /// Addresses of all clients.
+    pub(crate) fn sources(&self) -> Vec<Ipv4Addr> {
+        lock(&self.shared.sources).clone()
+    }
+
     /// Pings that were answered with their own payload.
     pub(crate) fn pongs(&self) -> u64 {
         self.shared.pongs.load(Ordering::SeqCst)
@@ -146,7 +154,10 @@ impl Shared {
         let mut ids = 0..;
         loop {
             *lock(&self.listener) = Some(listener.try_clone().unwrap());
-            while let Ok((socket, _)) = listener.accept() {
+            while let Ok((socket, from)) = listener.accept() {
+                if let IpAddr::V4(from) = from.ip() {
+                    lock(&self.sources).push(from);
+                }
                 let (shared, id) = (Arc::clone(&self), ids.next().unwrap());
                 let serve = move || shared.serve(id, socket);
                 thread::Builder::new().stack_size(STACK_BYTES).spawn(serve).unwrap();
