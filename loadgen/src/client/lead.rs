@@ -102,8 +102,8 @@ struct Lead<'r> {
     /// The latest of each thread, as are the seconds.
     snapshots: Vec<Snapshot>,
     seconds: Vec<SecondRecord>,
-    /// Threads that have settled the ramp that goes on.
-    settled: usize,
+    /// By phase: threads that have settled this ramp, maybe before this one has turned to it.
+    settled: Vec<usize>,
     published: Vec<Published>,
     records: Vec<Record>,
 }
@@ -124,7 +124,7 @@ impl<'r> Lead<'r> {
             timetable: Timetable::default(),
             began: false,
             unfinished: None,
-            settled: 0,
+            settled: vec![0; setup.scenario.phases.len()],
             published: Vec::new(),
             records: Vec::new(),
             setup,
@@ -166,7 +166,6 @@ impl<'r> Lead<'r> {
             }
         }
         self.began |= self.timetable.spans().iter().any(Span::publishes);
-        self.settled = 0;
         self.announce()
     }
 
@@ -188,12 +187,16 @@ impl<'r> Lead<'r> {
             if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
                 return Ok(false);
             }
-            let is_settled = self.settled == self.crew.threads;
+            let is_settled = self.is_settled(index);
             if is_settled || self.setup.clock.now_ns() >= limit_ns {
                 self.unfinished = (!is_settled).then_some((index, share));
                 return Ok(ready > 0 || failed < total);
             }
         }
+    }
+
+    fn is_settled(&self, ramp: usize) -> bool {
+        self.settled[ramp] == self.crew.threads
     }
 
     /// Until the phase is over; whether there is anything to go on with.
@@ -334,7 +337,9 @@ impl<'r> Lead<'r> {
                         self.seconds[thread as usize] = second;
                     }
                 }
-                Report::Settled { phase: settled } => self.settled += usize::from(settled == phase),
+                Report::Settled { phase } => {
+                    self.settled.get_mut(phase).into_iter().for_each(|threads| *threads += 1);
+                }
                 Report::Published(published) => self.published.push(*published),
                 Report::Finished(record) => self.records.push(*record),
                 Report::Broken(broken) => return Err(broken.into()),
@@ -373,6 +378,30 @@ mod tests {
     use std::sync::{atomic::AtomicU64, mpsc};
 
     use super::*;
+    use crate::{
+        cli::{parsed, resolve},
+        protocol::json::Json,
+        run::{self, Ends, Share},
+        tokens::Tokens,
+    };
+
+    #[test]
+    fn a_ramp_that_was_settled_before_it_was_looked_at_is_settled() {
+        let scenario = resolve::scenario(&parsed("--conns 4 --rooms 1"), 1).unwrap();
+        let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
+        let share = Share { first_thread: 0, threads: 2, threads_total: 2 };
+        let setup = run::prepare(scenario, Box::new(Json { presence: false }), ends, 1, share).unwrap();
+        let (sender, reports) = mpsc::channel();
+        let round_trip_ns = Arc::default();
+        let crew = Crew { members: Vec::new(), threads: 2, reports, round_trip_ns, joins: Vec::new() };
+        let (interrupted, mut observe) = (AtomicBool::new(false), |_: &Progress<'_>| {});
+        let mut lead = Lead::new(Arc::new(setup), crew, &interrupted, &mut observe);
+        for phase in [2, 1, 2, usize::MAX] {
+            sender.send(Report::Settled { phase }).unwrap();
+        }
+        lead.look(1).unwrap();
+        assert_eq!([0, 1, 2].map(|ramp| lead.is_settled(ramp)), [false, false, true]);
+    }
 
     #[test]
     fn what_far_agents_are_told_is_told_earlier() {

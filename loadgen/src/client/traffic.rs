@@ -32,6 +32,8 @@ use crate::{
 
 /// Publications of one thread without an answer; what is due beyond that is withheld.
 const PENDING_MAX: usize = 1 << 22;
+/// Troubles that may turn out to be none; any more count.
+const DOUBTS_MAX: usize = 1 << 16;
 const SECOND_NS: u64 = 1_000_000_000;
 const NONE: u32 = u32::MAX;
 
@@ -79,6 +81,9 @@ pub(crate) struct Traffic {
     own: Own,
     /// What members that left had missed by then, by stream.
     left: Vec<(u32, SeqSet)>,
+    /// Troubles that were counted, and are none if the publisher's connection ended before the answer: a target may read what is left
+    /// on that one when there is another. The stream, the number, and when it was.
+    doubts: Vec<(Event, u32, u32, When)>,
     /// Publishing has begun: who joins now comes midway.
     began: bool,
     first_deliveries: u64,
@@ -165,6 +170,7 @@ impl Traffic {
             heard: Ledger::new(cells as usize),
             own: Own::new(streams, traits.acks),
             left: Vec::new(),
+            doubts: Vec::new(),
             began: false,
             first_deliveries: 0,
             going_on: (0..0, 0),
@@ -368,7 +374,7 @@ impl Traffic {
         let membership = &memberships[ordinal];
         if membership.own == stamp.stream {
             if !self.traits.echoes {
-                return self.recorder.trouble(self.when, stamp.stream, Event::Unexpected);
+                return self.doubt(Event::Unexpected, stamp);
             }
             if self.closed && self.waiting.remove(&slot) {
                 self.answered.push(slot);
@@ -377,7 +383,11 @@ impl Traffic {
         let cell = (membership.cells + (stamp.stream - membership.streams_start)) as usize;
         match self.heard.record(cell, stamp.seq, membership.begin) {
             Arrival::InOrder => {}
-            Arrival::Late => self.recorder.trouble(self.when, stamp.stream, Event::Reordered),
+            Arrival::Late => self.doubt(Event::Reordered, stamp),
+            // Or from before the first.
+            Arrival::Repeated if membership.begin == Begin::Midway => {
+                return self.doubt(Event::Duplicated, stamp);
+            }
             Arrival::Repeated => {
                 return self.recorder.trouble(self.when, stamp.stream, Event::Duplicated);
             }
@@ -395,6 +405,15 @@ impl Traffic {
                 0
             });
             self.recorder.delivery(phase, self.when.second, latency_ns);
+        }
+    }
+
+    /// Counts it, and remembers that it may be none.
+    #[cold]
+    fn doubt(&mut self, event: Event, stamp: Stamp) {
+        self.recorder.trouble(self.when, stamp.stream, event);
+        if self.doubts.len() < DOUBTS_MAX {
+            self.doubts.push((event, stamp.stream, stamp.seq, self.when));
         }
     }
 
@@ -472,6 +491,11 @@ impl Traffic {
             }
             for (stream, gaps) in &self.left {
                 balance.add_gaps(*stream, gaps, &everybody, &mut found);
+            }
+        }
+        for (event, stream, seq, when) in &self.doubts {
+            if everybody.uncertain.get(stream).is_some_and(|set| set.contains(*seq)) {
+                self.recorder.forgive(*when, *stream, *event);
             }
         }
         let unacked = self.unanswered();

@@ -5,28 +5,12 @@ use std::time::Duration;
 use sonic_rs::JsonValueTrait;
 
 use crate::{
-    program::{Folder, Outcome, assert_clean, loadgen},
+    program::{Folder, Outcome, assert_clean, loadgen, scenario},
     server::{Fault, Server, SignIn},
 };
 
 /// The server goes away at the 100th message, which is 0.5 s after publishing began.
-const SCENARIO: &str = r#"
-name = "small-deploy"
-connections = 20
-comes_back = "constant 20ms"
-drain_timeout = "1s"
-
-[rooms]
-count = 2
-
-[[role]]
-name = "all"
-share = "100 %"
-publish = { rate = "200/s", size = 64 }
-
-[[phase]]
-kind = "ramp"
-
+const PHASES: &str = r#"
 [[phase]]
 name = "before"
 kind = "steady"
@@ -47,7 +31,10 @@ duration = "500ms"
 fn run(disconnects: &str, away: Option<Duration>) -> Outcome {
     let server = Server::start(SignIn::Token("good".to_owned()), Fault::Restart { at_message: 100, away });
     let folder = Folder::new("deploy");
-    let file = folder.put("small.toml", &SCENARIO.replace("DISCONNECTS", disconnects));
+    let file = folder.put(
+        "small.toml",
+        &scenario("comes_back = \"constant 20ms\"", &PHASES.replace("DISCONNECTS", disconnects)),
+    );
     let url = format!("{}/ws", server.url());
     let slo = ["--slo", "deploy.outage_max<30s", "--slo", "loss==0"];
     let outcome = loadgen(&[&["--scenario", &file, "--url", &url, "--token", "good"], &slo[..]].concat(), "");

@@ -3,27 +3,12 @@
 use std::process::Child;
 
 use crate::{
-    program::{Folder, assert_clean, command, loadgen, outcome},
+    program::{Folder, assert_clean, command, loadgen, outcome, scenario},
     server::{Fault, Server, SignIn},
 };
 
 /// Half of the connections return at once, and then there is publishing for long enough to know.
-const SCENARIO: &str = r#"
-name = "silence"
-connections = 20
-drain_timeout = "1s"
-
-[rooms]
-count = 2
-
-[[role]]
-name = "all"
-share = "100 %"
-publish = { rate = "200/s", size = 64 }
-
-[[phase]]
-kind = "ramp"
-
+const PHASES: &str = r#"
 [[phase]]
 name = "steady"
 kind = "steady"
@@ -40,7 +25,7 @@ duration = "4s"
 #[test]
 fn members_that_a_server_forgot_are_counted() {
     let folder = Folder::new("silent");
-    let file = folder.put("silence.toml", SCENARIO);
+    let file = folder.put("silence.toml", &scenario("", PHASES));
     for (fault, forgotten) in [(Fault::Forget, 10), (Fault::None, 0)] {
         let server = Server::start(SignIn::DevToken, fault);
         let url = format!("{}/ws", server.url());
