@@ -154,6 +154,9 @@ pub(crate) struct AgentArgs {
     /// Shared secret [default: LOADGEN_AGENT_SECRET, or drawn and shown]
     #[arg(long, value_name = "FILE")]
     pub(crate) agent_secret_file: Option<PathBuf>,
+    /// From these addresses in turn: 10.0.0.2,10.0.0.8-10.0.0.15
+    #[arg(long, value_name = "ADDR[,ADDR...]", value_parser = flags::sources)]
+    pub(crate) source: Vec<flags::Sources>,
     #[command(flatten)]
     pub(crate) terms: flags::TermFlags,
     #[command(flatten)]

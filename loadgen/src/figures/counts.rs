@@ -195,6 +195,12 @@ summed! {
         /// Deliveries that never came, of publications that may never have been accepted: their publisher's connection was lost.
         #[serde(default)]
         excused: u64,
+        /// Memberships that heard nothing of what was published well after they had joined.
+        #[serde(default)]
+        silent: u64,
+        /// Connections that the target had ended, and that were not back when the run ended.
+        #[serde(default)]
+        missing: u64,
     }
 }
 
@@ -222,11 +228,13 @@ pub(crate) enum Timing {
     Ack,
     /// From when a publication was due to when it was handed to the socket.
     Lag,
+    /// From when the target ended a connection, or let one that comes back fail, until it was in its rooms again.
+    Outage,
 }
 
 summed! {
     /// A histogram of each [`Timing`].
-    Timings { delivery: Hdr, connect: Hdr, join: Hdr, ack: Hdr, lag: Hdr, }
+    Timings { delivery: Hdr, connect: Hdr, join: Hdr, ack: Hdr, lag: Hdr, outage: Hdr, }
 }
 
 impl Default for Timings {
@@ -237,6 +245,7 @@ impl Default for Timings {
             join: Hdr::fine(),
             ack: Hdr::fine(),
             lag: Hdr::fine(),
+            outage: Hdr::fine(),
         }
     }
 }
@@ -249,6 +258,7 @@ impl Timings {
             Timing::Join => &self.join,
             Timing::Ack => &self.ack,
             Timing::Lag => &self.lag,
+            Timing::Outage => &self.outage,
         }
     }
 
@@ -260,6 +270,7 @@ impl Timings {
             Timing::Join => &mut self.join,
             Timing::Ack => &mut self.ack,
             Timing::Lag => &mut self.lag,
+            Timing::Outage => &mut self.outage,
         }
     }
 }

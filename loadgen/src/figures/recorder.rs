@@ -100,6 +100,41 @@ impl Recorder {
         self.record.trouble(stream, event);
     }
 
+    /// What was counted as such a trouble of this stream was none.
+    pub(crate) fn forgive(&mut self, when: When, stream: u32, event: Event) {
+        let counts = &mut self.phases[when.phase].counts;
+        // Those of streams past the bound are with the last one.
+        let kept = if self.record.streams.contains_key(&stream) { stream } else { u32::MAX };
+        let Some(trouble) = self.record.streams.get_mut(&kept) else { return };
+        let (all, of_stream) = match event {
+            Event::Duplicated => (&mut counts.duplicated, &mut trouble.duplicated),
+            Event::Reordered => (&mut counts.reordered, &mut trouble.reordered),
+            Event::Unexpected => (&mut counts.unexpected, &mut trouble.unexpected),
+            Event::Sent
+            | Event::Acked
+            | Event::Refused
+            | Event::Withheld
+            | Event::Unsent
+            | Event::Opened
+            | Event::Failed
+            | Event::Dropped
+            | Event::Left
+            | Event::Returned
+            | Event::PresenceChanged
+            | Event::Corrupt
+            | Event::Misrouted
+            | Event::Foreign
+            | Event::Fault => return, // Nobody doubts these.
+        };
+        *all = all.saturating_sub(1);
+        *of_stream = of_stream.saturating_sub(1);
+        if trouble.total() == 0 {
+            self.record.streams.remove(&kept);
+        }
+        let second = self.record.seconds.get_mut(when.second as usize).unwrap_or(&mut self.now);
+        second.errors = second.errors.saturating_sub(1);
+    }
+
     /// How many connections are open by now.
     #[inline]
     pub(crate) fn open(&mut self, second: u32, connections: u32) {

@@ -1,7 +1,7 @@
 //! From what was recorded to the result: totals, rates, signs that the generator was the limit, what is wrong. SLOs are judged
 //! on the result, by `slo`.
 //!
-//! Totals: connects and joins of all phases (they happen in ramps); deliveries' latencies, answers, lag and rates of the
+//! Totals: connects, joins and outages of all phases (they happen in ramps); deliveries' latencies, answers, lag and rates of the
 //! measured phases; everything that is to be 0 of all phases.
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         },
     },
     report::format,
-    scenario::Scenario,
+    scenario::{Disconnects, Scenario},
 };
 
 /// A thread that used more of a core had no time to spare.
@@ -86,6 +86,7 @@ impl Summary {
                 dropped: counts.dropped,
                 left: counts.left,
                 returned: counts.returned,
+                missing: record.account.missing,
                 open_max,
                 failures: record.reasons.failures.clone(),
                 drops: record.reasons.drops.clone(),
@@ -112,6 +113,7 @@ impl Summary {
                 unexpected: counts.unexpected + record.account.unexpected,
                 foreign: counts.foreign,
                 excused: record.account.excused,
+                silent: record.account.silent,
             },
             server: facts.server.map(|server| server.summed_up(&phases, &totals.counts, open_max)),
             generator: Generator::of(&phases, &record.threads, facts.agents),
@@ -133,12 +135,15 @@ impl Summary {
 
     /// Fills in what is wrong; `excused` is what somebody has allowed by an SLO that held.
     pub(crate) fn find_problems(&mut self, excused: &[Count]) {
-        let wrong = Count::ALL.into_iter().filter(|count| {
-            let comes_back = *count == Count::Dropped && self.load.comes_back;
-            self.count(*count) > 0 && !comes_back && !excused.contains(count)
-        });
+        let wrong = |count: Count| {
+            // Who interrupts a run does not wait until all are back.
+            let is_cut_short = count == Count::Missing && self.interrupted;
+            let wrong = self.count(count).saturating_sub(self.expected_disconnects(count));
+            (wrong > 0 && !is_cut_short && !excused.contains(&count)).then_some((count, wrong))
+        };
+        let wrong = Count::ALL.into_iter().filter_map(wrong);
         let mut problems: Vec<String> =
-            wrong.map(|count| format!("{}: {}", count.problem(), format::count(self.count(count)))).collect();
+            wrong.map(|(count, wrong)| format!("{}: {}", count.problem(), format::count(wrong))).collect();
         let due = self.publications.sent + self.publications.withheld + self.publications.unsent;
         if problems.is_empty() && due > 0 && self.deliveries.expected == 0 {
             problems.push("nothing was delivered or expected".to_owned());
@@ -205,6 +210,8 @@ impl Count {
             Self::Withheld => "publications withheld (the target took no more bytes of the connection)",
             Self::Failed => "connections failed",
             Self::Dropped => "connections dropped",
+            Self::Missing => "connections that were ended and not back at the end",
+            Self::Silent => "memberships that came later and heard nothing",
         }
     }
 }
@@ -223,6 +230,7 @@ impl Phase {
             name: phase.name.clone(),
             kind: PhaseName::of(phase.kind),
             measured: phase.measured,
+            disconnects_expected: phase.disconnects == Disconnects::Expected,
             start_s,
             end_s,
             counts,
@@ -254,6 +262,7 @@ impl Latency {
             join: times(Timing::Join),
             ack: times(Timing::Ack),
             lag: times(Timing::Lag),
+            outage: times(Timing::Outage),
         }
     }
 }
@@ -299,6 +308,7 @@ impl Totals {
         for (phase, recorded) in phases.iter().zip(&record.phases) {
             timings.connect.merge(&recorded.timings.connect);
             timings.join.merge(&recorded.timings.join);
+            timings.outage.merge(&recorded.timings.outage);
             if phase.measured {
                 measured_s += phase.length_s();
                 counts.merge(&recorded.counts);

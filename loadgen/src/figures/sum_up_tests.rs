@@ -7,7 +7,7 @@ use crate::{
     figures::record::{Account, Event},
     figures::recorder::{Recorder, When},
     figures::summary::{ReadError, ServerSample},
-    scenario::{Phase as Planned, PhaseKind, Pick, Protocol, Reading, Role, Rooms, ThinkTime},
+    scenario::{Disconnects, Phase as Planned, PhaseKind, Pick, Protocol, Reading, Role, Rooms, ThinkTime},
 };
 
 const MS: u64 = 1_000_000;
@@ -18,6 +18,7 @@ pub(crate) fn scenario() -> Scenario {
         kind,
         duration: Duration::from_secs(secs),
         measured,
+        disconnects: Disconnects::Failures,
     };
     Scenario {
         name: "test".to_owned(),
@@ -154,10 +155,48 @@ fn what_is_wrong_is_told_unless_it_is_excused() {
     assert_eq!(worst.len(), WORST_MAX);
     summary.find_problems(&[Count::Lost]);
     assert_eq!(summary.problems, ["connections dropped: 2"]);
+}
 
-    let back = Scenario { comes_back: Some(ThinkTime::Constant(Duration::ZERO)), ..scenario };
-    let summary = Summary::of(facts(&back), &record);
-    assert_eq!(summary.problems, ["deliveries lost: 3"], "who comes back was not lost");
+#[test]
+fn what_a_phase_is_about_is_no_problem_and_all_else_is() {
+    // expected in the storm; failed and dropped: steady, storm; not back; interrupted; problems
+    type Row = (bool, [u64; 2], [u64; 2], u64, bool, &'static [&'static str]);
+    let rows: [Row; 7] = [
+        (true, [0, 5], [0, 7], 0, false, &[]),
+        (false, [0, 5], [0, 7], 0, false, &["connections failed: 5", "connections dropped: 7"]),
+        (true, [1, 5], [0, 7], 0, false, &["connections failed: 1"]),
+        (true, [0, 5], [2, 7], 0, false, &["connections dropped: 2"]),
+        (true, [0, 5], [0, 7], 3, false, &["connections that were ended and not back at the end: 3"]),
+        (true, [0, 5], [0, 7], 3, true, &[]),
+        (true, [0, 0], [0, 0], 0, false, &[]),
+    ];
+    for (expected, failed, dropped, missing, interrupted, problems) in rows {
+        let mut scenario = scenario();
+        scenario.comes_back = Some(ThinkTime::Constant(Duration::ZERO));
+        if expected {
+            scenario.phases[2].disconnects = Disconnects::Expected;
+        }
+        let mut record = record();
+        for (at, phase) in record.phases[1..].iter_mut().enumerate() {
+            (phase.counts.failed, phase.counts.dropped) = (failed[at], dropped[at]);
+        }
+        record.account.missing = missing;
+        let facts = Facts { interrupted, ..facts(&scenario) };
+        let summary = Summary::of(facts, &record);
+        assert_eq!(summary.problems, problems);
+        let counted = [Count::Failed, Count::Dropped].map(|it| summary.count(it));
+        assert_eq!(counted, [failed, dropped].map(|it: [u64; 2]| it[0] + it[1]), "all of them are told");
+    }
+}
+
+#[test]
+fn members_that_hear_nothing_are_a_problem_of_their_own() {
+    let mut record = record();
+    record.account.silent = 2;
+    let scenario = scenario();
+    let summary = Summary::of(facts(&scenario), &record);
+    assert_eq!(summary.problems, ["memberships that came later and heard nothing: 2"]);
+    assert_eq!(summary.deliveries.silent, 2);
 }
 
 #[test]

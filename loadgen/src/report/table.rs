@@ -110,10 +110,14 @@ fn write_totals(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
         ("dropped", connections.dropped),
         ("most open", connections.open_max),
     ];
+    if connections.missing > 0 {
+        columns.push(("not back", connections.missing));
+    }
     if connections.left > 0 {
         columns.extend([("left", connections.left), ("returned", connections.returned)]);
     }
     write_counts(out, "connections", &columns)?;
+    write_expected(out, summary)?;
     if !publishes(summary) {
         return Ok(());
     }
@@ -147,10 +151,26 @@ fn write_totals(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
         ("misrouted", deliveries.misrouted),
     ];
     write_counts(out, "deliveries", &columns)?;
-    if deliveries.excused > 0 {
-        write_counts(out, "", &[("excused", deliveries.excused)])?;
+    let rare = [("excused", deliveries.excused), ("silent", deliveries.silent)];
+    let rare: Vec<(&str, u64)> = rare.into_iter().filter(|(_, count)| *count > 0).collect();
+    if rare.is_empty() { Ok(()) } else { write_counts(out, "", &rare) }
+}
+
+/// What of the connections' troubles is no problem, as its phase is about it.
+fn write_expected(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    let [failed, dropped] = [Count::Failed, Count::Dropped].map(|count| summary.expected_disconnects(count));
+    if failed + dropped == 0 {
+        return Ok(());
     }
-    Ok(())
+    let phases = summary.phases.iter().filter(|phase| phase.disconnects_expected);
+    let phases: Vec<&str> = phases.map(|phase| phase.name.as_str()).collect();
+    let text = format!(
+        "of these expected in {}: {} failed, {} dropped",
+        phases.join(", "),
+        format::count(failed),
+        format::count(dropped)
+    );
+    write_wrapped(out, &format!("{:LABEL_WIDTH$}", ""), &text)
 }
 
 fn write_latency(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
@@ -162,6 +182,7 @@ fn write_latency(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
         ("  connect", &latency.connect, true),
         ("  join", &latency.join, latency.join.samples > 0),
         ("  ack", &latency.ack, latency.ack.samples > 0),
+        ("  outage", &latency.outage, latency.outage.samples > 0),
         ("  send lag", &latency.lag, publishes(summary)),
     ];
     for (label, times, _) in rows.into_iter().filter(|(.., shown)| *shown) {

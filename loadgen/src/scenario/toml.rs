@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Arrivals, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms, Scenario,
-    Size,
+    Arrivals, Disconnects, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms,
+    Scenario, Size,
     check::{self, At},
     section::{Document, Problems, Section},
     units::{self, Expected},
@@ -194,6 +194,7 @@ fn phase(document: &mut Document<'_>, section: &Section<'_>) -> Phase {
         name: document.optional(section, "name", text).unwrap_or_else(|| kind.name().to_owned()),
         duration,
         measured: document.optional(section, "measured", flag).unwrap_or(kind != Kind::Ramp),
+        disconnects: document.optional(section, "disconnects", disconnects).unwrap_or_default(),
         kind: match kind {
             Kind::Ramp => PhaseKind::Ramp {
                 share: document.optional(section, "upto", units::share).unwrap_or(1.0),
@@ -240,10 +241,10 @@ impl Kind {
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Ramp => &["name", "kind", "measured", "upto", "rate", "patience"],
-            Self::Steady => &["name", "kind", "measured", "duration"],
-            Self::Storm => &["name", "kind", "measured", "duration", "cut", "rate"],
-            Self::Spike => &["name", "kind", "measured", "duration", "times"],
-            Self::Drain => &["name", "kind", "measured", "duration", "keep"],
+            Self::Steady => &["name", "kind", "measured", "duration", "disconnects"],
+            Self::Storm => &["name", "kind", "measured", "duration", "disconnects", "cut", "rate"],
+            Self::Spike => &["name", "kind", "measured", "duration", "disconnects", "times"],
+            Self::Drain => &["name", "kind", "measured", "duration", "disconnects", "keep"],
         }
     }
 }
@@ -257,6 +258,14 @@ fn rate_or_at_once(text: &str) -> Result<f64, Expected> {
         return Ok(0.0);
     }
     units::rate_per_s(text).map_err(|_| "a rate such as \"500/s\", or \"at once\"")
+}
+
+fn disconnects(text: &str) -> Result<Disconnects, Expected> {
+    match text {
+        "failures" => Ok(Disconnects::Failures),
+        "expected" => Ok(Disconnects::Expected),
+        _ => Err("\"failures\" or \"expected\""),
+    }
 }
 
 fn text(text: &str) -> Result<String, Expected> {

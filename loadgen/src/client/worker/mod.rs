@@ -120,6 +120,8 @@ pub(crate) struct Snapshot {
     pub(crate) lag_ns: u64,
     /// Nothing more will be published.
     pub(crate) published: bool,
+    /// Connections that the target ended, or let fail, and that are still to come back.
+    pub(crate) missing: u32,
 }
 
 /// The main thread's end of a worker.
@@ -277,7 +279,11 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let reports = self.reports.clone();
         let report = match self.turn_until_finished() {
-            Ok(()) => Report::Finished(Box::new(self.traffic.close())),
+            Ok(()) => {
+                let mut record = self.traffic.close();
+                record.account.missing = self.moves.missing_count().into();
+                Report::Finished(Box::new(record))
+            }
             Err(error) => Report::Broken(error.into()),
         };
         // Nobody listens any more when the main thread has given up: then there is nobody to tell.

@@ -82,6 +82,7 @@ pub(super) fn storm() -> Summary {
         connections: connections(),
         publications: publications(),
         deliveries: Deliveries {
+            silent: 0,
             expected: 2_475_000,
             delivered: 2_474_986,
             lost: 14,
@@ -261,6 +262,7 @@ impl Draw {
             name: name.to_owned(),
             kind,
             measured,
+            disconnects_expected: false,
             start_s,
             end_s,
             counts: Counts {
