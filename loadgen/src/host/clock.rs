@@ -2,7 +2,7 @@
 //! nanosecond (the time-out of epoll itself has milliseconds, which would show in every latency).
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsFd, AsRawFd},
     sync::{
         Arc,
@@ -36,7 +36,13 @@ impl Clock {
     /// The run's time.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
-        self.own_ns().saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
+        self.at(self.own_ns())
+    }
+
+    /// The run's time when it was this by [`own_ns`](Self::own_ns).
+    #[inline]
+    pub(crate) fn at(&self, own_ns: u64) -> u64 {
+        own_ns.saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
     }
 
     /// What it would be, had nobody set it.
@@ -82,8 +88,8 @@ impl Alarm {
         Ok(())
     }
 
-    /// To be called when it has gone off; registered edge-triggered, it needs no read.
-    pub(crate) fn went_off(&mut self) {
-        self.due_ns = u64::MAX;
+    /// To be called when it has gone off, and gives when it was due; registered edge-triggered, it needs no read.
+    pub(crate) fn went_off(&mut self) -> u64 {
+        mem::replace(&mut self.due_ns, u64::MAX)
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::{
-    figures::summary::{Count, Phase, Server, Summary, Times},
+    figures::summary::{Count, Phase, Server, Summary, Thread, Times},
     report::format,
 };
 
@@ -226,6 +226,9 @@ fn write_resources(out: &mut String, summary: &Summary) -> std::fmt::Result {
         let per_conn = memory_bytes / u64::from(summary.load.connections);
         let _ = write!(text, " ({} a connection)", format::bytes(per_conn));
     }
+    let worst_us = |of: fn(&Thread) -> f64| generator.threads.iter().map(of).fold(0.0, f64::max);
+    let (p99_us, max_us) = (worst_us(|it| it.read_lag_p99_us), worst_us(|it| it.read_lag_max_us));
+    let _ = write!(text, ", read lag p99 {}, max {}", format::micros(p99_us), format::micros(max_us));
     write_wrapped(out, &format!("{:LABEL_WIDTH$}", "generator"), &text)
 }
 

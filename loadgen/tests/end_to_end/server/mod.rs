@@ -127,6 +127,13 @@ impl Server {
         }
     }
 
+    /// Until so many messages were sent to it.
+    pub(crate) fn wait_for_messages(&self, count: u64) {
+        while self.shared.messages.load(Ordering::SeqCst) < count {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// Pings that were answered with their own payload.
     pub(crate) fn pongs(&self) -> u64 {
         self.shared.pongs.load(Ordering::SeqCst)
