@@ -2,7 +2,7 @@
 //! nanosecond (the time-out of epoll itself has milliseconds, which would show in every latency).
 
 use std::{
-    io, mem,
+    io,
     os::fd::{AsFd, AsRawFd},
     sync::{
         Arc,
@@ -88,8 +88,13 @@ impl Alarm {
         Ok(())
     }
 
-    /// To be called when it has gone off, and gives when it was due; registered edge-triggered, it needs no read.
-    pub(crate) fn went_off(&mut self) -> u64 {
-        mem::replace(&mut self.due_ns, u64::MAX)
+    /// To be called when it has gone off; registered edge-triggered, it needs no read.
+    pub(crate) fn went_off(&mut self) {
+        self.due_ns = u64::MAX;
+    }
+
+    /// How long ago it was due; 0 while it is not.
+    pub(crate) fn overdue_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.due_ns)
     }
 }

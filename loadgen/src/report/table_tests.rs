@@ -99,8 +99,8 @@ phases             length        sent   delivered         p50         p99       
 throughput   49,500 deliveries/s from 500 messages/s, over 20.0 s
 server       CPU 600 ms (1.48 ms a delivery), memory 977 KiB to 1.01 MiB at most, 1.01 MiB at the
              end (5.86 KiB a connection); pid 1
-generator    CPU 34 % of a core, 18.0 MiB resident (1.84 KiB a connection), read lag p99 12.0 µs, max
-             3.10 ms
+generator    CPU 34 % of a core, 18.0 MiB resident (1.84 KiB a connection)
+             read lag p99 12.0 µs, max 3.10 ms
 
 SLO held     connect_p99<100ms        2.00 ms
 SLO held     loss==0                        0

@@ -313,10 +313,11 @@ impl Worker {
             }
             self.look_at_clock();
             looked_ns = self.own_ns;
+            self.note_oversleep(asked_ns);
             for event in &events {
                 match event.token() {
                     WAKE => self.obey(),
-                    ALARM => self.alarm_went_off(asked_ns),
+                    ALARM => self.alarm.went_off(),
                     Token(slot) => {
                         let lane = if slot & SIDE == 0 { Lane::Main } else { Lane::Side };
                         self.on_event(Slot(slot as u32), lane, event);
@@ -327,11 +328,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Since it should have woken the thread, which has waited since `asked_ns`, nobody has looked at the sockets either.
-    fn alarm_went_off(&mut self, asked_ns: u64) {
-        let late_ns = self.now_ns.saturating_sub(self.alarm.went_off());
-        let phase = self.traffic.when().phase;
-        self.traffic.recorder().overslept(phase, late_ns.min(self.own_ns - asked_ns));
+    /// Since the alarm should have woken the thread, which has waited since `asked_ns`, nobody has looked at the sockets either.
+    /// (A stop by a signal ends the wait without the alarm.)
+    fn note_oversleep(&mut self, asked_ns: u64) {
+        let late_ns = self.alarm.overdue_ns(self.now_ns).min(self.own_ns - asked_ns);
+        if late_ns > 0 {
+            let phase = self.traffic.when().phase;
+            self.traffic.recorder().overslept(phase, late_ns);
+        }
     }
 
     fn look_at_clock(&mut self) {
