@@ -1,7 +1,7 @@
 //! A server that holds still for a known time: what was due meanwhile must be in the histogram, and a closed loop must be seen
 //! to leave it out. A generator that is held up: it must say so. Bounds follow from the schedule; none is an upper one on time.
 
-use std::{process::Command, thread, time::Duration};
+use std::{process::Command, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hdrhistogram::{Histogram, serialization::Deserializer};
@@ -9,7 +9,7 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 use crate::{
     program::{LOAD, Outcome, assert_clean, command, outcome, run},
-    server::{Fault, Server, SignIn},
+    server::{Fault, Server, SignIn, stall},
 };
 
 const STALL: Duration = Duration::from_millis(300);
@@ -66,7 +66,7 @@ fn a_generator_that_did_not_look_at_its_sockets_for_long_says_so() {
         .unwrap();
     server.wait_for_messages(RATE / 4);
     signal(running.id(), "STOP");
-    thread::sleep(STALL);
+    stall(STALL);
     signal(running.id(), "CONT");
     let outcome = outcome(running);
     assert_clean(&outcome);

@@ -359,8 +359,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// A server that is late: the delay is what the load generator has to find.
-fn stall(delay: Duration) {
+/// Somebody is late: the delay is what the load generator has to find.
+pub(crate) fn stall(delay: Duration) {
     let end = Instant::now() + delay;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         thread::park_timeout(left);
