@@ -78,6 +78,17 @@ pub(crate) struct ThreadPhase {
     /// The most at any look: bytes that sockets had not taken, and bytes that waited in sockets to be read.
     pub(crate) unsent_bytes_max: u64,
     pub(crate) unread_bytes_max: u64,
+    /// What the thread saw later than this for 1 % of the time, and the longest that it did not look at its sockets:
+    /// [`ReadLag`](crate::figures::read_lag::ReadLag).
+    #[serde(default)]
+    pub(crate) read_lag_p99_ns: u64,
+    #[serde(default)]
+    pub(crate) read_lag_max_ns: u64,
+    /// How often it looked, and how often it read from a socket that had something.
+    #[serde(default)]
+    pub(crate) looks: u64,
+    #[serde(default)]
+    pub(crate) reads: u64,
 }
 
 /// Everything that one thread, or many, collected.

@@ -21,10 +21,12 @@ use crate::{
 
 /// A thread that used more of a core had no time to spare.
 pub(crate) const CPU_RATIO_MAX: f64 = 0.85;
-/// Shorter phases say nothing about CPU shares.
-const CPU_WALL_NS_MIN: u64 = 100_000_000;
+/// Shorter phases say nothing about shares of the time.
+const WALL_NS_MIN: u64 = 100_000_000;
 /// Publications later than this are the generator's delay, not the target's.
 pub(crate) const LAG_P99_NS_MAX: u64 = 1_000_000;
+/// What was seen later than this, for 1 % of the time, is the generator's delay, too.
+const READ_LAG_P99_NS_MAX: u64 = 1_000_000;
 /// When more of the deliveries were excused, losses may hide among them.
 const EXCUSED_RATIO_MAX: f64 = 0.001;
 /// When more waits in one socket than a read takes, deliveries were there long before they were counted.
@@ -340,6 +342,10 @@ impl Thread {
             lag_p99_ns: sum.lag_p99_ns.max(own.lag_p99_ns),
             unsent_bytes_max: sum.unsent_bytes_max.max(own.unsent_bytes_max),
             unread_bytes_max: sum.unread_bytes_max.max(own.unread_bytes_max),
+            read_lag_p99_ns: sum.read_lag_p99_ns.max(own.read_lag_p99_ns),
+            read_lag_max_ns: sum.read_lag_max_ns.max(own.read_lag_max_ns),
+            looks: sum.looks + own.looks,
+            reads: sum.reads + own.reads,
         });
         Self {
             agent: record.agent,
@@ -348,6 +354,8 @@ impl Thread {
             lag_p99_us: together.lag_p99_ns as f64 / 1e3,
             unsent_bytes_max: together.unsent_bytes_max,
             unread_bytes_max: together.unread_bytes_max,
+            read_lag_p99_us: together.read_lag_p99_ns as f64 / 1e3,
+            read_lag_max_us: together.read_lag_max_ns as f64 / 1e3,
             phases: record.phases.clone(),
         }
     }
@@ -365,12 +373,18 @@ fn find_limits(name: &str, index: usize, recorded: &PhaseRecord, threads: &[Thre
             format!("thread {}", thread.thread)
         };
         let ratio = own.cpu_ns as f64 / own.wall_ns.max(1) as f64;
-        if own.wall_ns >= CPU_WALL_NS_MIN && ratio >= CPU_RATIO_MAX {
+        if own.wall_ns >= WALL_NS_MIN && ratio >= CPU_RATIO_MAX {
             limits.push(format!("{name}: {who} used {:.0} % of a core", ratio * 100.0));
         }
         if own.unread_bytes_max > UNREAD_BYTES_MAX {
             let waiting = format::bytes(own.unread_bytes_max);
             limits.push(format!("{name}: {who} let {waiting} wait in a socket"));
+        }
+        if own.wall_ns >= WALL_NS_MIN && own.read_lag_p99_ns > READ_LAG_P99_NS_MAX {
+            limits.push(format!(
+                "{name}: {who} saw what arrived in 1 % of the time {} or more later, which the latencies include",
+                format::micros(own.read_lag_p99_ns as f64 / 1e3)
+            ));
         }
     }
     if let Some(lag_ns) = recorded.timings.lag.at(0.99).filter(|lag_ns| *lag_ns > LAG_P99_NS_MAX) {

@@ -230,6 +230,12 @@ fn a_generator_that_was_the_limit_is_named_by_phase() {
     record.threads[0].phases[0] =
         ThreadPhase { cpu_ns: 990 * MS, wall_ns: 1_000 * MS, ..ThreadPhase::default() };
     record.threads[0].phases[1].unread_bytes_max = 1 << 20;
+    // The longest gap alone says nothing of how much fell into it, nor does any of them in a moment.
+    record.threads[0].phases[2].read_lag_max_ns = 15 * MS;
+    record.threads[1].phases[1].read_lag_p99_ns = 12 * MS;
+    record.threads[1].phases[2].read_lag_p99_ns = MS;
+    record.threads[1].phases[0] =
+        ThreadPhase { read_lag_p99_ns: 9 * MS, wall_ns: 90 * MS, ..ThreadPhase::default() };
     (0..5).for_each(|_| record.phases[2].timings.lag.record(7 * MS));
     let summary = Summary::of(facts(&scenario), &record);
     assert_eq!(summary.phases[0].limited, ["ramp: thread 0 used 99 % of a core"]);
@@ -237,10 +243,13 @@ fn a_generator_that_was_the_limit_is_named_by_phase() {
         summary.generator.limited,
         [
             "steady: thread 0 let 1.00 MiB wait in a socket",
+            "steady: thread 1 saw what arrived in 1 % of the time 12.0 ms or more later, which the latencies include",
             "storm: thread 1 used 95 % of a core",
             "storm: 1 % of publications left 7.00 ms or more after their time, which the latencies include",
         ],
         "of measured phases"
     );
+    let lags = summary.generator.threads.iter().map(|it| (it.read_lag_p99_us, it.read_lag_max_us));
+    assert_eq!(lags.collect::<Vec<_>>(), [(0.0, 15e3), (12e3, 0.0)], "of the worst measured phase");
     assert!(summary.passed, "it is to be doubted, not wrong");
 }

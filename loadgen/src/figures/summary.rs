@@ -417,6 +417,12 @@ pub(crate) struct Thread {
     pub(crate) lag_p99_us: f64,
     pub(crate) unsent_bytes_max: u64,
     pub(crate) unread_bytes_max: u64,
+    /// For 1 % of the time, what arrived was seen later than this.
+    #[serde(default)]
+    pub(crate) read_lag_p99_us: f64,
+    /// The longest time without a look at the sockets.
+    #[serde(default)]
+    pub(crate) read_lag_max_us: f64,
     /// By phase of the scenario.
     pub(crate) phases: Vec<ThreadPhase>,
 }

@@ -36,7 +36,13 @@ impl Clock {
     /// The run's time.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
-        self.own_ns().saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
+        self.at(self.own_ns())
+    }
+
+    /// The run's time when it was this by [`own_ns`](Self::own_ns).
+    #[inline]
+    pub(crate) fn at(&self, own_ns: u64) -> u64 {
+        own_ns.saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
     }
 
     /// What it would be, had nobody set it.
@@ -92,5 +98,10 @@ impl Alarm {
     /// To be called when it has gone off; registered edge-triggered, it needs no read.
     pub fn went_off(&mut self) {
         self.due_ns = u64::MAX;
+    }
+
+    /// How long ago it was due; 0 while it is not.
+    pub(crate) fn overdue_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.due_ns)
     }
 }

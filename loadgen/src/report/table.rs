@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::{
-    figures::summary::{Count, Phase, Server, Summary, Times},
+    figures::summary::{Count, Phase, Server, Summary, Thread, Times},
     report::format,
 };
 
@@ -274,7 +274,15 @@ fn write_resources(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
         let per_conn = memory_bytes / u64::from(summary.load.connections);
         let _ = write!(text, " ({} a connection)", format::bytes(per_conn));
     }
-    write_labelled(out, "generator", &text)
+    write_labelled(out, "generator", &text)?;
+    let worst_us = |of: fn(&Thread) -> f64| generator.threads.iter().map(of).fold(0.0, f64::max);
+    let (p99_us, max_us) = (worst_us(|it| it.read_lag_p99_us), worst_us(|it| it.read_lag_max_us));
+    // Results of earlier versions have none.
+    if max_us > 0.0 {
+        let (p99, max) = (format::micros(p99_us), format::micros(max_us));
+        write_labelled(out, "", &format!("read lag p99 {p99}, max {max}"))?;
+    }
+    Ok(())
 }
 
 fn write_server(out: &mut Sheet, server: &Server) -> std::fmt::Result {

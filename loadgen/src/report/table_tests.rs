@@ -57,7 +57,12 @@ fn good() -> Summary {
     summary.latency.ack = times(11_500, 95.0);
     summary.latency.lag = times(11_500, 20.0);
     summary.throughput = Throughput { measured_s: 20.0, sent_per_s: 500.0, delivered_per_s: 49_500.0 };
-    summary.generator.threads = vec![Thread { cpu_ratio: Some(0.34), ..Thread::default() }];
+    summary.generator.threads = vec![Thread {
+        cpu_ratio: Some(0.34),
+        read_lag_p99_us: 12.0,
+        read_lag_max_us: 3_100.0,
+        ..Thread::default()
+    }];
     summary.generator.agents = vec![Agent { name: "here".to_owned(), memory_bytes: 18 << 20, cores: 2 }];
     summary
 }
@@ -95,6 +100,7 @@ throughput   49,500 deliveries/s from 500 messages/s, over 20.0 s
 server       CPU 600 ms (1.48 ms a delivery), memory 977 KiB to 1.01 MiB at most, 1.01 MiB at the
              end (5.86 KiB a connection); pid 1
 generator    CPU 34 % of a core, 18.0 MiB resident (1.84 KiB a connection)
+             read lag p99 12.0 µs, max 3.10 ms
 
 SLO held     connect_p99<100ms        2.00 ms
 SLO held     loss==0                        0

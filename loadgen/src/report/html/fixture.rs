@@ -198,6 +198,8 @@ fn generator() -> Generator {
         lag_p99_us,
         unsent_bytes_max: 4_096 * u64::from(thread),
         unread_bytes_max: 130_048,
+        read_lag_p99_us: lag_p99_us / 4.0,
+        read_lag_max_us: lag_p99_us * 3.0,
         phases: Vec::new(),
     };
     Generator {

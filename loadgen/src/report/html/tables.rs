@@ -256,6 +256,8 @@ pub(crate) fn generator(summary: &Summary) -> Table {
         "#send lag p99",
         "#most unsent",
         "#most unread",
+        "#read lag p99",
+        "#read lag max",
         "#memory of the process",
     ];
     let mut table = Table::new("Threads that made the load", &titles);
@@ -275,6 +277,8 @@ pub(crate) fn generator(summary: &Summary) -> Table {
             format::micros(thread.lag_p99_us).into(),
             format::bytes(thread.unsent_bytes_max).into(),
             format::bytes(thread.unread_bytes_max).into(),
+            format::micros(thread.read_lag_p99_us).into(),
+            format::micros(thread.read_lag_max_us).into(),
             memory.map_or(Cell::Nothing, Cell::Text),
         ]);
     }

@@ -136,6 +136,13 @@ impl Server {
         lock(&self.shared.sources).clone()
     }
 
+    /// Until so many messages were sent to it.
+    pub(crate) fn wait_for_messages(&self, count: u64) {
+        while self.shared.messages.load(Ordering::SeqCst) < count {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// Pings that were answered with their own payload.
     pub(crate) fn pongs(&self) -> u64 {
         self.shared.pongs.load(Ordering::SeqCst)
@@ -427,8 +434,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// A server that is late: the delay is what the load generator has to find.
-fn stall(delay: Duration) {
+/// Somebody is late: the delay is what the load generator has to find.
+pub(crate) fn stall(delay: Duration) {
     let end = Instant::now() + delay;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         thread::park_timeout(left);
