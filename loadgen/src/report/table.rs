@@ -157,7 +157,7 @@ fn write_totals(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
 }
 
 /// What of the connections' troubles is no problem, as its phase is about it.
-fn write_expected(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_expected(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     let [failed, dropped] = [Count::Failed, Count::Dropped].map(|count| summary.expected_disconnects(count));
     if failed + dropped == 0 {
         return Ok(());
@@ -170,7 +170,7 @@ fn write_expected(out: &mut String, summary: &Summary) -> std::fmt::Result {
         format::count(failed),
         format::count(dropped)
     );
-    write_wrapped(out, &format!("{:LABEL_WIDTH$}", ""), &text)
+    write_labelled(out, "", &text)
 }
 
 fn write_latency(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {

@@ -299,7 +299,7 @@ fn the_manual_shows_every_key() {
     let (_, example) = manual.split_once("```toml\n").expect("it has an example");
     let (example, _) = example.split_once("```").expect("that ends");
     let read = read("README.md", example, 1).unwrap();
-    assert_eq!((read.name.as_str(), read.roles.len(), read.phases.len()), ("example", 4, 6));
+    assert_eq!((read.name.as_str(), read.roles.len(), read.phases.len()), ("example", 4, 7));
 
     let top: ::toml::Table = example.parse().unwrap();
     let shows = |tables: &[&::toml::Table], keys: &[&str], of: &str| {
