@@ -197,7 +197,7 @@ pub fn survey(clients: usize) -> Work {
         shard.open("/ws", &token);
     }
     ready(move || {
-        let parcel = Parcel::Ask(Ask::Survey { survey: 1, want: Want::Counts });
+        let parcel = Parcel::Ask(Ask::Survey { survey: 1, want: Want::default() });
         shard.engine.handle(Input::Parcel { from: ShardId(1), parcel }, shard.now);
         let report = shard.engine.poll_output();
         assert!(matches!(black_box(report), Some(Output::Parcel { .. })), "a survey is answered");

@@ -1,10 +1,11 @@
-//! A server that does nothing but send deliveries as fast as one core can, to find out how many loadgen takes in: the other side
-//! of the figures in its README.
+//! A server that does nothing but send deliveries as fast as it can, to find out how many loadgen takes in: the other side of
+//! the figures in PERFORMANCE.md.
 //!
 //! It speaks as much JSON v1 as it takes to be joined. When all members are there and the first publication has come, whose
-//! payload names the run, it goes on numbering that stream and sends to every member but the publisher.
+//! payload names the run, its threads share the members, but the publisher, and go on numbering that stream, each for its own.
+//! Every batch of frames is one write; with `merge`, the kernel may put several writes into one segment (no `TCP_NODELAY`).
 //!
-//! `trivial_sender ADDR MEMBERS FRAMES_PER_WRITE SECONDS`, then in another terminal
+//! `trivial_sender ADDR MEMBERS FRAMES_PER_WRITE SECONDS [THREADS [merge]]`, then in another terminal
 //! `loadgen --url ws://ADDR/ws --token x --conns MEMBERS --rooms 1 --publishers 1 --rate 1 --payload 64 --warmup 0`
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
@@ -13,9 +14,11 @@ use std::{
     error::Error,
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
+use nix::time::ClockId;
 use ringway::ws::{Decoder, Input, Item, Limits, Opcode, Role, close, deflate::Inflater, encode, handshake};
 
 #[expect(dead_code, reason = "loadgen's own, of which only the writing half is used here")]
@@ -26,6 +29,7 @@ use payload::{Codec, Stamp, Style};
 
 const LIMITS: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 8, inflate_ratio_max: 1 };
 const PAYLOAD_BYTES: usize = 64;
+const USAGE: &str = "usage: trivial_sender ADDR MEMBERS FRAMES_PER_WRITE SECONDS [THREADS [merge]]";
 
 /// A member, and what it said last.
 struct Member {
@@ -33,37 +37,66 @@ struct Member {
     decoder: Decoder,
 }
 
+/// What is to be done.
+struct Order<'a> {
+    addr: &'a str,
+    members: usize,
+    frames_per_write: u32,
+    time: Duration,
+    threads: usize,
+    merges: bool,
+}
+
+impl<'a> Order<'a> {
+    fn parse(args: &[&'a str]) -> Result<Self, Box<dyn Error>> {
+        let [addr, members, frames_per_write, seconds, options @ ..] = args else { return Err(USAGE.into()) };
+        let (threads, merges) = match options {
+            [] => ("1", false),
+            [threads] => (*threads, false),
+            [threads, "merge"] => (*threads, true),
+            _ => return Err(USAGE.into()),
+        };
+        Ok(Self {
+            addr,
+            members: members.parse()?,
+            frames_per_write: frames_per_write.parse()?,
+            time: Duration::from_secs_f64(seconds.parse()?),
+            threads: threads.parse()?,
+            merges,
+        })
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [addr, members, frames_per_write, seconds] = &args[..] else {
-        return Err("usage: trivial_sender ADDR MEMBERS FRAMES_PER_WRITE SECONDS".into());
-    };
-    let members: usize = members.parse()?;
-    let time = Duration::from_secs_f64(seconds.parse()?);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let Order { addr, members, frames_per_write, time, threads, merges } = Order::parse(&args)?;
     let listener = TcpListener::bind(addr)?;
     let mut inside = Vec::new();
     while inside.len() < members {
         // Loadgen's first connection only looks whether anybody listens.
-        if let Ok(member) = admit(listener.accept()?.0) {
+        if let Ok(member) = admit(listener.accept()?.0, merges) {
             inside.push(member);
         }
     }
     let (publisher, run, first) = first_publication(&mut inside)?;
-    let mut listeners: Vec<&TcpStream> =
+    let listeners: Vec<&TcpStream> =
         (0..).zip(&inside).filter(|it| it.0 != publisher).map(|it| &it.1.socket).collect();
-    let (frames, writes, took) = flood(&mut listeners, run, first, frames_per_write.parse()?, time)?;
-    println!(
-        "{frames} frames in {writes} writes in {:.2} s: {:.0} frames/s",
-        took.as_secs_f64(),
-        frames as f64 / took.as_secs_f64()
-    );
+    let flood = |share: &[&TcpStream]| flood(share, run, first, frames_per_write, time);
+    let share_of_each = listeners.len().div_ceil(threads).max(1);
+    let floods: io::Result<Vec<Flood>> = thread::scope(|scope| {
+        let running: Vec<_> =
+            listeners.chunks(share_of_each).map(|share| scope.spawn(move || flood(share))).collect();
+        running.into_iter().map(|it| it.join().map_err(|_| io::Error::other("a thread panicked"))?).collect()
+    });
+    floods?.iter().for_each(Flood::print);
     inside.iter_mut().try_for_each(say_goodbye)?;
     Ok(())
 }
 
 /// Upgrade, join, and their answers.
-fn admit(mut socket: TcpStream) -> io::Result<Member> {
-    socket.set_nodelay(true)?;
+fn admit(mut socket: TcpStream, merges: bool) -> io::Result<Member> {
+    socket.set_nodelay(!merges)?;
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -112,16 +145,36 @@ fn stamp_of(text: &str) -> Option<(u32, Stamp)> {
     Some((run as u32, Stamp { stream: stream as u32, seq: seq as u32, at_ns }))
 }
 
-/// Frames and writes, and how long they took.
+/// What one thread sent, and how long it took.
+struct Flood {
+    frames: u64,
+    writes: u64,
+    took: Duration,
+    cpu: Duration,
+}
+
+impl Flood {
+    fn print(&self) {
+        let Self { frames, writes, took, cpu } = self;
+        println!(
+            "{frames} frames in {writes} writes in {:.2} s: {:.0} frames/s, {:.2} µs of CPU a write, {:.0} % of a core",
+            took.as_secs_f64(),
+            *frames as f64 / took.as_secs_f64(),
+            cpu.as_secs_f64() * 1e6 / (*writes).max(1) as f64,
+            cpu.as_secs_f64() * 100.0 / took.as_secs_f64()
+        );
+    }
+}
+
 fn flood(
-    listeners: &mut [&TcpStream],
+    listeners: &[&TcpStream],
     run: u32,
     first: Stamp,
     frames_per_write: u32,
     time: Duration,
-) -> io::Result<(u64, u64, Duration)> {
+) -> io::Result<Flood> {
     let codec = Codec::new(run, Style::Verbatim, PAYLOAD_BYTES);
-    let (mut stamp, begun) = (first, Instant::now());
+    let (mut stamp, begun, cpu_begun) = (first, Instant::now(), thread_cpu());
     let (mut batch, mut text, mut frames, mut writes) = (Vec::new(), Vec::new(), 0, 0);
     while begun.elapsed() < time {
         batch.clear();
@@ -136,13 +189,17 @@ fn flood(
             stamp.seq += 1;
             stamp.at_ns = first.at_ns + begun.elapsed().as_nanos() as u64;
         }
-        for listener in &mut *listeners {
-            listener.write_all(&batch)?;
+        for socket in listeners {
+            (&mut &**socket).write_all(&batch)?;
         }
         frames += u64::from(frames_per_write) * listeners.len() as u64;
         writes += listeners.len() as u64;
     }
-    Ok((frames, writes, begun.elapsed()))
+    Ok(Flood { frames, writes, took: begun.elapsed(), cpu: thread_cpu() - cpu_begun })
+}
+
+fn thread_cpu() -> Duration {
+    ClockId::CLOCK_THREAD_CPUTIME_ID.now().map(Duration::from).unwrap_or_default()
 }
 
 fn say_goodbye(member: &mut Member) -> io::Result<()> {

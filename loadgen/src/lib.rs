@@ -3,7 +3,7 @@
 //!
 //! `cli` (what was typed) → `scenario` (what is to be done) → `plan` (who does what, when) → `client` (`lead` through the
 //! phases, a `worker` per thread, `protocol`: what is said) → `truth` (the account) → `figures` (the result) → `slo` and
-//! `report`. It shares only the WebSocket codec with the gateway.
+//! `report`. It shares only the WebSocket codec with the gateway. What `bench/compare` has in common with it is public.
 
 mod agents;
 mod cli;
@@ -20,6 +20,8 @@ mod tokens;
 mod truth;
 
 use std::{env, process::ExitCode};
+
+pub use crate::{client::conn::write_some, host::clock::Alarm};
 
 use crate::report::note::note;
 

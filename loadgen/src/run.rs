@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -60,7 +59,6 @@ pub(crate) enum Workforce {
     Agents {
         agents: Agents,
         urls: Vec<String>,
-        sources: Vec<IpAddr>,
     },
 }
 
@@ -69,7 +67,7 @@ pub(crate) struct Ends {
     /// At least one; connections take turns.
     pub(crate) targets: Vec<Target>,
     /// Addresses to connect from, in turn; none to leave it to the kernel.
-    pub(crate) sources: Vec<IpAddr>,
+    pub(crate) sources: Vec<std::net::IpAddr>,
     pub(crate) tokens: Tokens,
 }
 
@@ -131,8 +129,14 @@ pub(crate) fn prepare(
     })
 }
 
-/// Told how a run stands, and what the servers use: cores and memory.
-pub(crate) type Observe<'o> = dyn FnMut(&Progress<'_>, Option<(f64, u64)>) + 'o;
+/// Who is told how a run goes.
+pub(crate) trait Audience {
+    /// Something to know before it begins.
+    fn note(&mut self, text: &str);
+
+    /// How it stands, and what the servers use: cores and memory.
+    fn see(&mut self, progress: &Progress<'_>, server: Option<(f64, u64)>);
+}
 
 /// Carries it out. Setting `interrupted` ends it early, with a result of what there is.
 ///
@@ -141,7 +145,7 @@ pub(crate) type Observe<'o> = dyn FnMut(&Progress<'_>, Option<(f64, u64)>) + 'o;
 pub(crate) fn carry_out(
     order: Order,
     interrupted: &AtomicBool,
-    observe: &mut Observe<'_>,
+    audience: &mut dyn Audience,
 ) -> Result<Summary, OrderError> {
     let Order { scenario, speak, workforce, shown_urls, token_origin, probe } = order;
     let traits = speak.traits();
@@ -162,27 +166,29 @@ pub(crate) fn carry_out(
             let crew = Crew::of_threads(&setup).map_err(RunError::from)?;
             (setup, crew, None)
         }
-        Workforce::Agents { agents, urls, sources } => {
+        Workforce::Agents { agents, urls } => {
             let share = Share { first_thread: 0, threads: 0, threads_total: agents.threads() };
             let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
             let setup = Arc::new(prepare(scenario.clone(), speak, ends, run, share)?);
             let task = Task {
                 scenario: scenario.clone(),
                 urls,
-                sources,
                 run,
                 first_thread: 0,
                 threads: 0,
                 threads_total: share.threads_total,
             };
             let Hired { crew, facts } = agents.hire(&task, &setup.clock)?;
+            for AgentFacts { name, limits, .. } in &*link::lock(&facts) {
+                limits.iter().for_each(|limit| audience.note(&limits_note(Some(name), limit)));
+            }
             (setup, crew, Some(facts))
         }
     };
     let (plan, clock) = (setup.plan.clone(), setup.clock.clone());
     let sampler = probe.map(|probe| Sampler::start(probe, &clock));
     let finished = lead::run(setup, crew, interrupted, &mut |progress| {
-        observe(progress, sampler.as_ref().and_then(Sampler::latest));
+        audience.see(progress, sampler.as_ref().and_then(Sampler::latest));
     });
     let server = sampler.map(|sampler| sampler.finish(&clock));
     let Finished { record, spans, published, memory_bytes, interrupted } = finished?;
@@ -229,6 +235,14 @@ pub(crate) fn carry_out(
         ));
     }
     Ok(summary)
+}
+
+/// What is said of a limit that is too low: of that agent's machine, or of this one.
+pub(crate) fn limits_note(agent: Option<&str>, limit: &str) -> String {
+    match agent {
+        Some(agent) => format!("limits     agent {agent}: {limit}"),
+        None => format!("limits     {limit}"),
+    }
 }
 
 fn agent(facts: &AgentFacts) -> Agent {

@@ -34,7 +34,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) kinds: Vec<Kind>,
     /// How long to measure in each case; the attack begins with it
-    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 12.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     /// Sockets that attackers have open or are opening
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
+use loadgen::{Alarm, write_some};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use ringway::ws::{Opcode, encode};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::clock::{Alarm, Clock};
+use crate::clock::Clock;
 
 /// Shared by all connections: more than a socket usually holds.
 pub const BUFFER_BYTES: usize = 1 << 20;
@@ -215,7 +216,7 @@ impl Connection {
             self.unsent.extend_from_slice(bytes);
             return Ok(());
         }
-        let written = write_some(&mut self.stream, bytes)?;
+        let written = write_some(bytes, |rest| self.stream.write(rest))?;
         self.unsent.extend_from_slice(&bytes[written..]);
         Ok(())
     }
@@ -224,7 +225,7 @@ impl Connection {
     #[inline]
     pub fn flush(&mut self) -> io::Result<()> {
         if !self.unsent.is_empty() {
-            let written = write_some(&mut self.stream, &self.unsent)?;
+            let written = write_some(&self.unsent, |rest| self.stream.write(rest))?;
             self.unsent.drain(..written);
         }
         Ok(())
@@ -237,19 +238,4 @@ impl Drop for Connection {
         // It fails only where the connection is over already.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
-}
-
-/// Writes until the socket takes no more.
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

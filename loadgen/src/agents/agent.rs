@@ -47,9 +47,16 @@ pub(crate) struct Agent<'a> {
     /// Who has not shown by then that he knows the secret has to go: others wait.
     pub(crate) stranger_max: Duration,
     /// Makes everything ready for a part of a run, or says why it cannot.
-    pub(crate) prepare: &'a dyn Fn(&Task) -> Result<Setup, String>,
+    pub(crate) prepare: &'a dyn Fn(&Task) -> Result<Prepared, String>,
     /// Told what happens, for people.
     pub(crate) note: &'a dyn Fn(&str),
+}
+
+/// Ready for a part of a run.
+pub(crate) struct Prepared {
+    pub(crate) setup: Setup,
+    /// Limits of this machine that are too low for it, a line each.
+    pub(crate) limits: Vec<String>,
 }
 
 /// Why the agent stopped obeying a coordinator.
@@ -175,11 +182,12 @@ impl Agent<'_> {
                 let _ = answers.send(Answer::Hello { host: host.clone(), cores: *cores, threads: *threads });
             }
             (Ask::Prepare(task), None) => match self.engage(&task, answers) {
-                Ok(begun) => {
+                Ok((begun, limits)) => {
                     let Task { threads, scenario, .. } = &*task;
                     (self.note)(&format!("scenario {}, {threads} threads", scenario.name));
+                    limits.iter().for_each(|limit| (self.note)(&format!("limits: {limit}")));
                     *engaged = Some(begun);
-                    let _ = answers.send(Answer::Ready);
+                    let _ = answers.send(Answer::Ready { limits });
                 }
                 Err(reason) => {
                     let _ = answers.send(Answer::Refused(reason));
@@ -202,9 +210,10 @@ impl Agent<'_> {
         Ok(())
     }
 
-    /// Starts the threads, which wait for a timetable.
-    fn engage(&self, task: &Task, answers: &Sender<Answer>) -> Result<Engaged, String> {
-        let setup = Arc::new((self.prepare)(task)?);
+    /// Starts the threads, which wait for a timetable; gives with them the limits that are too low.
+    fn engage(&self, task: &Task, answers: &Sender<Answer>) -> Result<(Engaged, Vec<String>), String> {
+        let Prepared { setup, limits } = (self.prepare)(task)?;
+        let setup = Arc::new(setup);
         let Crew { members, reports, joins, .. } =
             Crew::of_threads(&setup).map_err(|error| error.to_string())?;
         let answers = answers.clone();
@@ -216,7 +225,7 @@ impl Agent<'_> {
                 }
             }
         });
-        Ok(Engaged { setup, members, joins })
+        Ok((Engaged { setup, members, joins }, limits))
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    fn round_trip_ns(self) -> u64 {
+    pub(crate) fn round_trip_ns(self) -> u64 {
         self.answered_ns.saturating_sub(self.asked_ns)
     }
 }

@@ -6,6 +6,7 @@ use std::{
     panic,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -91,6 +92,8 @@ pub(crate) struct AgentFacts {
     pub(crate) memory_bytes: u64,
     /// Its clock was wrong by this at most, whenever it was set.
     pub(crate) clock_error_ns: u64,
+    /// Limits of its machine that are too low for its part, a line each.
+    pub(crate) limits: Vec<String>,
 }
 
 /// A crew of agents, and what becomes known of them.
@@ -151,9 +154,11 @@ impl Agents {
             first_thread += link.threads;
             parts.push((index, part, link));
         }
+        let round_trip_ns = Arc::new(AtomicU64::new(0));
         // Who is ready hears from the coordinator from then on, however long the others take.
         let hired = at_once(parts, |(index, part, link)| {
-            link.start(index, part, clock, reports.clone(), Arc::clone(&facts))
+            let shared = Shared { facts: Arc::clone(&facts), round_trip_ns: Arc::clone(&round_trip_ns) };
+            link.start(index, part, clock, reports.clone(), shared)
         });
         let (mut members, mut joins): (Vec<Box<dyn Obey>>, Vec<JoinHandle<()>>) = (Vec::new(), Vec::new());
         if hired.iter().any(Result::is_err) {
@@ -164,7 +169,21 @@ impl Agents {
             members.push(Box::new(member));
             joins.extend(threads);
         }
-        Ok(Hired { crew: Crew { members, threads: threads_total as usize, reports: received, joins }, facts })
+        let crew = Crew { members, threads: threads_total as usize, reports: received, joins, round_trip_ns };
+        Ok(Hired { crew, facts })
+    }
+}
+
+/// What becomes known of all agents.
+struct Shared {
+    facts: Arc<Mutex<Vec<AgentFacts>>>,
+    /// The longest of any.
+    round_trip_ns: Arc<AtomicU64>,
+}
+
+impl Shared {
+    fn saw(&self, exchange: Exchange) {
+        self.round_trip_ns.fetch_max(exchange.round_trip_ns(), Ordering::Relaxed);
     }
 }
 
@@ -243,14 +262,14 @@ impl Link {
         part: Task,
         clock: &Clock,
         reports: Sender<Report>,
-        facts: Arc<Mutex<Vec<AgentFacts>>>,
+        shared: Shared,
     ) -> Result<Started, LinkError> {
         let first_thread = part.first_thread;
-        let sync = self.prepare(part, clock).map_err(|fault| self.error(fault))?;
+        let sync = self.prepare(part, clock, &shared).map_err(|fault| self.error(fault))?;
         let (writer, kept) = (self.stream.try_clone(), self.stream.try_clone());
         let writer = writer.map_err(|error| self.error(error.into()))?;
         let kept = kept.map_err(|error| self.error(error.into()))?;
-        if let Some(known) = lock(&facts).get_mut(index) {
+        if let Some(known) = lock(&shared.facts).get_mut(index) {
             known.clone_from(&self.facts);
         }
         let (asks, unsent) = mpsc::channel();
@@ -267,17 +286,17 @@ impl Link {
             sync,
             asks: asks.clone(),
             reports,
-            facts,
+            shared,
         };
         let reading = thread::spawn(move || reading.read_all(stream, opener));
         Ok(Started { member: Member(asks), stream: kept, threads: [writing, reading] })
     }
 
     /// Hands over the agent's part and sets its clock.
-    fn prepare(&mut self, part: Task, clock: &Clock) -> Result<ClockSync, LinkFault> {
+    fn prepare(&mut self, part: Task, clock: &Clock, shared: &Shared) -> Result<ClockSync, LinkFault> {
         self.ask(&Ask::Prepare(Box::new(part)))?;
         match self.answer_in_turn()? {
-            Answer::Ready => {}
+            Answer::Ready { limits } => self.facts.limits = limits,
             Answer::Refused(reason) => return Err(LinkFault::Refused(reason)),
             Answer::Hello { .. }
             | Answer::Time { .. }
@@ -294,7 +313,9 @@ impl Link {
             let Answer::Time { asked_ns, agent_ns } = self.answer_in_turn()? else {
                 return Err(LinkFault::OutOfTurn);
             };
-            let estimate = sync.add(Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() });
+            let exchange = Exchange { asked_ns, agent_ns, answered_ns: clock.now_ns() };
+            shared.saw(exchange);
+            let estimate = sync.add(exchange);
             self.facts.clock_error_ns = estimate.error_ns;
             self.ask(&Ask::Offset { offset_ns: estimate.offset_ns })?;
         }
@@ -348,7 +369,7 @@ struct Reading {
     sync: ClockSync,
     asks: Sender<Ask>,
     reports: Sender<Report>,
-    facts: Arc<Mutex<Vec<AgentFacts>>>,
+    shared: Shared,
 }
 
 impl Reading {
@@ -385,6 +406,7 @@ impl Reading {
         let report = match answer {
             Answer::Time { asked_ns, agent_ns } => {
                 let exchange = Exchange { asked_ns, agent_ns, answered_ns: self.clock.now_ns() };
+                self.shared.saw(exchange);
                 let estimate = self.sync.add(exchange);
                 let _ = self.asks.send(Ask::Offset { offset_ns: estimate.offset_ns });
                 self.note(|facts| facts.clock_error_ns = facts.clock_error_ns.max(estimate.error_ns));
@@ -406,14 +428,16 @@ impl Reading {
                 Report::Finished(record)
             }
             Answer::Broken(reason) => Report::Broken(Broken::Agent(self.name.clone(), reason)),
-            Answer::Hello { .. } | Answer::Ready | Answer::Refused(_) => return Err(LinkFault::OutOfTurn),
+            Answer::Hello { .. } | Answer::Ready { .. } | Answer::Refused(_) => {
+                return Err(LinkFault::OutOfTurn);
+            }
         };
         let _ = self.reports.send(report);
         Ok(())
     }
 
     fn note(&self, change: impl FnOnce(&mut AgentFacts)) {
-        if let Some(facts) = lock(&self.facts).get_mut(self.index) {
+        if let Some(facts) = lock(&self.shared.facts).get_mut(self.index) {
             change(facts);
         }
     }
@@ -473,50 +497,5 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::worker::Snapshot;
-
-    fn reading(reports: Sender<Report>) -> Reading {
-        Reading {
-            index: 0,
-            name: "a:1".to_owned(),
-            first_thread: 4,
-            threads: 2,
-            threads_left: 2,
-            clock: Clock::start(),
-            sync: ClockSync::default(),
-            asks: mpsc::channel().0,
-            reports,
-            facts: Arc::default(),
-        }
-    }
-
-    #[test]
-    fn an_agent_speaks_for_its_own_threads_only() {
-        let (reports, received) = mpsc::channel();
-        let mut reading = reading(reports);
-        for (thread, taken) in [(0, true), (1, true), (2, false), (u32::MAX, false)] {
-            let snapshot = Answer::Snapshot { thread, snapshot: Snapshot::default(), second: None };
-            assert_eq!(reading.take_in(snapshot).is_ok(), taken, "{thread}");
-        }
-        let threads: Vec<u32> = received
-            .try_iter()
-            .filter_map(
-                |report| if let Report::Snapshot { thread, .. } = report { Some(thread) } else { None },
-            )
-            .collect();
-        assert_eq!(threads, [4, 5], "of the run");
-    }
-
-    #[test]
-    fn all_are_connected_to_at_once_and_wait_for_the_last() {
-        let others = Others { missing: Mutex::new(3), changed: Condvar::new() };
-        let done = at_once([0, 1, 2], |number| {
-            others.one_is_done();
-            while !others.are_done_within(Duration::from_millis(1)) {}
-            number
-        });
-        assert_eq!(done, [0, 1, 2], "in their order");
-    }
-}
+#[path = "link_tests.rs"]
+mod tests;

@@ -1,7 +1,5 @@
 //! What a coordinator and its agents say to each other.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +15,6 @@ pub(crate) struct Task {
     pub(crate) scenario: Scenario,
     /// As they were typed.
     pub(crate) urls: Vec<String>,
-    pub(crate) sources: Vec<IpAddr>,
     /// Marks the payloads of this run.
     pub(crate) run: u32,
     /// Of the run's threads, these are the agent's.
@@ -54,7 +51,10 @@ pub(crate) enum Answer {
         threads: u32,
     },
     /// It has its part, and waits for the timetable.
-    Ready,
+    Ready {
+        /// Limits of its machine that are too low for that, a line each.
+        limits: Vec<String>,
+    },
     /// It cannot, and why.
     Refused(String),
     Time {

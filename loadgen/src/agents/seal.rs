@@ -11,7 +11,7 @@ use ring::{
 };
 
 /// Both sides must be of the same build of the format.
-const MAGIC: &[u8; 16] = b"ringway-load-01\n";
+const MAGIC: &[u8; 16] = b"ringway-load-02\n";
 const NONCE_BYTES: usize = 32;
 /// Of a greeting.
 pub(crate) const GREETING_BYTES: usize = MAGIC.len() + NONCE_BYTES;

@@ -11,18 +11,21 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{AgentArgs, start};
+use super::{
+    AgentArgs,
+    flags::{self, TokenFlags},
+    start,
+};
 use crate::{
     agents::{
-        agent::{Agent, STRANGER_MAX},
+        agent::{Agent, Prepared, STRANGER_MAX},
         message::Task,
     },
-    client::setup::Setup,
     host::open_files,
     report::note::note,
     run::{self, Ends, Share},
     scenario::check::check,
-    tokens::{Need, Tokens},
+    tokens::{Need, Tokens, take_stdin},
 };
 
 const VARIABLE: &str = "LOADGEN_AGENT_SECRET";
@@ -48,13 +51,16 @@ pub(super) fn serve(args: &AgentArgs) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     note(&format!("waiting on {}", listener.local_addr()?));
     let machine = run::machine();
+    let mut tokens = args.tokens.clone();
+    // Once: there may be several runs.
+    take_stdin(&mut tokens)?;
     let agent = Agent {
         secret,
         host: machine.host,
         cores: machine.cores,
         threads: args.threads,
         stranger_max: STRANGER_MAX,
-        prepare: &|task| prepare(args, task).map_err(|error| error.to_string()),
+        prepare: &|task| prepare(args, &tokens, task).map_err(|error| error.to_string()),
         note: &note,
     };
     agent.serve(&listener, &interrupted)?;
@@ -106,17 +112,21 @@ fn refuse_nonsense(task: &Task, threads_here: u32) -> Result<(), String> {
     }
 }
 
-fn prepare(args: &AgentArgs, task: &Task) -> Result<Setup, Box<dyn Error>> {
+fn prepare(args: &AgentArgs, tokens: &TokenFlags, task: &Task) -> Result<Prepared, Box<dyn Error>> {
     refuse_nonsense(task, args.threads)?;
-    let AgentArgs { terms, tokens, .. } = args;
-    let Task { scenario, urls, sources, run, first_thread, threads, threads_total } = task.clone();
+    let AgentArgs { terms, .. } = args;
+    let Task { scenario, urls, run, first_thread, threads, threads_total } = task.clone();
     // Every thread has an equal share.
-    open_files::ensure(scenario.connections.div_ceil(threads_total) * threads, threads)?;
+    let conns = scenario.connections.div_ceil(threads_total) * threads;
+    open_files::ensure(conns, threads)?;
     let targets = start::targets(&urls, terms, scenario.protocol)?;
     let (tokens, _) = Tokens::find(tokens, &Need::of(&scenario), &targets[0])?;
     let speak = start::speaker(terms, &scenario);
+    let sources = flags::addresses(&args.source);
+    let limits = start::low_limits(conns, threads, &targets, sources.len());
     let ends = Ends { targets, sources, tokens };
-    Ok(run::prepare(scenario, speak, ends, run, Share { first_thread, threads, threads_total })?)
+    let setup = run::prepare(scenario, speak, ends, run, Share { first_thread, threads, threads_total })?;
+    Ok(Prepared { setup, limits })
 }
 
 #[cfg(test)]
@@ -150,7 +160,6 @@ mod tests {
         let task = |urls: &[&str], first_thread, threads, threads_total| Task {
             scenario: scenario.clone(),
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
-            sources: Vec::new(),
             run: 1,
             first_thread,
             threads,

@@ -47,8 +47,9 @@ impl fmt::Debug for Secret {
 }
 
 /// What an agent has flags of its own for.
-const AGENTS_OWN: [&str; 13] = [
+const AGENTS_OWN: [&str; 14] = [
     "threads",
+    "source",
     "ca_file",
     "insecure",
     "app_key",
@@ -203,6 +204,9 @@ pub(crate) struct TokenFlags {
     /// That token itself; shows in the list of processes
     #[arg(long, group = "credential", help_heading = TOKENS)]
     pub(crate) token: Option<Secret>,
+    /// What standard input held, once it was read
+    #[arg(skip)]
+    pub(crate) stdin: Option<Secret>,
 }
 
 /// What makes a run good.
@@ -295,8 +299,13 @@ impl fmt::Debug for TargetFlags {
 impl MachineFlags {
     /// Addresses to connect from, in turn; empty to leave it to the machine.
     pub(crate) fn sources(&self) -> Vec<IpAddr> {
-        self.source.iter().flat_map(|sources| sources.0.iter().copied()).collect()
+        addresses(&self.source)
     }
+}
+
+/// All of them, in their order.
+pub(super) fn addresses(sources: &[Sources]) -> Vec<IpAddr> {
+    sources.iter().flat_map(|sources| sources.0.iter().copied()).collect()
 }
 
 fn rate(text: &str) -> Result<f64, String> {

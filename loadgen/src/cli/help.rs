@@ -80,8 +80,8 @@ without a secret outside production.
 Exit status:
   0  every check passed, every SLO holds
   1  a delivery was lost, duplicated, reordered, corrupt, misrouted or unexpected, a publication
-     refused, not acked or withheld, a connection failed or was dropped, or nothing was measured;
-     unless an SLO with <, <= or == allows that count
+     refused, not acked or withheld, a connection failed, was dropped or did not come back, a member
+     heard nothing, or nothing was measured; unless an SLO with <, <= or == allows that count
   2  an SLO is broken (and no check failed)
   3  there was no run, or it was interrupted (and nothing else is wrong); of several runs the worst
      decides: 1, then 2, then 3";
@@ -96,4 +96,5 @@ One run on each side shows nothing of how runs differ by chance. Make several: -
 pub(super) const AGENT: &str = "\
 Examples:
   loadgen agent --listen 10.0.0.7:7070             on each machine that is to make load
+  loadgen agent --source 10.0.0.7-10.0.0.9         with addresses of its own, for more connections
   loadgen run --agents 10.0.0.7:7070,10.0.0.8:7070 on the one that leads";

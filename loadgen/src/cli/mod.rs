@@ -85,9 +85,13 @@ pub(crate) enum ScenariosCommand {
     /// List the ready-made ones (what `loadgen scenarios` alone does)
     List,
     /// Print one as a file, to be used as it is or changed
-    Show { name: String },
+    Show {
+        /// As `loadgen scenarios` lists it
+        name: String,
+    },
     /// Tell everything that is wrong with files
     Check {
+        /// Scenarios in TOML
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -150,6 +154,9 @@ pub(crate) struct AgentArgs {
     /// Shared secret [default: LOADGEN_AGENT_SECRET, or drawn and shown]
     #[arg(long, value_name = "FILE")]
     pub(crate) agent_secret_file: Option<PathBuf>,
+    /// From these addresses in turn: 10.0.0.2,10.0.0.8-10.0.0.15
+    #[arg(long, value_name = "ADDR[,ADDR...]", value_parser = flags::sources)]
+    pub(crate) source: Vec<flags::Sources>,
     #[command(flatten)]
     pub(crate) terms: flags::TermFlags,
     #[command(flatten)]
@@ -227,6 +234,8 @@ pub(crate) fn parsed(flags: &str) -> RunFlags {
     *flags
 }
 
+#[cfg(test)]
+mod manual_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -9,8 +9,8 @@ use clap::ValueEnum;
 use super::flags::RunFlags;
 use crate::{
     scenario::{
-        Arrivals, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms,
-        Scenario, Size, ThinkTime,
+        Arrivals, Disconnects, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect,
+        Role, Rooms, Scenario, Size, ThinkTime,
         check::{CONNECTIONS_MAX, DURATION_MAX, MEASURED_MIN},
         toml::{CONNECTIONS, CONNECTIONS_PER_ROOM, CONNECTS_PER_S, DRAIN_TIMEOUT, RAMP_PATIENCE},
     },
@@ -226,7 +226,13 @@ impl Shorthand {
         ];
         let there = phases.into_iter().filter(|(_, _, duration, _)| !duration.is_zero());
         there
-            .map(|(name, kind, duration, measured)| Phase { name: name.to_owned(), kind, duration, measured })
+            .map(|(name, kind, duration, measured)| Phase {
+                name: name.to_owned(),
+                kind,
+                duration,
+                measured,
+                disconnects: Disconnects::Failures,
+            })
             .collect()
     }
 }

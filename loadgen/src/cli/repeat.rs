@@ -20,7 +20,6 @@ use crate::{
     report::{
         live::{Kind, Live},
         note::note,
-        table,
     },
     run::OrderError,
     scenario::{Scenario, scale::rate_per_s},
@@ -46,7 +45,7 @@ pub(super) fn runs(flags: &RunFlags, interrupted: &AtomicBool) -> Result<u8, Box
         note(&format!("run {number} of {}", flags.verdict.runs));
         let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
         let summary = run_once(flags, interrupted, live)?;
-        results::write(&summary, &table::render(&summary), &numbered(&flags.output, number))?;
+        results::write(&summary, &numbered(&flags.output, number))?;
         worst = worse(worst, exit_code(&summary));
     }
     Ok(worst)

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    net::IpAddr,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -28,22 +27,21 @@ use crate::{
     },
     host::{limits, open_files, server::ServerProbe},
     protocol::{
-        Speak, Transport, centrifugo::Centrifugo, echo::Echo, json::Json, nchan::Nchan, pusher::Pusher,
-        relay::Relay, socketio::SocketIo,
+        Speak, Transport, bare::Bare, centrifugo::Centrifugo, json::Json, pusher::Pusher, relay::Relay,
+        socketio::SocketIo,
     },
     report::{
         format,
         glimpse::{Glimpse, ServerGlimpse, Tail},
         live::{Kind, Live},
-        table,
     },
-    run::{self, Ends, Order, Workforce},
+    run::{self, Audience, Ends, Order, Workforce},
     scenario::{PhaseKind, Protocol, Scenario},
     slo::{
         grammar::Slo,
         judge::{exit_code, judge},
     },
-    tokens::{Need, Tokens},
+    tokens::{self, Need, Tokens},
 };
 
 /// Where a server on this machine listens that was started without configuration.
@@ -52,6 +50,11 @@ const GATEWAY: &str = "ws://127.0.0.1:8080";
 /// Runs what the flags ask for and shows the result; gives the exit code.
 pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     let interrupted = on_signals()?;
+    results::can_be_written(&flags.output)?;
+    let mut flags = flags.clone();
+    // Once: there may be several runs.
+    tokens::take_stdin(&mut flags.tokens)?;
+    let flags = &flags;
     if let Some(knob) = flags.verdict.find_max {
         return repeat::find_max(flags, knob, &interrupted);
     }
@@ -60,7 +63,7 @@ pub(super) fn run(flags: &RunFlags) -> Result<u8, Box<dyn Error>> {
     }
     let live = Live::new(Kind::find(flags.output.quiet, flags.output.plain));
     let summary = run_once(flags, &interrupted, live)?;
-    results::write(&summary, &table::render(&summary), &flags.output)?;
+    results::write(&summary, &flags.output)?;
     Ok(exit_code(&summary))
 }
 
@@ -75,9 +78,8 @@ pub(super) fn run_once(
     let slos = slos(&flags.verdict, &scenario)?;
     let speak = speaker(&flags.target.terms, &scenario);
     let probe = ServerProbe::find(&flags.server.pid, &flags.server.metrics)?;
-    let sources = flags.machines.sources();
     let (workforce, shown_urls, token_origin) = if flags.machines.agents.is_empty() {
-        here(flags, &scenario, sources, &mut live)?
+        here(flags, &scenario, &mut live)?
     } else {
         let secret = agent::secret(flags.machines.agent_secret_file.as_deref())?;
         let secret = secret
@@ -93,43 +95,62 @@ pub(super) fn run_once(
         }
         let agents = Agents::connect(&flags.machines.agents, &secret)?;
         let shown = urls.iter().map(|url| without_secrets(url)).collect();
-        (Workforce::Agents { agents, urls, sources }, shown, "the agents' own".to_owned())
+        (Workforce::Agents { agents, urls }, shown, "the agents' own".to_owned())
     };
-    let shown = scenario.clone();
+    let mut viewers = Viewers { scenario: scenario.clone(), live };
     let order = Order { scenario, speak, workforce, shown_urls, token_origin, probe };
-    let carried_out = run::carry_out(order, interrupted, &mut |progress, server| {
-        let server = server.map(|(cpu, memory_bytes)| ServerGlimpse { cpu, memory_bytes });
-        live.update(&Glimpse { server, ..glimpse(&shown, progress) });
-    });
-    live.end();
+    let carried_out = run::carry_out(order, interrupted, &mut viewers);
+    viewers.live.end();
     let mut summary = carried_out?;
     judge(&mut summary, &slos);
     Ok(summary)
+}
+
+/// Who watches a run, by whatever view there is.
+struct Viewers {
+    scenario: Scenario,
+    live: Live,
+}
+
+impl Audience for Viewers {
+    fn note(&mut self, text: &str) {
+        self.live.note(text);
+    }
+
+    fn see(&mut self, progress: &Progress<'_>, server: Option<(f64, u64)>) {
+        let server = server.map(|(cpu, memory_bytes)| ServerGlimpse { cpu, memory_bytes });
+        self.live.update(&Glimpse { server, ..glimpse(&self.scenario, progress) });
+    }
 }
 
 /// Threads of this process, after a look at what it may do.
 fn here(
     flags: &RunFlags,
     scenario: &Scenario,
-    sources: Vec<IpAddr>,
     live: &mut Live,
 ) -> Result<(Workforce, Vec<String>, String), Box<dyn Error>> {
     let threads = flags.machines.threads;
     open_files::ensure(scenario.connections, threads)?;
     let targets = targets(&urls(&flags.target), &flags.target.terms, scenario.protocol)?;
     let (tokens, token_origin) = Tokens::find(&flags.tokens, &Need::of(scenario), &targets[0])?;
-    let wanted = limits::Wanted {
-        conns: scenario.connections,
-        threads,
-        targets: u32::try_from(targets.len()).unwrap_or(u32::MAX),
-        sources: super::limits::sources(sources.len(), scenario.connections, &targets),
-        both_ends: targets.iter().all(|target| target.addr.ip().is_loopback()),
-    };
-    for warning in limits::warnings(&limits::check(&wanted)) {
-        live.note(&format!("limits     {warning}"));
+    let sources = flags.machines.sources();
+    for limit in low_limits(scenario.connections, threads, &targets, sources.len()) {
+        live.note(&run::limits_note(None, &limit));
     }
     let shown_urls = targets.iter().map(Target::shown).collect();
     Ok((Workforce::Here { ends: Ends { targets, sources, tokens }, threads }, shown_urls, token_origin))
+}
+
+/// What of this machine is too low for so many connections, from so many addresses that were named; a line each.
+pub(super) fn low_limits(conns: u32, threads: u32, targets: &[Target], sources: usize) -> Vec<String> {
+    let wanted = limits::Wanted {
+        conns,
+        threads,
+        targets: u32::try_from(targets.len()).unwrap_or(u32::MAX),
+        sources: super::limits::sources(sources, conns, targets),
+        both_ends: targets.iter().all(|target| target.addr.ip().is_loopback()),
+    };
+    limits::warnings(&limits::check(&wanted))
 }
 
 fn urls(flags: &TargetFlags) -> Vec<String> {
@@ -180,8 +201,8 @@ pub(super) fn speaker(terms: &TermFlags, scenario: &Scenario) -> Box<dyn Speak> 
         Protocol::Relay => Box::new(Relay),
         Protocol::SocketIo => Box::new(SocketIo { transport: Transport::WebSocket }),
         Protocol::SocketIoPolling => Box::new(SocketIo { transport: Transport::Polling }),
-        Protocol::Echo => Box::new(Echo),
-        Protocol::Nchan => Box::new(Nchan),
+        Protocol::Echo => Box::new(Bare::Echo),
+        Protocol::Nchan => Box::new(Bare::Nchan),
         Protocol::Pusher => Box::new(Pusher::new(&terms.app_key, terms.app_secret.reveal())),
         Protocol::Centrifugo => Box::new(Centrifugo),
     }

@@ -93,6 +93,7 @@ fn what_does_not_go_together_is_refused() {
         ("--slo p99<5ms --find-max rate --html a", "cannot be used with"),
         ("--slo p99<5ms --find-max rate --hlog a", "cannot be used with"),
         ("--agents a:1 --threads 2", "cannot be used with"),
+        ("--agents a:1 --source 127.0.0.1", "cannot be used with"),
         ("--agents a:1 --insecure", "cannot be used with"),
         ("--agents a:1 --secret-file a", "cannot be used with"),
         ("--agents a:1 --app-secret a", "cannot be used with"),

@@ -283,22 +283,31 @@ impl Link {
 
     /// Writes until the socket takes no more; gives how much it took.
     fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while written < bytes.len() {
-            let outcome = match &mut self.tls {
-                None => self.stream.write(&bytes[written..]),
-                Some(tls) => tls.write(&mut self.stream, &bytes[written..]),
-            };
-            match outcome {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(written)
+        let Self { stream, tls, .. } = self;
+        write_some(bytes, |rest| match tls {
+            None => stream.write(rest),
+            Some(tls) => tls.write(stream, rest),
+        })
     }
+}
+
+/// Hands bytes to a socket that does not wait, by calls of `write`, until it takes no more; gives how many it took.
+///
+/// # Errors
+/// Those of `write`, other than that it would wait or was interrupted; [`ErrorKind::WriteZero`] when it takes none.
+#[inline]
+pub fn write_some(bytes: &[u8], mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match write(&bytes[written..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }
 
 #[cfg(test)]

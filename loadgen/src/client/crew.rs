@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
+        atomic::AtomicU64,
         mpsc::{self, Receiver},
     },
     thread::{self, JoinHandle},
@@ -30,6 +31,8 @@ pub(crate) struct Crew {
     /// Of all members. Their reports number them from 0.
     pub(crate) threads: usize,
     pub(crate) reports: Receiver<Report>,
+    /// The longest that a question to a member and its answer took; 0 for threads of this process.
+    pub(crate) round_trip_ns: Arc<AtomicU64>,
     /// To be waited for at the end.
     pub(crate) joins: Vec<JoinHandle<()>>,
 }
@@ -55,7 +58,7 @@ impl Crew {
             })?);
             members.push(Box::new(handle));
         }
-        Ok(Self { threads: members.len(), members, reports, joins })
+        Ok(Self { threads: members.len(), members, reports, joins, round_trip_ns: Arc::default() })
     }
 
     /// Tells everybody.

@@ -29,8 +29,12 @@ use crate::{
 
 /// The main thread looks at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A ramp's end is announced so much ahead, so that all threads are there in time.
+/// A ramp's end is announced so much ahead, so that all threads are there in time, and so many round trips more where they are far
+/// away: half of one would do, if nothing had to be sent again.
 const START_AHEAD: Duration = Duration::from_millis(100);
+const START_AHEAD_ROUND_TRIPS: u32 = 4;
+/// A connection that once hung for long is not waited for so long.
+const START_AHEAD_MAX: Duration = Duration::from_secs(10);
 /// When everything has arrived, duplicates may still come: this long they are waited for.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// Threads have this long to say what they published, and to close all connections.
@@ -75,6 +79,15 @@ pub(crate) fn run(
     lead.finish(published, memory_bytes)
 }
 
+impl Crew {
+    /// How long before its time something has to be announced.
+    fn start_ahead(&self) -> Duration {
+        let round_trip = Duration::from_nanos(self.round_trip_ns.load(Ordering::Relaxed));
+        let far = round_trip.checked_mul(START_AHEAD_ROUND_TRIPS).unwrap_or(START_AHEAD_MAX);
+        START_AHEAD.saturating_add(far).min(START_AHEAD_MAX)
+    }
+}
+
 /// The main thread's view of the run.
 struct Lead<'r> {
     setup: Arc<Setup>,
@@ -89,8 +102,8 @@ struct Lead<'r> {
     /// The latest of each thread, as are the seconds.
     snapshots: Vec<Snapshot>,
     seconds: Vec<SecondRecord>,
-    /// Threads that have settled the ramp that goes on.
-    settled: usize,
+    /// By phase: threads that have settled this ramp, maybe before this one has turned to it.
+    settled: Vec<usize>,
     published: Vec<Published>,
     records: Vec<Record>,
 }
@@ -111,7 +124,7 @@ impl<'r> Lead<'r> {
             timetable: Timetable::default(),
             began: false,
             unfinished: None,
-            settled: 0,
+            settled: vec![0; setup.scenario.phases.len()],
             published: Vec::new(),
             records: Vec::new(),
             setup,
@@ -136,7 +149,7 @@ impl<'r> Lead<'r> {
                 return self.announce();
             }
             if matches!(phase.kind, PhaseKind::Ramp { .. }) {
-                self.timetable.end_at(self.setup.clock.now_ns() + nanos(START_AHEAD));
+                self.timetable.end_at(self.setup.clock.now_ns() + nanos(self.crew.start_ahead()));
                 self.append_phases(phases, index + 1)?;
             }
         }
@@ -153,7 +166,6 @@ impl<'r> Lead<'r> {
             }
         }
         self.began |= self.timetable.spans().iter().any(Span::publishes);
-        self.settled = 0;
         self.announce()
     }
 
@@ -175,12 +187,16 @@ impl<'r> Lead<'r> {
             if self.is_interrupted() || (ready == 0 && failed >= HOPELESS_FAILURES.min(total)) {
                 return Ok(false);
             }
-            let is_settled = self.settled == self.crew.threads;
+            let is_settled = self.is_settled(index);
             if is_settled || self.setup.clock.now_ns() >= limit_ns {
                 self.unfinished = (!is_settled).then_some((index, share));
                 return Ok(ready > 0 || failed < total);
             }
         }
+    }
+
+    fn is_settled(&self, ramp: usize) -> bool {
+        self.settled[ramp] == self.crew.threads
     }
 
     /// Until the phase is over; whether there is anything to go on with.
@@ -216,7 +232,7 @@ impl<'r> Lead<'r> {
         self.tell(&Command::StopPublishing)?;
         // The first look may still show what was before the last publication.
         self.look(last)?;
-        while self.sum(|it| it.unanswered) > 0 && !is_late() {
+        while (self.sum(|it| it.unanswered) > 0 || self.is_anybody_missing()) && !is_late() {
             self.look(last)?;
         }
         self.tell(&Command::Settle)?;
@@ -233,6 +249,11 @@ impl<'r> Lead<'r> {
         self.tell(&Command::Expect(Arc::clone(&everybody)))?;
         self.wait_for_arrivals(last, deadline)?;
         Ok(everybody)
+    }
+
+    /// Whether connections are still to come back; who interrupts does not wait for them.
+    fn is_anybody_missing(&self) -> bool {
+        !self.is_interrupted() && self.sum(|it| it.missing.into()) > 0
     }
 
     /// Until everything that is expected has arrived, and then a little, or until the deadline.
@@ -316,7 +337,9 @@ impl<'r> Lead<'r> {
                         self.seconds[thread as usize] = second;
                     }
                 }
-                Report::Settled { phase: settled } => self.settled += usize::from(settled == phase),
+                Report::Settled { phase } => {
+                    self.settled.get_mut(phase).into_iter().for_each(|threads| *threads += 1);
+                }
                 Report::Published(published) => self.published.push(*published),
                 Report::Finished(record) => self.records.push(*record),
                 Report::Broken(broken) => return Err(broken.into()),
@@ -348,4 +371,50 @@ impl<'r> Lead<'r> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{atomic::AtomicU64, mpsc};
+
+    use super::*;
+    use crate::{
+        cli::{parsed, resolve},
+        protocol::json::Json,
+        run::{self, Ends, Share},
+        tokens::Tokens,
+    };
+
+    #[test]
+    fn a_ramp_that_was_settled_before_it_was_looked_at_is_settled() {
+        let scenario = resolve::scenario(&parsed("--conns 4 --rooms 1"), 1).unwrap();
+        let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
+        let share = Share { first_thread: 0, threads: 2, threads_total: 2 };
+        let setup = run::prepare(scenario, Box::new(Json { presence: false }), ends, 1, share).unwrap();
+        let (sender, reports) = mpsc::channel();
+        let round_trip_ns = Arc::default();
+        let crew = Crew { members: Vec::new(), threads: 2, reports, round_trip_ns, joins: Vec::new() };
+        let (interrupted, mut observe) = (AtomicBool::new(false), |_: &Progress<'_>| {});
+        let mut lead = Lead::new(Arc::new(setup), crew, &interrupted, &mut observe);
+        for phase in [2, 1, 2, usize::MAX] {
+            sender.send(Report::Settled { phase }).unwrap();
+        }
+        lead.look(1).unwrap();
+        assert_eq!([0, 1, 2].map(|ramp| lead.is_settled(ramp)), [false, false, true]);
+    }
+
+    #[test]
+    fn what_far_agents_are_told_is_told_earlier() {
+        let rows = [(0, 100), (50, 300), (2_000, 8_100), (60_000, 10_000), (u64::MAX / 1_000_000, 10_000)];
+        for (round_trip_ms, ahead_ms) in rows {
+            let crew = Crew {
+                members: Vec::new(),
+                threads: 0,
+                reports: mpsc::channel().1,
+                round_trip_ns: Arc::new(AtomicU64::new(round_trip_ms * 1_000_000)),
+                joins: Vec::new(),
+            };
+            assert_eq!(crew.start_ahead(), Duration::from_millis(ahead_ms), "{round_trip_ms} ms");
+        }
+    }
 }

@@ -5,6 +5,7 @@ pub(crate) mod conn;
 pub(crate) mod crew;
 pub(crate) mod handshake;
 pub(crate) mod lead;
+mod own;
 pub(crate) mod polling;
 pub(crate) mod progress;
 pub(crate) mod sampler;

@@ -53,8 +53,16 @@ impl Setup {
                 Some((bytes_per_s as usize).clamp(SLOW_RECEIVE_BYTES.0, SLOW_RECEIVE_BYTES.1))
             }
         };
-        let source = target.source_of(conn.0 / self.targets.len() as u32, &self.sources);
+        // Agents may run on one machine, and each has addresses of its own.
+        let number = if self.sources.is_empty() { conn.0 } else { self.number_here(conn) };
+        let source = target.source_of(number / self.targets.len() as u32, &self.sources);
         Route { target: target.addr, tls: target.tls.as_ref(), source, receive_bytes }
+    }
+
+    /// The connection's number among those of this process.
+    fn number_here(&self, conn: ConnId) -> u32 {
+        let threads = self.plan.threads();
+        conn.0 / threads * self.threads + (conn.0 % threads).saturating_sub(self.first_thread)
     }
 
     pub(crate) fn who<'a>(&'a self, conn: ConnId, token: &'a dyn Fn() -> Option<String>) -> Who<'a> {

@@ -55,6 +55,7 @@ pub(crate) enum TlsError {
 pub(crate) struct TlsTarget {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    authorities: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 impl TlsTarget {
@@ -68,15 +69,22 @@ impl TlsTarget {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = match trust {
-            Trust::System => builder.with_root_certificates(system_authorities()?).with_no_client_auth(),
-            Trust::File(path) => builder.with_root_certificates(authorities_of(path)?).with_no_client_auth(),
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(TrustAnybody(algorithms)))
-                .with_no_client_auth(),
+        let authorities = match trust {
+            Trust::System => Some(system_authorities()?),
+            Trust::File(path) => Some(authorities_of(path)?),
+            Trust::Anybody => None,
         };
-        Ok(Self { config: Arc::new(config), name })
+        let builder = match &authorities {
+            Some((roots, _)) => builder.with_root_certificates(Arc::clone(roots)),
+            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnybody(algorithms))),
+        };
+        let authorities = authorities.map(|(_, certificates)| certificates.into());
+        Ok(Self { config: Arc::new(builder.with_no_client_auth()), name, authorities })
+    }
+
+    /// Whom to believe; `None` when it may be anybody.
+    pub(crate) fn authorities(&self) -> Option<&[CertificateDer<'static>]> {
+        self.authorities.as_deref()
     }
 
     /// Begins a connection; nothing is sent before the first [`Tls::flush`].
@@ -90,23 +98,31 @@ impl TlsTarget {
     }
 }
 
-fn system_authorities() -> Result<RootCertStore, TlsError> {
+/// As TLS wants them, and as they are.
+type Authorities = (Arc<RootCertStore>, Vec<CertificateDer<'static>>);
+
+fn system_authorities() -> Result<Authorities, TlsError> {
     let mut roots = RootCertStore::empty();
     // Some of them may be unreadable; what matters is whether any is left.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok(roots) }
+    let certificates = rustls_native_certs::load_native_certs().certs;
+    roots.add_parsable_certificates(certificates.iter().cloned());
+    if roots.is_empty() { Err(TlsError::NoAuthorities) } else { Ok((Arc::new(roots), certificates)) }
 }
 
-fn authorities_of(path: &Path) -> Result<RootCertStore, TlsError> {
+fn authorities_of(path: &Path) -> Result<Authorities, TlsError> {
     let text = fs::read(path).map_err(|source| TlsError::File { path: path.to_owned(), source })?;
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut certificates) = (RootCertStore::empty(), Vec::new());
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|_| TlsError::NoCertificate(path.to_owned()))?;
         roots
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|source| TlsError::BadCertificate { path: path.to_owned(), source })?;
+        certificates.push(certificate);
     }
-    if roots.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(roots) }
+    if roots.is_empty() {
+        return Err(TlsError::NoCertificate(path.to_owned()));
+    }
+    Ok((Arc::new(roots), certificates))
 }
 
 /// One connection's TLS.

@@ -5,13 +5,16 @@
 //! from numbers alone.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     ops::Range,
     sync::Arc,
 };
 
 use crate::{
-    client::setup::Setup,
+    client::{
+        own::{Own, ms},
+        setup::Setup,
+    },
     figures::{
         record::{Account, Event, Record, Timing},
         recorder::{Recorder, When},
@@ -29,9 +32,8 @@ use crate::{
 
 /// Publications of one thread without an answer; what is due beyond that is withheld.
 const PENDING_MAX: usize = 1 << 22;
-/// Without answers nobody knows which publications a lost connection took with it: those of so much time before, at least, and
-/// of twice as much at most.
-const UNCERTAIN_NS: u64 = 2_000_000_000;
+/// Troubles that may turn out to be none; any more count.
+const DOUBTS_MAX: usize = 1 << 16;
 const SECOND_NS: u64 = 1_000_000_000;
 const NONE: u32 = u32::MAX;
 
@@ -59,22 +61,8 @@ struct Membership {
     own: u32,
     begin: Begin,
     joined: bool,
-}
-
-/// What this thread's publishers did. All by the thread's numbers of streams.
-#[derive(Debug)]
-struct Own {
-    streams: Vec<u32>,
-    sent: Vec<u32>,
-    /// What `sent` was at the last two turns, [`UNCERTAIN_NS`] apart, the later one first; kept where nothing is answered.
-    earlier: [Vec<u32>; 2],
-    turned_ns: u64,
-    /// Answers, a cell per stream.
-    acks: Ledger,
-    refused: BTreeMap<u32, SeqSet>,
-    uncertain: BTreeMap<u32, SeqSet>,
-    /// When each unanswered publication was due.
-    pending: HashMap<(u32, u32), u64>,
+    /// When it was in the room the last time; of the run's clock.
+    joined_ms: u32,
 }
 
 /// The messages of one thread.
@@ -93,6 +81,9 @@ pub(crate) struct Traffic {
     own: Own,
     /// What members that left had missed by then, by stream.
     left: Vec<(u32, SeqSet)>,
+    /// Troubles that were counted, and are none if the publisher's connection ended before the answer: a target may read what is left
+    /// on that one when there is another. The stream, the number, and when it was.
+    doubts: Vec<(Event, u32, u32, When)>,
     /// Publishing has begun: who joins now comes midway.
     began: bool,
     first_deliveries: u64,
@@ -102,6 +93,8 @@ pub(crate) struct Traffic {
     arrived: u64,
     /// Deliveries that are still to come, from when that is known.
     awaited: Option<u64>,
+    /// `awaited` was found to be 0 by the ledger, and not only counted down.
+    is_complete: bool,
     everybody: Option<Arc<Published>>,
     /// Publishers that got an answer; kept in a closed loop only.
     answered: Vec<Slot>,
@@ -159,6 +152,7 @@ impl Traffic {
                     own,
                     begin: Begin::First,
                     joined: false,
+                    joined_ms: 0,
                 });
                 cells += of_room.len() as u32;
             }
@@ -174,22 +168,15 @@ impl Traffic {
             slow: roles().map(|role| role.reading != Reading::Quick).collect(),
             closed: scenario.closed,
             heard: Ledger::new(cells as usize),
-            own: Own {
-                sent: vec![0; streams.len()],
-                earlier: [const { Vec::new() }; 2],
-                turned_ns: 0,
-                acks: Ledger::new(streams.len()),
-                streams,
-                refused: BTreeMap::new(),
-                uncertain: BTreeMap::new(),
-                pending: HashMap::new(),
-            },
+            own: Own::new(streams, traits.acks),
             left: Vec::new(),
+            doubts: Vec::new(),
             began: false,
             first_deliveries: 0,
             going_on: (0..0, 0),
             arrived: 0,
             awaited: None,
+            is_complete: false,
             everybody: None,
             answered: Vec::new(),
             waiting: HashSet::new(),
@@ -230,14 +217,9 @@ impl Traffic {
         }
     }
 
-    /// To be called some times a second: remembers how far streams have come.
+    /// To be called some times a second.
     pub(crate) fn turn(&mut self) {
-        let Own { sent, earlier, turned_ns, .. } = &mut self.own;
-        if !self.traits.acks && self.now_ns >= *turned_ns + UNCERTAIN_NS {
-            *turned_ns = self.now_ns;
-            earlier.swap(0, 1);
-            earlier[0].clone_from(sent);
-        }
+        self.own.turn(self.now_ns);
     }
 
     /// Appends the message that the publisher in `slot` has to send, due at `due_ns`. In a closed loop it is due when it is sent.
@@ -257,21 +239,18 @@ impl Traffic {
         };
         let ordinal = if count == 1 { 0 } else { self.chance.u32(0..count) };
         let stream = own + ordinal;
-        let seq = self.own.sent[stream as usize];
+        let seq = self.own.next(stream);
         let at_ns = if self.closed { self.now_ns } else { due_ns };
         let bytes = sizes.draw(&mut self.chance);
         self.payload.clear();
-        let stamp = Stamp { stream: self.own.streams[stream as usize], seq, at_ns };
+        let stamp = Stamp { stream: self.own.name(stream), seq, at_ns };
         self.codec.write(&mut self.payload, stamp, bytes);
         let before = out.messages.len();
         speak.publish(dialogue, who, Publishing { ordinal, seq, payload: &self.payload }, out);
         if out.messages.len() == before {
             return false;
         }
-        self.own.sent[stream as usize] += 1;
-        if self.traits.acks {
-            self.own.pending.insert((stream, seq), at_ns);
-        }
+        self.own.sent(stream, at_ns);
         if self.closed {
             self.waiting.insert(slot);
         }
@@ -282,7 +261,7 @@ impl Traffic {
 
     /// Whether no more publications can be kept account of.
     pub(crate) fn is_full(&self) -> bool {
-        self.own.pending.len() >= PENDING_MAX
+        self.own.unanswered() >= PENDING_MAX as u64
     }
 
     /// In a closed loop: whether the publisher has an answer to wait for.
@@ -333,8 +312,13 @@ impl Traffic {
 
     /// It is in that room; whether that is news.
     pub(crate) fn joined(&mut self, slot: Slot, ordinal: u32) -> bool {
-        let membership = self.memberships_mut(slot).get_mut(ordinal as usize);
-        membership.is_some_and(|it| !std::mem::replace(&mut it.joined, true))
+        let now_ms = ms(self.now_ns);
+        let Some(membership) = self.memberships_mut(slot).get_mut(ordinal as usize) else { return false };
+        let is_news = !std::mem::replace(&mut membership.joined, true);
+        if is_news {
+            membership.joined_ms = now_ms;
+        }
+        is_news
     }
 
     /// The connection leaves, or is gone: nothing more is expected to reach it.
@@ -361,23 +345,7 @@ impl Traffic {
         if own == NONE {
             return;
         }
-        for stream in own..own + count {
-            let sent = self.own.sent[stream as usize];
-            let missing = if self.traits.acks {
-                self.own.acks.forgive(stream as usize, sent)
-            } else {
-                let from = self.own.earlier[1].get(stream as usize).copied().unwrap_or(0);
-                let mut last = SeqSet::default();
-                last.append(if in_order { sent } else { from }..sent);
-                last
-            };
-            if !missing.is_empty() {
-                for seq in missing.iter() {
-                    self.own.pending.remove(&(stream, seq));
-                }
-                self.own.uncertain.entry(stream).or_default().extend(&missing);
-            }
-        }
+        self.own.disconnected(own..own + count, in_order);
         self.waiting.remove(&slot);
     }
 
@@ -406,7 +374,7 @@ impl Traffic {
         let membership = &memberships[ordinal];
         if membership.own == stamp.stream {
             if !self.traits.echoes {
-                return self.recorder.trouble(self.when, stamp.stream, Event::Unexpected);
+                return self.doubt(Event::Unexpected, stamp);
             }
             if self.closed && self.waiting.remove(&slot) {
                 self.answered.push(slot);
@@ -415,7 +383,11 @@ impl Traffic {
         let cell = (membership.cells + (stamp.stream - membership.streams_start)) as usize;
         match self.heard.record(cell, stamp.seq, membership.begin) {
             Arrival::InOrder => {}
-            Arrival::Late => self.recorder.trouble(self.when, stamp.stream, Event::Reordered),
+            Arrival::Late => self.doubt(Event::Reordered, stamp),
+            // Or from before the first.
+            Arrival::Repeated if membership.begin == Begin::Midway => {
+                return self.doubt(Event::Duplicated, stamp);
+            }
             Arrival::Repeated => {
                 return self.recorder.trouble(self.when, stamp.stream, Event::Duplicated);
             }
@@ -436,22 +408,31 @@ impl Traffic {
         }
     }
 
+    /// Counts it, and remembers that it may be none.
+    #[cold]
+    fn doubt(&mut self, event: Event, stamp: Stamp) {
+        self.recorder.trouble(self.when, stamp.stream, event);
+        if self.doubts.len() < DOUBTS_MAX {
+            self.doubts.push((event, stamp.stream, stamp.seq, self.when));
+        }
+    }
+
     /// A publication was answered, with the error code if it was refused.
     pub(crate) fn settle(&mut self, slot: Slot, ordinal: u32, seq: u32, refusal: Option<&str>) {
         let Seat { own, count, .. } = self.seats[slot.index()];
         let stream = own.wrapping_add(ordinal);
-        let is_sent = own != NONE && ordinal < count && seq < self.own.sent[stream as usize];
-        if !is_sent || self.own.acks.record(stream as usize, seq, Begin::First) == Arrival::Repeated {
+        let is_own = own != NONE && ordinal < count;
+        let Some(due_ns) =
+            is_own.then(|| self.own.answered(stream, seq, refusal.is_none(), self.now_ns)).flatten()
+        else {
             return self.count(Event::Unexpected);
-        }
-        let due_ns = self.own.pending.remove(&(stream, seq)).unwrap_or(self.now_ns);
+        };
         let phase = self.phase_of(due_ns);
         self.recorder.timing(phase, Timing::Ack, self.now_ns.saturating_sub(due_ns));
         let event = if refusal.is_some() { Event::Refused } else { Event::Acked };
         self.recorder.count(When { phase, ..self.when }, event);
         if let Some(code) = refusal {
             self.recorder.reasons().refusals.add(code);
-            self.own.refused.entry(stream).or_default().insert(seq);
         }
         if self.closed && self.waiting.remove(&slot) {
             self.answered.push(slot);
@@ -460,30 +441,26 @@ impl Traffic {
 
     /// Publications that are still to be answered.
     pub(crate) fn unanswered(&self) -> u64 {
-        self.own.pending.len() as u64
+        self.own.unanswered()
     }
 
     /// What the publishers of this thread did.
     pub(crate) fn published(&self, streams: u32) -> Published {
-        let Own { streams: names, sent, refused, uncertain, pending, .. } = &self.own;
-        let mut published = Published::new(streams);
-        for (name, sent) in names.iter().zip(sent) {
-            published.sent[*name as usize] = *sent;
-        }
-        let named = |sets: &BTreeMap<u32, SeqSet>| {
-            sets.iter().map(|(stream, set)| (names[*stream as usize], set.clone())).collect()
-        };
-        published.refused = named(refused);
-        published.uncertain = named(uncertain);
-        published.unacked = pending.len() as u64;
-        published
+        self.own.published(streams)
     }
 
     /// What everybody did: from now on it is known what is still to come.
     pub(crate) fn learn(&mut self, everybody: Arc<Published>) {
-        let held = self.held();
-        self.awaited = Some(held.map(|held| audit::awaited(&held, &self.heard, &everybody)).sum());
         self.everybody = Some(everybody);
+        self.look_for_awaited();
+    }
+
+    /// By the ledger.
+    fn look_for_awaited(&mut self) {
+        let Some(everybody) = &self.everybody else { return };
+        let awaited = self.held().map(|held| audit::awaited(&held, &self.heard, everybody)).sum();
+        self.awaited = Some(awaited);
+        self.is_complete = awaited == 0;
     }
 
     /// What came for the first time.
@@ -492,7 +469,11 @@ impl Traffic {
     }
 
     /// Deliveries that are still to come, once that is known.
-    pub(crate) fn awaited(&self) -> Option<u64> {
+    pub(crate) fn awaited(&mut self) -> Option<u64> {
+        // What a member hears that had heard nothing was not counted, and tells what else it is to hear.
+        if self.awaited == Some(0) && !self.is_complete {
+            self.look_for_awaited();
+        }
         self.awaited
     }
 
@@ -501,20 +482,28 @@ impl Traffic {
         let everybody = self.everybody.take().unwrap_or_default();
         let mut balance = Balance::of(self.first_deliveries);
         let mut lost: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut silent = 0;
         if !everybody.sent.is_empty() {
             let mut found = |stream, count| *lost.entry(stream).or_default() += count;
             for held in self.held() {
                 balance.add_held(&held, &self.heard, &everybody, &mut found);
+                silent += u64::from(audit::is_silent(&held, &self.heard, &everybody));
             }
             for (stream, gaps) in &self.left {
                 balance.add_gaps(*stream, gaps, &everybody, &mut found);
+            }
+        }
+        for (event, stream, seq, when) in &self.doubts {
+            if everybody.uncertain.get(stream).is_some_and(|set| set.contains(*seq)) {
+                self.recorder.forgive(*when, *stream, *event);
             }
         }
         let unacked = self.unanswered();
         self.count_arrived();
         let mut record = self.recorder.close(self.when.second);
         let Balance { expected, delivered, lost: sum, unexpected, excused } = balance;
-        record.account = Account { expected, delivered, lost: sum, unexpected, unacked, excused };
+        record.account =
+            Account { expected, delivered, lost: sum, unexpected, unacked, excused, silent, missing: 0 };
         lost.into_iter().for_each(|(stream, count)| record.lost(stream, count));
         record
     }
@@ -527,6 +516,7 @@ impl Traffic {
             streams_start: it.streams_start,
             own: (it.own != NONE && !echoes).then_some(it.own),
             begin: it.begin,
+            joined_ms: it.joined_ms,
         })
     }
 

@@ -4,11 +4,12 @@ use std::{borrow::Cow, time::Duration};
 
 use super::*;
 use crate::{
+    figures::record::Counts,
     plan::ConnId,
-    protocol::{Kind, RoomNames, echo::Echo, json::Json},
+    protocol::{Kind, RoomNames, bare::Bare, json::Json},
     scenario::{
-        Arrivals, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reconnect, Role, Rooms, Size,
-        ThinkTime,
+        Arrivals, Disconnects, Leave, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reconnect, Role,
+        Rooms, Size, ThinkTime,
     },
     truth::payload::Style,
 };
@@ -47,6 +48,7 @@ fn scenario(connections: u32, publishers: u32, rooms: u32, closed: bool) -> Scen
         kind,
         duration: Duration::from_secs(1),
         measured: false,
+        disconnects: Disconnects::Failures,
     };
     let mut roles = vec![role("talkers", publishers, true)];
     if connections > publishers {
@@ -356,7 +358,7 @@ fn what_a_lost_connection_left_unanswered_may_or_may_not_arrive() {
 fn without_answers_only_what_was_sent_last_is_excused_and_nothing_after_an_answered_goodbye() {
     // whether the goodbye was answered; expected, lost, excused
     for (in_order, expected) in [(false, (4, 4, 2)), (true, (6, 6, 0))] {
-        let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Echo));
+        let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Bare::Echo));
         let slot = Slot(0);
         for second in [0, 2, 4] {
             bench.traffic.at(second * SECOND);
@@ -403,7 +405,7 @@ fn what_could_not_be_said_was_not_sent() {
 
 #[test]
 fn echoes_are_held_against_their_own_sender() {
-    let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Echo));
+    let mut bench = Bench::of(&scenario(2, 2, 1, false), Box::new(Bare::Echo));
     let first = bench.publish(Slot(0), 1);
     let second = bench.publish(Slot(1), 2);
     for (slot, text) in [(0, &first), (1, &first), (1, &second), (1, &second)] {
@@ -455,4 +457,36 @@ fn in_a_closed_loop_publishers_wait_and_latency_counts_from_sending() {
     assert!(!bench.traffic.is_waiting(talker));
     let record = bench.close();
     assert_eq!(record.phases[2].timings.delivery.max(), Some(1_000));
+}
+
+#[test]
+fn what_a_target_reads_on_the_old_connection_when_there_is_a_new_one_is_no_trouble() {
+    // whether the publisher was cut off before any answer, and what it sent then is read after what it sends when it is back
+    for (cut, troubles) in [(true, 0), (false, 1)] {
+        let mut bench = Bench::new(3);
+        let (talker, listener) = (bench.talker(), bench.listener());
+        let late = (0..3).map(Slot).find(|slot| *slot != talker && *slot != listener).unwrap();
+        let old = bench.publish(talker, SECOND);
+        if cut {
+            bench.traffic.stop_hearing(talker);
+            bench.traffic.disconnected(talker, false);
+            bench.join(talker);
+        }
+        // This one joins again, so that it begins with what it hears first.
+        bench.traffic.stop_hearing(late);
+        bench.join(late);
+        let new = bench.publish(talker, SECOND + 1);
+        for slot in [listener, late] {
+            bench.deliver(slot, &new);
+            bench.deliver(slot, &old);
+        }
+        bench.deliver(talker, &old);
+        let record = bench.close();
+        let Counts { reordered, duplicated, unexpected, .. } = record.counts();
+        assert_eq!([reordered, duplicated, unexpected], [troubles; 3], "cut: {cut}");
+        assert_eq!(record.streams.len() as u64, troubles, "cut: {cut}");
+        let errors: u64 = record.seconds.iter().map(|second| second.errors).sum();
+        assert_eq!(errors, troubles * 3, "cut: {cut}");
+        assert_eq!(record.account.lost, 0, "cut: {cut}");
+    }
 }

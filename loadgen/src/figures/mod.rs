@@ -2,9 +2,11 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod compare;
+mod counts;
 pub(crate) mod files;
 pub(crate) mod hdr;
 pub(crate) mod load;
+pub(crate) mod read_lag;
 pub(crate) mod reasons;
 pub(crate) mod record;
 pub(crate) mod recorder;

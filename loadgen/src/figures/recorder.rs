@@ -5,6 +5,7 @@
 
 use crate::figures::{
     hdr::Hdr,
+    read_lag::ReadLag,
     record::{
         Counts, Event, PhaseRecord, ReasonsBy, Record, SECONDS_MAX, SecondRecord, ThreadPhase, ThreadRecord,
         Timing, Timings,
@@ -35,6 +36,8 @@ pub(crate) struct Recorder {
     record: Record,
     thread: u32,
     own: Vec<ThreadPhase>,
+    /// By phase.
+    read_lags: Vec<ReadLag>,
 }
 
 impl Recorder {
@@ -49,6 +52,7 @@ impl Recorder {
             record: Record::default(),
             thread,
             own: vec![ThreadPhase::default(); phases],
+            read_lags: vec![ReadLag::default(); phases],
         }
     }
 
@@ -100,6 +104,41 @@ impl Recorder {
         self.record.trouble(stream, event);
     }
 
+    /// What was counted as such a trouble of this stream was none.
+    pub(crate) fn forgive(&mut self, when: When, stream: u32, event: Event) {
+        let counts = &mut self.phases[when.phase].counts;
+        // Those of streams past the bound are with the last one.
+        let kept = if self.record.streams.contains_key(&stream) { stream } else { u32::MAX };
+        let Some(trouble) = self.record.streams.get_mut(&kept) else { return };
+        let (all, of_stream) = match event {
+            Event::Duplicated => (&mut counts.duplicated, &mut trouble.duplicated),
+            Event::Reordered => (&mut counts.reordered, &mut trouble.reordered),
+            Event::Unexpected => (&mut counts.unexpected, &mut trouble.unexpected),
+            Event::Sent
+            | Event::Acked
+            | Event::Refused
+            | Event::Withheld
+            | Event::Unsent
+            | Event::Opened
+            | Event::Failed
+            | Event::Dropped
+            | Event::Left
+            | Event::Returned
+            | Event::PresenceChanged
+            | Event::Corrupt
+            | Event::Misrouted
+            | Event::Foreign
+            | Event::Fault => return, // Nobody doubts these.
+        };
+        *all = all.saturating_sub(1);
+        *of_stream = of_stream.saturating_sub(1);
+        if trouble.total() == 0 {
+            self.record.streams.remove(&kept);
+        }
+        let second = self.record.seconds.get_mut(when.second as usize).unwrap_or(&mut self.now);
+        second.errors = second.errors.saturating_sub(1);
+    }
+
     /// How many connections are open by now.
     #[inline]
     pub(crate) fn open(&mut self, second: u32, connections: u32) {
@@ -121,6 +160,24 @@ impl Recorder {
         own.wall_ns += wall_ns;
         own.unsent_bytes_max = own.unsent_bytes_max.max(unsent_bytes);
         own.unread_bytes_max = own.unread_bytes_max.max(unread_bytes);
+    }
+
+    /// The thread looks at its sockets, for the first time in so long.
+    #[inline]
+    pub(crate) fn look(&mut self, phase: usize, gap_ns: u64) {
+        self.own[phase].looks += 1;
+        self.read_lags[phase].gap(gap_ns);
+    }
+
+    /// It should have looked so long ago: it had no core.
+    pub(crate) fn overslept(&mut self, phase: usize, gap_ns: u64) {
+        self.read_lags[phase].gap(gap_ns);
+    }
+
+    /// It has read from a socket.
+    #[inline]
+    pub(crate) fn read(&mut self, phase: usize) {
+        self.own[phase].reads += 1;
     }
 
     /// Why connections and publications failed.
@@ -174,8 +231,10 @@ impl Recorder {
         self.reach(second);
         self.hand_over();
         self.end_second();
-        for (own, phase) in self.own.iter_mut().zip(&self.phases) {
+        for ((own, lag), phase) in self.own.iter_mut().zip(&self.read_lags).zip(&self.phases) {
             own.lag_p99_ns = phase.timings.lag.at(0.99).unwrap_or(0);
+            own.read_lag_p99_ns = lag.exceeded_in(0.01, own.wall_ns);
+            own.read_lag_max_ns = lag.max_ns();
         }
         self.record.phases = self.phases;
         self.record.threads = vec![ThreadRecord { agent: 0, thread: self.thread, phases: self.own }];
@@ -240,6 +299,10 @@ mod tests {
         recorder.delivery(0, 2, 3 * MS); // Due in the phase before, and late for its second.
         recorder.load(1, 5, 10, 300, 4);
         recorder.load(1, 5, 10, 200, 7);
+        recorder.look(1, 3 * MS);
+        recorder.look(1, MS);
+        recorder.overslept(1, 8 * MS);
+        recorder.read(1);
         recorder.reasons().drops.add("gone");
         assert_eq!(recorder.worst_error(), Some(("duplicated".to_owned(), 1)));
         recorder.reasons().drops.add("gone");
@@ -268,6 +331,8 @@ mod tests {
         assert_eq!((record.threads[0].thread, own.cpu_ns, own.wall_ns), (3, 10, 20));
         assert_eq!((own.unsent_bytes_max, own.unread_bytes_max), (300, 7));
         assert!(near(Some(own.lag_p99_ns), 4), "{own:?}");
+        assert_eq!((own.looks, own.reads), (2, 1));
+        assert!(near(Some(own.read_lag_max_ns), 8), "{own:?}");
     }
 
     #[test]

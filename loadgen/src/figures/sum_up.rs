@@ -1,7 +1,7 @@
 //! From what was recorded to the result: totals, rates, signs that the generator was the limit, what is wrong. SLOs are judged
 //! on the result, by `slo`.
 //!
-//! Totals: connects and joins of all phases (they happen in ramps); deliveries' latencies, answers, lag and rates of the
+//! Totals: connects, joins and outages of all phases (they happen in ramps); deliveries' latencies, answers, lag and rates of the
 //! measured phases; everything that is to be 0 of all phases.
 
 use crate::{
@@ -16,15 +16,17 @@ use crate::{
         },
     },
     report::format,
-    scenario::Scenario,
+    scenario::{Disconnects, Scenario},
 };
 
 /// A thread that used more of a core had no time to spare.
 pub(crate) const CPU_RATIO_MAX: f64 = 0.85;
-/// Shorter phases say nothing about CPU shares.
-const CPU_WALL_NS_MIN: u64 = 100_000_000;
+/// Shorter phases say nothing about shares of the time.
+const WALL_NS_MIN: u64 = 100_000_000;
 /// Publications later than this are the generator's delay, not the target's.
 pub(crate) const LAG_P99_NS_MAX: u64 = 1_000_000;
+/// What was seen later than this, for 1 % of the time, is the generator's delay, too.
+const READ_LAG_P99_NS_MAX: u64 = 1_000_000;
 /// When more of the deliveries were excused, losses may hide among them.
 const EXCUSED_RATIO_MAX: f64 = 0.001;
 /// When more waits in one socket than a read takes, deliveries were there long before they were counted.
@@ -86,6 +88,7 @@ impl Summary {
                 dropped: counts.dropped,
                 left: counts.left,
                 returned: counts.returned,
+                missing: record.account.missing,
                 open_max,
                 failures: record.reasons.failures.clone(),
                 drops: record.reasons.drops.clone(),
@@ -112,6 +115,7 @@ impl Summary {
                 unexpected: counts.unexpected + record.account.unexpected,
                 foreign: counts.foreign,
                 excused: record.account.excused,
+                silent: record.account.silent,
             },
             server: facts.server.map(|server| server.summed_up(&phases, &totals.counts, open_max)),
             generator: Generator::of(&phases, &record.threads, facts.agents),
@@ -133,12 +137,15 @@ impl Summary {
 
     /// Fills in what is wrong; `excused` is what somebody has allowed by an SLO that held.
     pub(crate) fn find_problems(&mut self, excused: &[Count]) {
-        let wrong = Count::ALL.into_iter().filter(|count| {
-            let comes_back = *count == Count::Dropped && self.load.comes_back;
-            self.count(*count) > 0 && !comes_back && !excused.contains(count)
-        });
+        let wrong = |count: Count| {
+            // Who interrupts a run does not wait until all are back.
+            let is_cut_short = count == Count::Missing && self.interrupted;
+            let wrong = self.count(count).saturating_sub(self.expected_disconnects(count));
+            (wrong > 0 && !is_cut_short && !excused.contains(&count)).then_some((count, wrong))
+        };
+        let wrong = Count::ALL.into_iter().filter_map(wrong);
         let mut problems: Vec<String> =
-            wrong.map(|count| format!("{}: {}", count.problem(), format::count(self.count(count)))).collect();
+            wrong.map(|(count, wrong)| format!("{}: {}", count.problem(), format::count(wrong))).collect();
         let due = self.publications.sent + self.publications.withheld + self.publications.unsent;
         if problems.is_empty() && due > 0 && self.deliveries.expected == 0 {
             problems.push("nothing was delivered or expected".to_owned());
@@ -205,6 +212,8 @@ impl Count {
             Self::Withheld => "publications withheld (the target took no more bytes of the connection)",
             Self::Failed => "connections failed",
             Self::Dropped => "connections dropped",
+            Self::Missing => "connections that were ended and not back at the end",
+            Self::Silent => "memberships that came later and heard nothing",
         }
     }
 }
@@ -223,6 +232,7 @@ impl Phase {
             name: phase.name.clone(),
             kind: PhaseName::of(phase.kind),
             measured: phase.measured,
+            disconnects_expected: phase.disconnects == Disconnects::Expected,
             start_s,
             end_s,
             counts,
@@ -254,6 +264,7 @@ impl Latency {
             join: times(Timing::Join),
             ack: times(Timing::Ack),
             lag: times(Timing::Lag),
+            outage: times(Timing::Outage),
         }
     }
 }
@@ -299,6 +310,7 @@ impl Totals {
         for (phase, recorded) in phases.iter().zip(&record.phases) {
             timings.connect.merge(&recorded.timings.connect);
             timings.join.merge(&recorded.timings.join);
+            timings.outage.merge(&recorded.timings.outage);
             if phase.measured {
                 measured_s += phase.length_s();
                 counts.merge(&recorded.counts);
@@ -330,6 +342,10 @@ impl Thread {
             lag_p99_ns: sum.lag_p99_ns.max(own.lag_p99_ns),
             unsent_bytes_max: sum.unsent_bytes_max.max(own.unsent_bytes_max),
             unread_bytes_max: sum.unread_bytes_max.max(own.unread_bytes_max),
+            read_lag_p99_ns: sum.read_lag_p99_ns.max(own.read_lag_p99_ns),
+            read_lag_max_ns: sum.read_lag_max_ns.max(own.read_lag_max_ns),
+            looks: sum.looks + own.looks,
+            reads: sum.reads + own.reads,
         });
         Self {
             agent: record.agent,
@@ -338,6 +354,8 @@ impl Thread {
             lag_p99_us: together.lag_p99_ns as f64 / 1e3,
             unsent_bytes_max: together.unsent_bytes_max,
             unread_bytes_max: together.unread_bytes_max,
+            read_lag_p99_us: together.read_lag_p99_ns as f64 / 1e3,
+            read_lag_max_us: together.read_lag_max_ns as f64 / 1e3,
             phases: record.phases.clone(),
         }
     }
@@ -355,12 +373,18 @@ fn find_limits(name: &str, index: usize, recorded: &PhaseRecord, threads: &[Thre
             format!("thread {}", thread.thread)
         };
         let ratio = own.cpu_ns as f64 / own.wall_ns.max(1) as f64;
-        if own.wall_ns >= CPU_WALL_NS_MIN && ratio >= CPU_RATIO_MAX {
+        if own.wall_ns >= WALL_NS_MIN && ratio >= CPU_RATIO_MAX {
             limits.push(format!("{name}: {who} used {:.0} % of a core", ratio * 100.0));
         }
         if own.unread_bytes_max > UNREAD_BYTES_MAX {
             let waiting = format::bytes(own.unread_bytes_max);
             limits.push(format!("{name}: {who} let {waiting} wait in a socket"));
+        }
+        if own.wall_ns >= WALL_NS_MIN && own.read_lag_p99_ns > READ_LAG_P99_NS_MAX {
+            limits.push(format!(
+                "{name}: {who} saw what arrived in 1 % of the time {} or more later, which the latencies include",
+                format::micros(own.read_lag_p99_ns as f64 / 1e3)
+            ));
         }
     }
     if let Some(lag_ns) = recorded.timings.lag.at(0.99).filter(|lag_ns| *lag_ns > LAG_P99_NS_MAX) {

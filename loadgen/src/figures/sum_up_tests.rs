@@ -7,7 +7,7 @@ use crate::{
     figures::record::{Account, Event},
     figures::recorder::{Recorder, When},
     figures::summary::{ReadError, ServerSample},
-    scenario::{Phase as Planned, PhaseKind, Pick, Protocol, Reading, Role, Rooms, ThinkTime},
+    scenario::{Disconnects, Phase as Planned, PhaseKind, Pick, Protocol, Reading, Role, Rooms, ThinkTime},
 };
 
 const MS: u64 = 1_000_000;
@@ -18,6 +18,7 @@ pub(crate) fn scenario() -> Scenario {
         kind,
         duration: Duration::from_secs(secs),
         measured,
+        disconnects: Disconnects::Failures,
     };
     Scenario {
         name: "test".to_owned(),
@@ -154,10 +155,48 @@ fn what_is_wrong_is_told_unless_it_is_excused() {
     assert_eq!(worst.len(), WORST_MAX);
     summary.find_problems(&[Count::Lost]);
     assert_eq!(summary.problems, ["connections dropped: 2"]);
+}
 
-    let back = Scenario { comes_back: Some(ThinkTime::Constant(Duration::ZERO)), ..scenario };
-    let summary = Summary::of(facts(&back), &record);
-    assert_eq!(summary.problems, ["deliveries lost: 3"], "who comes back was not lost");
+#[test]
+fn what_a_phase_is_about_is_no_problem_and_all_else_is() {
+    // expected in the storm; failed and dropped: steady, storm; not back; interrupted; problems
+    type Row = (bool, [u64; 2], [u64; 2], u64, bool, &'static [&'static str]);
+    let rows: [Row; 7] = [
+        (true, [0, 5], [0, 7], 0, false, &[]),
+        (false, [0, 5], [0, 7], 0, false, &["connections failed: 5", "connections dropped: 7"]),
+        (true, [1, 5], [0, 7], 0, false, &["connections failed: 1"]),
+        (true, [0, 5], [2, 7], 0, false, &["connections dropped: 2"]),
+        (true, [0, 5], [0, 7], 3, false, &["connections that were ended and not back at the end: 3"]),
+        (true, [0, 5], [0, 7], 3, true, &[]),
+        (true, [0, 0], [0, 0], 0, false, &[]),
+    ];
+    for (expected, failed, dropped, missing, interrupted, problems) in rows {
+        let mut scenario = scenario();
+        scenario.comes_back = Some(ThinkTime::Constant(Duration::ZERO));
+        if expected {
+            scenario.phases[2].disconnects = Disconnects::Expected;
+        }
+        let mut record = record();
+        for (at, phase) in record.phases[1..].iter_mut().enumerate() {
+            (phase.counts.failed, phase.counts.dropped) = (failed[at], dropped[at]);
+        }
+        record.account.missing = missing;
+        let facts = Facts { interrupted, ..facts(&scenario) };
+        let summary = Summary::of(facts, &record);
+        assert_eq!(summary.problems, problems);
+        let counted = [Count::Failed, Count::Dropped].map(|it| summary.count(it));
+        assert_eq!(counted, [failed, dropped].map(|it: [u64; 2]| it[0] + it[1]), "all of them are told");
+    }
+}
+
+#[test]
+fn members_that_hear_nothing_are_a_problem_of_their_own() {
+    let mut record = record();
+    record.account.silent = 2;
+    let scenario = scenario();
+    let summary = Summary::of(facts(&scenario), &record);
+    assert_eq!(summary.problems, ["memberships that came later and heard nothing: 2"]);
+    assert_eq!(summary.deliveries.silent, 2);
 }
 
 #[test]
@@ -191,6 +230,12 @@ fn a_generator_that_was_the_limit_is_named_by_phase() {
     record.threads[0].phases[0] =
         ThreadPhase { cpu_ns: 990 * MS, wall_ns: 1_000 * MS, ..ThreadPhase::default() };
     record.threads[0].phases[1].unread_bytes_max = 1 << 20;
+    // The longest gap alone says nothing of how much fell into it, nor does any of them in a moment.
+    record.threads[0].phases[2].read_lag_max_ns = 15 * MS;
+    record.threads[1].phases[1].read_lag_p99_ns = 12 * MS;
+    record.threads[1].phases[2].read_lag_p99_ns = MS;
+    record.threads[1].phases[0] =
+        ThreadPhase { read_lag_p99_ns: 9 * MS, wall_ns: 90 * MS, ..ThreadPhase::default() };
     (0..5).for_each(|_| record.phases[2].timings.lag.record(7 * MS));
     let summary = Summary::of(facts(&scenario), &record);
     assert_eq!(summary.phases[0].limited, ["ramp: thread 0 used 99 % of a core"]);
@@ -198,10 +243,13 @@ fn a_generator_that_was_the_limit_is_named_by_phase() {
         summary.generator.limited,
         [
             "steady: thread 0 let 1.00 MiB wait in a socket",
+            "steady: thread 1 saw what arrived in 1 % of the time 12.0 ms or more later, which the latencies include",
             "storm: thread 1 used 95 % of a core",
             "storm: 1 % of publications left 7.00 ms or more after their time, which the latencies include",
         ],
         "of measured phases"
     );
+    let lags = summary.generator.threads.iter().map(|it| (it.read_lag_p99_us, it.read_lag_max_us));
+    assert_eq!(lags.collect::<Vec<_>>(), [(0.0, 15e3), (12e3, 0.0)], "of the worst measured phase");
     assert!(summary.passed, "it is to be doubted, not wrong");
 }

@@ -78,7 +78,7 @@ pub(crate) struct Load {
     pub(crate) connections: u32,
     pub(crate) rooms: u32,
     pub(crate) roles: Vec<Role>,
-    /// Connections that the target ends come back: their end is counted, but is no problem.
+    /// Connections that the target ends come back.
     pub(crate) comes_back: bool,
     /// Each publisher waited for the answer, and latency counts from sending.
     pub(crate) closed: bool,
@@ -112,11 +112,13 @@ pub(crate) enum Count {
     Withheld,
     Failed,
     Dropped,
+    Missing,
+    Silent,
 }
 
 impl Count {
     /// In the order in which problems are told.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Lost,
         Self::Duplicated,
         Self::Reordered,
@@ -128,6 +130,8 @@ impl Count {
         Self::Withheld,
         Self::Failed,
         Self::Dropped,
+        Self::Missing,
+        Self::Silent,
     ];
 }
 
@@ -141,6 +145,26 @@ pub(crate) enum ReadError {
 }
 
 impl Summary {
+    /// Connections that failed or were dropped in phases that are about just that.
+    pub(crate) fn expected_disconnects(&self, count: Count) -> u64 {
+        let of = |phase: &Phase| match count {
+            Count::Failed => phase.counts.failed,
+            Count::Dropped => phase.counts.dropped,
+            Count::Lost
+            | Count::Duplicated
+            | Count::Reordered
+            | Count::Corrupt
+            | Count::Misrouted
+            | Count::Unexpected
+            | Count::Refused
+            | Count::Unacked
+            | Count::Withheld
+            | Count::Missing
+            | Count::Silent => 0,
+        };
+        self.phases.iter().filter(|phase| phase.disconnects_expected).map(of).sum()
+    }
+
     /// From what `--json` wrote.
     ///
     /// # Errors
@@ -176,6 +200,8 @@ impl Summary {
             Count::Withheld => publications.withheld,
             Count::Failed => connections.failed,
             Count::Dropped => connections.dropped,
+            Count::Missing => connections.missing,
+            Count::Silent => deliveries.silent,
         }
     }
 }
@@ -188,6 +214,9 @@ pub(crate) struct Phase {
     pub(crate) kind: PhaseName,
     /// Whether it is in the totals.
     pub(crate) measured: bool,
+    /// Whether connections that failed or were dropped in it are no problem.
+    #[serde(default)]
+    pub(crate) disconnects_expected: bool,
     /// On the run's clock, as is the end.
     pub(crate) start_s: f64,
     pub(crate) end_s: f64,
@@ -223,6 +252,9 @@ pub(crate) struct Connections {
     /// Ended by this program as planned, and opened again.
     pub(crate) left: u64,
     pub(crate) returned: u64,
+    /// Ended by the target, or failed to come back, and not there at the end of the run.
+    #[serde(default)]
+    pub(crate) missing: u64,
     /// The most at the end of any second.
     pub(crate) open_max: u64,
     pub(crate) failures: Reasons,
@@ -266,9 +298,12 @@ pub(crate) struct Deliveries {
     /// Missing, but not expected: their publisher's connection was lost, so that they may never have been accepted.
     #[serde(default)]
     pub(crate) excused: u64,
+    /// Memberships that began while publishing went on, and heard nothing of what was published well after they had joined.
+    #[serde(default)]
+    pub(crate) silent: u64,
 }
 
-/// Times by kind. In the totals: delivery, ack and lag of the measured phases, connect and join of all phases.
+/// Times by kind. In the totals: delivery, ack and lag of the measured phases, the others of all phases.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
     /// From when a publication was due to its receipt (closed: from when it was sent).
@@ -281,6 +316,10 @@ pub(crate) struct Latency {
     pub(crate) ack: Times,
     /// From when a publication was due to when it was handed to the socket: the generator's own delay.
     pub(crate) lag: Times,
+    /// From when the target ended a connection, or let one that comes back fail, until it was in its rooms again; for the phase
+    /// in which that began.
+    #[serde(default)]
+    pub(crate) outage: Times,
 }
 
 /// A histogram, and what is usually asked of it, in µs; `null` without samples.
@@ -378,6 +417,12 @@ pub(crate) struct Thread {
     pub(crate) lag_p99_us: f64,
     pub(crate) unsent_bytes_max: u64,
     pub(crate) unread_bytes_max: u64,
+    /// For 1 % of the time, what arrived was seen later than this.
+    #[serde(default)]
+    pub(crate) read_lag_p99_us: f64,
+    /// The longest time without a look at the sockets.
+    #[serde(default)]
+    pub(crate) read_lag_max_us: f64,
     /// By phase of the scenario.
     pub(crate) phases: Vec<ThreadPhase>,
 }

@@ -36,7 +36,13 @@ impl Clock {
     /// The run's time.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
-        self.own_ns().saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
+        self.at(self.own_ns())
+    }
+
+    /// The run's time when it was this by [`own_ns`](Self::own_ns).
+    #[inline]
+    pub(crate) fn at(&self, own_ns: u64) -> u64 {
+        own_ns.saturating_add_signed(self.offset_ns.load(Ordering::Relaxed))
     }
 
     /// What it would be, had nobody set it.
@@ -56,16 +62,20 @@ pub(crate) fn thread_cpu() -> Duration {
     TimeClockId::CLOCK_THREAD_CPUTIME_ID.now().map(Duration::from).unwrap_or_default()
 }
 
-/// Wakes the event loop that it is registered with.
+/// Wakes an event loop on the nanosecond: the time-out of epoll itself has milliseconds, which would show in every latency.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     timer: TimerFd,
     /// When it goes off; `u64::MAX` while it is not set.
     due_ns: u64,
 }
 
 impl Alarm {
-    pub(crate) fn register(registry: &Registry, token: Token) -> io::Result<Self> {
+    /// An alarm that is not set; its events have `token`.
+    ///
+    /// # Errors
+    /// When the system has no timer for it, or the registry refuses it.
+    pub fn register(registry: &Registry, token: Token) -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         registry.register(&mut SourceFd(&timer.as_fd().as_raw_fd()), token, Interest::READABLE)?;
@@ -73,7 +83,10 @@ impl Alarm {
     }
 
     /// Sets the alarm, unless it is set for that time already. `due_ns` must be in the future.
-    pub(crate) fn set(&mut self, now_ns: u64, due_ns: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the system refuses the time.
+    pub fn set(&mut self, now_ns: u64, due_ns: u64) -> io::Result<()> {
         if self.due_ns != due_ns {
             let wait = TimeSpec::from_duration(Duration::from_nanos(due_ns.saturating_sub(now_ns).max(1)));
             self.timer.set(Expiration::OneShot(wait), TimerSetTimeFlags::empty())?;
@@ -83,7 +96,12 @@ impl Alarm {
     }
 
     /// To be called when it has gone off; registered edge-triggered, it needs no read.
-    pub(crate) fn went_off(&mut self) {
+    pub fn went_off(&mut self) {
         self.due_ns = u64::MAX;
+    }
+
+    /// How long ago it was due; 0 while it is not.
+    pub(crate) fn overdue_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.due_ns)
     }
 }

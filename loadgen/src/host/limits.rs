@@ -28,6 +28,9 @@ const PORTS_MAX: u64 = 65_536 - 1_024;
 /// With fewer connections a burst is too small for the two above.
 const CONNS_OF_A_BURST: u64 = 1_000;
 
+/// The script that makes several of them at once, and can undo it.
+const TUNE: &str = "tuning/tune.sh";
+
 /// What a run needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Wanted {
@@ -67,7 +70,7 @@ pub(crate) struct Line {
     pub(crate) has: String,
     pub(crate) wanted: String,
     pub(crate) verdict: Verdict,
-    /// What lifts it has this name; `None` where only a smaller run or a larger machine helps.
+    /// The step of `tuning/tune.sh` that lifts it; `None` where only a smaller run or a larger machine helps.
     pub(crate) step: Option<&'static str>,
     /// The command that does, as root.
     pub(crate) lift: Option<String>,
@@ -217,6 +220,11 @@ pub(crate) fn render(lines: &[Line], wanted: &Wanted) -> String {
     out.push('\n');
     if !lifts.is_empty() {
         out.push_str(&format!("To lift what is low, as root:\n{}", lifts.concat()));
+        let steps = steps(lines);
+        if !steps.is_empty() {
+            let all = format!("{TUNE} apply {} --conns {}", steps.join(" "), wanted.conns);
+            out.push_str(&format!("or, so that it can be reverted, in Ringway's sources:\n  {all}\n"));
+        }
     }
     if let Some(line) = lines.iter().find(|it| it.verdict == Verdict::TooLow && it.step == Some("port-range"))
     {
@@ -231,13 +239,30 @@ pub(crate) fn render(lines: &[Line], wanted: &Wanted) -> String {
     out
 }
 
+/// The steps of the script that help, in the order of the lines. What a process may open is not the kernel's to say.
+fn steps(lines: &[Line]) -> Vec<&'static str> {
+    let mut steps = Vec::new();
+    for line in lines.iter().filter(|it| it.verdict > Verdict::Enough) {
+        let is_sysctl = line.lift.as_ref().is_some_and(|lift| lift.starts_with("sysctl"));
+        if let Some(step) = line.step.filter(|step| is_sysctl && !steps.contains(step)) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
 /// What is not as wanted, a line each: to be said before a run.
 pub(crate) fn warnings(lines: &[Line]) -> Vec<String> {
     let short = lines.iter().filter(|it| it.verdict > Verdict::Enough);
     short
         .map(|it| {
-            let lift =
-                it.lift.as_ref().map(|lift| format!("; `{lift}` as root lifts it")).unwrap_or_default();
+            let lift = match (&it.lift, steps(std::slice::from_ref(it)).first()) {
+                (Some(lift), Some(step)) => {
+                    format!("; `{lift}` as root lifts it (or step {step} of {TUNE})")
+                }
+                (Some(lift), None) => format!("; `{lift}` as root lifts it"),
+                (None, _) => String::new(),
+            };
             format!("{}: {}, wanted {}{lift}", it.what, it.has, it.wanted)
         })
         .collect()
@@ -405,11 +430,38 @@ To lift what is low, as root:
   ulimit -n 50040
   sysctl -w net.ipv4.ip_local_port_range='1024 65535'
   sysctl -w net.core.netdev_max_backlog=4096
+or, so that it can be reverted, in Ringway's sources:
+  tuning/tune.sh apply port-range backlog --conns 50000
 or connect from more addresses (--source); wanted now: 50,000
 The run does not fit.
 ";
         assert!(text.ends_with(end), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn every_step_that_is_named_exists() {
+        let nothing = Machine {
+            nofile: Some((1, 1)),
+            nr_open: Some(1),
+            files: Some((1, 1)),
+            ports: Some((1, 1)),
+            tcp_memory: Some((1, 1)),
+            somaxconn: Some(1),
+            netdev_backlog: Some(1),
+            conntrack: Some((1, 1)),
+            memory_available: Some(1),
+        };
+        let lines = judge(&nothing, &WANTED);
+        assert!(lines.iter().all(|it| it.verdict > Verdict::Enough), "{lines:?}");
+        let named: Vec<&str> = lines.iter().filter_map(|it| it.step).collect();
+        assert_eq!(named.len(), 8);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(TUNE);
+        let known = std::process::Command::new(script).arg("steps").output().unwrap().stdout;
+        let known = String::from_utf8(known).unwrap();
+        for step in named {
+            assert!(known.lines().any(|it| it == step), "{step}");
+        }
     }
 
     #[test]

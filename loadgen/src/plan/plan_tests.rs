@@ -3,7 +3,9 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::*;
-use crate::scenario::{Arrivals, Pace, Phase, PhaseKind, Protocol, Publish, Reading, Rooms, Size};
+use crate::scenario::{
+    Arrivals, Disconnects, Pace, Phase, PhaseKind, Protocol, Publish, Reading, Rooms, Size,
+};
 
 const MESSAGES: Traits =
     Traits { acks: true, echoes: false, rooms: RoomsBy::Message, presence: true, verbatim: true };
@@ -40,6 +42,7 @@ fn scenario(connections: u32, rooms: u32, pick: Pick, roles: Vec<Role>) -> Scena
             kind: ramp,
             duration: Duration::from_secs(1),
             measured: false,
+            disconnects: Disconnects::Failures,
         }],
         drain_timeout: Duration::ZERO,
         comes_back: None,

@@ -60,8 +60,6 @@ impl Speak for Centrifugo {
         out.end(Kind::Text);
     }
 
-    fn presence(&self, _dialogue: &mut Dialogue, _turn: u32, _out: &mut Out) {}
-
     fn read<'a>(
         &self,
         dialogue: &mut Dialogue,

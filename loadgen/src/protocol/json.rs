@@ -9,8 +9,8 @@ use serde::Deserialize;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use crate::protocol::{
-    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomRef, RoomsBy, Speak, Traits,
-    Upgrade, Who, status,
+    Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak,
+    Traits, Upgrade, Who, status,
     walk::{Walk, bytes, once, raw_within},
 };
 
@@ -37,11 +37,7 @@ impl Speak for Json {
     }
 
     fn join(&self, _dialogue: &mut Dialogue, who: Who<'_>, ordinal: u32, out: &mut Out) {
-        out.put(&[r#"{"type":"room:join","id":"#]);
-        out.put_number(Call::Join(ordinal).number(who.rooms.count()));
-        let presence = if self.presence { "true}" } else { "false}" };
-        out.put(&[r#","room":""#, who.rooms.name(ordinal), r#"","presence":"#, presence]);
-        out.end(Kind::Text);
+        join_room(who.rooms, ordinal, self.presence, out);
     }
 
     fn publish(&self, _dialogue: &mut Dialogue, who: Who<'_>, call: Publishing<'_>, out: &mut Out) {
@@ -55,10 +51,7 @@ impl Speak for Json {
     }
 
     fn presence(&self, _dialogue: &mut Dialogue, turn: u32, out: &mut Out) {
-        out.put(&[r#"{"type":"presence:status","id":"#]);
-        out.put_number(Call::Presence.number(0));
-        out.put(&[r#","status":""#, status(turn), r#""}"#]);
-        out.end(Kind::Text);
+        set_presence(turn, out);
     }
 
     #[inline]
@@ -76,6 +69,23 @@ impl Speak for Json {
         }
         Ok(())
     }
+}
+
+/// Asks for a room.
+pub(super) fn join_room(rooms: RoomNames<'_>, ordinal: u32, presence: bool, out: &mut Out) {
+    out.put(&[r#"{"type":"room:join","id":"#]);
+    out.put_number(Call::Join(ordinal).number(rooms.count()));
+    let presence = if presence { "true}" } else { "false}" };
+    out.put(&[r#","room":""#, rooms.name(ordinal), r#"","presence":"#, presence]);
+    out.end(Kind::Text);
+}
+
+/// Changes the presence status to the `turn`-th.
+pub(super) fn set_presence(turn: u32, out: &mut Out) {
+    out.put(&[r#"{"type":"presence:status","id":"#]);
+    out.put_number(Call::Presence.number(0));
+    out.put(&[r#","status":""#, status(turn), r#""}"#]);
+    out.end(Kind::Text);
 }
 
 /// One message to meaning.

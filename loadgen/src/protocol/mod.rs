@@ -3,10 +3,9 @@
 //! One value speaks for all connections of a run; what one connection has to remember is its [`Dialogue`]. Invariant: whatever
 //! a target sends ends in [`Heard`]s or in [`Malformed`], never in a panic.
 
+pub(crate) mod bare;
 pub(crate) mod centrifugo;
-pub(crate) mod echo;
 pub(crate) mod json;
-pub(crate) mod nchan;
 pub(crate) mod pusher;
 pub(crate) mod relay;
 pub(crate) mod socketio;
@@ -297,7 +296,7 @@ pub(crate) trait Speak: std::fmt::Debug + Send + Sync {
 
     /// Changes the presence status to the `turn`-th of those that there are. Only where the protocol has
     /// [`presence`](Traits::presence).
-    fn presence(&self, dialogue: &mut Dialogue, turn: u32, out: &mut Out);
+    fn presence(&self, _dialogue: &mut Dialogue, _turn: u32, _out: &mut Out) {}
 
     /// What a quiet connection has to say by itself; answers to the target's own pings are [`read`](Self::read)'s.
     fn keepalive(&self) -> Option<Keepalive> {

@@ -93,8 +93,6 @@ impl Speak for Pusher {
         out.end(Kind::Text);
     }
 
-    fn presence(&self, _dialogue: &mut Dialogue, _turn: u32, _out: &mut Out) {}
-
     fn keepalive(&self) -> Option<Keepalive> {
         Some(KEEPALIVE)
     }

@@ -8,7 +8,7 @@ use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::{
     Call, Dialogue, Heard, Kind, Malformed, Message, Out, Publishing, RoomNames, RoomRef, RoomsBy, Speak,
-    Traits, Upgrade, Who, status,
+    Traits, Upgrade, Who, json,
 };
 
 const SUBPROTOCOL: &str = "ringway.relay.v1";
@@ -37,10 +37,7 @@ impl Speak for Relay {
     }
 
     fn join(&self, _dialogue: &mut Dialogue, who: Who<'_>, ordinal: u32, out: &mut Out) {
-        out.put(&[r#"{"type":"room:join","id":"#]);
-        out.put_number(Call::Join(ordinal).number(who.rooms.count()));
-        out.put(&[r#","room":""#, who.rooms.name(ordinal), r#"","presence":false}"#]);
-        out.end(Kind::Text);
+        json::join_room(who.rooms, ordinal, false, out);
     }
 
     /// A room whose join was not answered has no id: then there is nothing that could be said.
@@ -53,10 +50,7 @@ impl Speak for Relay {
     }
 
     fn presence(&self, _dialogue: &mut Dialogue, turn: u32, out: &mut Out) {
-        out.put(&[r#"{"type":"presence:status","id":"#]);
-        out.put_number(Call::Presence.number(0));
-        out.put(&[r#","status":""#, status(turn), r#""}"#]);
-        out.end(Kind::Text);
+        json::set_presence(turn, out);
     }
 
     fn read<'a>(

@@ -15,6 +15,11 @@ pub(crate) fn count(value: u64) -> String {
     out
 }
 
+/// `1 room`, `1,234 rooms`.
+pub(crate) fn number(value: u32, one: &str, many: &str) -> String {
+    format!("{} {}", count(value.into()), if value == 1 { one } else { many })
+}
+
 /// A rate per second: whole, or to three digits when small.
 pub(crate) fn rate(per_s: f64) -> String {
     if per_s >= 100.0 || per_s == per_s.round() { count(per_s.round() as u64) } else { three_digits(per_s) }
@@ -64,6 +69,9 @@ mod tests {
     fn numbers_are_short_and_clear() {
         for (value, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(value), text);
+        }
+        for (value, text) in [(0, "0 rooms"), (1, "1 room"), (2_000, "2,000 rooms")] {
+            assert_eq!(number(value, "room", "rooms"), text);
         }
         for (value, text) in [(0.5, "0.50"), (20.0, "20"), (33.3, "33.3"), (49_999.7, "50,000"), (0.0, "0")] {
             assert_eq!(rate(value), text);

@@ -1,4 +1,4 @@
-//! The result as a person reads it: aligned text of 100 columns at most, the verdict last.
+//! The result as a person reads it: aligned text, the verdict last. It has 100 columns at most, or 80 for a narrow terminal.
 //!
 //! Owns no figure: all are the summary's. Groups that say nothing (rooms without joins, servers that were not measured, phases
 //! of a run that has only one measured) are left out.
@@ -6,26 +6,54 @@
 use std::fmt::Write;
 
 use crate::{
-    figures::summary::{Count, Phase, Server, Summary, Times},
+    figures::summary::{Count, Phase, Server, Summary, Thread, Times},
     report::format,
 };
 
-const LABEL_WIDTH: usize = 13;
-const CELL_WIDTH: usize = 11;
-const WIDTH_MAX: usize = 100;
+/// What a table has where nothing narrower is asked for.
+pub(crate) const WIDTH_MAX: usize = 100;
 const CONNS_TO_DIVIDE_BY: u32 = 5_000;
+/// Where words stand behind a label.
+const WORDS_AT: usize = 13;
+/// Behind a phase's name stand parentheses and a mark, behind both its length.
+const PHASE_WIDTH: usize = 9;
+const ROOM_WIDTH: usize = 11;
 /// What was not measured.
 const NONE: &str = "–";
 
-/// The whole report, with a line feed at the end.
-pub(crate) fn render(summary: &Summary) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = write_report(&mut out, summary);
-    out
+/// Text on its way to being aligned.
+struct Sheet {
+    text: String,
+    width: usize,
+    /// Of what stands first in a row, and of each number after it.
+    label_width: usize,
+    cell_width: usize,
 }
 
-fn write_report(out: &mut String, summary: &Summary) -> std::fmt::Result {
+impl Sheet {
+    fn new(width: usize) -> Self {
+        // The narrow one has 80 columns, too, with a label, seven cells, and a blank before each.
+        let (width, label_width, cell_width) =
+            if width < WIDTH_MAX { (80, 10, 9) } else { (WIDTH_MAX, 13, 11) };
+        Self { text: String::new(), width, label_width, cell_width }
+    }
+}
+
+impl Write for Sheet {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.text.write_str(text)
+    }
+}
+
+/// The whole report for so many columns, with a line feed at the end.
+pub(crate) fn render(summary: &Summary, width: usize) -> String {
+    let mut out = Sheet::new(width);
+    // Writing to a String cannot fail.
+    let _ = write_report(&mut out, summary);
+    out.text
+}
+
+fn write_report(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     write_heading(out, summary)?;
     write_totals(out, summary)?;
     write_latency(out, summary)?;
@@ -42,7 +70,7 @@ fn publishes(summary: &Summary) -> bool {
     summary.publications.sent + summary.publications.withheld + summary.publications.unsent > 0
 }
 
-fn write_heading(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_heading(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     let Summary { load, target, .. } = summary;
     writeln!(out)?;
     let urls = match target.urls.as_slice() {
@@ -55,9 +83,9 @@ fn write_heading(out: &mut String, summary: &Summary) -> std::fmt::Result {
         "",
         &format!("{} on {urls} ({}), tokens {}", load.scenario, target.protocol, target.tokens),
     )?;
-    write!(out, "{} connections", format::count(load.connections.into()))?;
+    write!(out, "{}", format::number(load.connections, "connection", "connections"))?;
     if load.rooms > 0 {
-        write!(out, " in {} {}", format::count(load.rooms.into()), plural(load.rooms, "room", "rooms"))?;
+        write!(out, " in {}", format::number(load.rooms, "room", "rooms"))?;
     }
     if load.agents > 1 {
         write!(out, ", from {} agents", load.agents)?;
@@ -73,7 +101,7 @@ fn write_heading(out: &mut String, summary: &Summary) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_totals(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     let Summary { connections, publications, deliveries, .. } = summary;
     writeln!(out)?;
     let mut columns = vec![
@@ -82,10 +110,14 @@ fn write_totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ("dropped", connections.dropped),
         ("most open", connections.open_max),
     ];
+    if connections.missing > 0 {
+        columns.push(("not back", connections.missing));
+    }
     if connections.left > 0 {
         columns.extend([("left", connections.left), ("returned", connections.returned)]);
     }
     write_counts(out, "connections", &columns)?;
+    write_expected(out, summary)?;
     if !publishes(summary) {
         return Ok(());
     }
@@ -119,13 +151,29 @@ fn write_totals(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ("misrouted", deliveries.misrouted),
     ];
     write_counts(out, "deliveries", &columns)?;
-    if deliveries.excused > 0 {
-        write_counts(out, "", &[("excused", deliveries.excused)])?;
-    }
-    Ok(())
+    let rare = [("excused", deliveries.excused), ("silent", deliveries.silent)];
+    let rare: Vec<(&str, u64)> = rare.into_iter().filter(|(_, count)| *count > 0).collect();
+    if rare.is_empty() { Ok(()) } else { write_counts(out, "", &rare) }
 }
 
-fn write_latency(out: &mut String, summary: &Summary) -> std::fmt::Result {
+/// What of the connections' troubles is no problem, as its phase is about it.
+fn write_expected(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
+    let [failed, dropped] = [Count::Failed, Count::Dropped].map(|count| summary.expected_disconnects(count));
+    if failed + dropped == 0 {
+        return Ok(());
+    }
+    let phases = summary.phases.iter().filter(|phase| phase.disconnects_expected);
+    let phases: Vec<&str> = phases.map(|phase| phase.name.as_str()).collect();
+    let text = format!(
+        "of these expected in {}: {} failed, {} dropped",
+        phases.join(", "),
+        format::count(failed),
+        format::count(dropped)
+    );
+    write_labelled(out, "", &text)
+}
+
+fn write_latency(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     let latency = &summary.latency;
     writeln!(out)?;
     write_row(out, "latency", ["p50", "p90", "p99", "p99.9", "max", "samples"].map(str::to_owned))?;
@@ -134,6 +182,7 @@ fn write_latency(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ("  connect", &latency.connect, true),
         ("  join", &latency.join, latency.join.samples > 0),
         ("  ack", &latency.ack, latency.ack.samples > 0),
+        ("  outage", &latency.outage, latency.outage.samples > 0),
         ("  send lag", &latency.lag, publishes(summary)),
     ];
     for (label, times, _) in rows.into_iter().filter(|(.., shown)| *shown) {
@@ -143,7 +192,7 @@ fn write_latency(out: &mut String, summary: &Summary) -> std::fmt::Result {
 }
 
 /// Each phase, when there is more than a ramp and a steady one.
-fn write_phases(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_phases(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     writeln!(out)?;
     if summary.phases.len() > 2 {
         let names = ["length", "sent", "delivered", "p50", "p99", "max", "errors"];
@@ -159,25 +208,25 @@ fn write_phases(out: &mut String, summary: &Summary) -> std::fmt::Result {
         ];
         let notes: Vec<&str> = notes.into_iter().filter(|(told, _)| *told).map(|(_, note)| note).collect();
         if !notes.is_empty() {
-            writeln!(out, "{:LABEL_WIDTH$} {}", "", notes.join("; "))?;
+            let label = " ".repeat(out.label_width + 1);
+            write_wrapped(out, &label, &notes.join("; "))?;
         }
         writeln!(out)?;
     }
     if publishes(summary) {
         let throughput = summary.throughput;
-        writeln!(
-            out,
-            "{:LABEL_WIDTH$}{} deliveries/s from {} messages/s, over {}",
-            "throughput",
+        let text = format!(
+            "{} deliveries/s from {} messages/s, over {}",
             format::rate(throughput.delivered_per_s.round()),
             format::rate(throughput.sent_per_s),
             format::micros(throughput.measured_s * 1e6)
-        )?;
+        );
+        write_labelled(out, "throughput", &text)?;
     }
     Ok(())
 }
 
-fn write_phase(out: &mut String, phase: &Phase) -> std::fmt::Result {
+fn write_phase(out: &mut Sheet, phase: &Phase) -> std::fmt::Result {
     let counts = &phase.counts;
     let errors = counts.refused
         + counts.withheld
@@ -189,7 +238,7 @@ fn write_phase(out: &mut String, phase: &Phase) -> std::fmt::Result {
         + counts.misrouted
         + counts.unexpected
         + counts.faults;
-    let name: String = phase.name.chars().take(LABEL_WIDTH - 4).collect();
+    let name: String = phase.name.chars().take(PHASE_WIDTH).collect();
     let name = if phase.measured { name } else { format!("({name})") };
     let mark = if phase.limited.is_empty() { "" } else { "*" };
     let per_s = |per_s: f64| format!("{}/s", format::rate(per_s));
@@ -207,29 +256,36 @@ fn write_phase(out: &mut String, phase: &Phase) -> std::fmt::Result {
     write_row(out, &format!("  {name}{mark}"), cells)
 }
 
-fn write_resources(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_resources(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     if let Some(server) = summary.server.as_ref().filter(|server| !server.samples.is_empty()) {
         write_server(out, server)?;
     }
     let generator = &summary.generator;
-    let cpu: Vec<String> = generator
-        .threads
-        .iter()
-        .map(|thread| {
-            thread.cpu_ratio.map_or_else(|| NONE.to_owned(), |ratio| format!("{:.0} %", ratio * 100.0))
-        })
-        .collect();
+    let mut text = String::new();
+    if generator.threads.iter().any(|thread| thread.cpu_ratio.is_some()) {
+        let percent = |ratio: f64| format!("{:.0} %", ratio * 100.0);
+        let cpu = generator.threads.iter().map(|it| it.cpu_ratio.map_or_else(|| NONE.to_owned(), percent));
+        let _ = write!(text, "CPU {} of a core, ", cpu.collect::<Vec<_>>().join(" + "));
+    }
     let memory_bytes: u64 = generator.agents.iter().map(|agent| agent.memory_bytes).sum();
-    let mut text = format!("CPU {} of a core, {} resident", cpu.join(" + "), format::bytes(memory_bytes));
+    let _ = write!(text, "{} resident", format::bytes(memory_bytes));
     // With fewer, what every run needs would drown what a connection needs.
     if summary.load.connections >= CONNS_TO_DIVIDE_BY {
         let per_conn = memory_bytes / u64::from(summary.load.connections);
         let _ = write!(text, " ({} a connection)", format::bytes(per_conn));
     }
-    write_wrapped(out, &format!("{:LABEL_WIDTH$}", "generator"), &text)
+    write_labelled(out, "generator", &text)?;
+    let worst_us = |of: fn(&Thread) -> f64| generator.threads.iter().map(of).fold(0.0, f64::max);
+    let (p99_us, max_us) = (worst_us(|it| it.read_lag_p99_us), worst_us(|it| it.read_lag_max_us));
+    // Results of earlier versions have none.
+    if max_us > 0.0 {
+        let (p99, max) = (format::micros(p99_us), format::micros(max_us));
+        write_labelled(out, "", &format!("read lag p99 {p99}, max {max}"))?;
+    }
+    Ok(())
 }
 
-fn write_server(out: &mut String, server: &Server) -> std::fmt::Result {
+fn write_server(out: &mut Sheet, server: &Server) -> std::fmt::Result {
     let mut text = format!("CPU {}", format::micros(server.cpu_s * 1e6));
     if let Some(us) = server.cpu_per_delivery_us {
         let _ = write!(text, " ({} a delivery)", format::micros(us));
@@ -246,10 +302,10 @@ fn write_server(out: &mut String, server: &Server) -> std::fmt::Result {
         let _ = write!(text, " ({} a connection)", bytes(per_conn as u64));
     }
     let _ = write!(text, "; {}", server.source);
-    write_wrapped(out, &format!("{:LABEL_WIDTH$}", "server"), &text)
+    write_labelled(out, "server", &text)
 }
 
-fn write_worst(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_worst(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     if summary.worst_streams.is_empty() {
         return Ok(());
     }
@@ -266,14 +322,14 @@ fn write_worst(out: &mut String, summary: &Summary) -> std::fmt::Result {
             trouble.corrupt,
             trouble.misrouted,
         ];
-        let room: String = stream.room.chars().take(LABEL_WIDTH - 2).collect();
+        let room: String = stream.room.chars().take(ROOM_WIDTH).collect();
         let cells = [format!("#{}", stream.publisher)].into_iter().chain(counts.map(format::count));
         write_row(out, &format!("  {room}"), cells)?;
     }
     Ok(())
 }
 
-fn write_reasons(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_reasons(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     let reasons = [
         ("failed", &summary.connections.failures),
         ("dropped", &summary.connections.drops),
@@ -284,17 +340,25 @@ fn write_reasons(out: &mut String, summary: &Summary) -> std::fmt::Result {
     }
     for (label, reasons) in reasons {
         for (reason, count) in reasons.ranked() {
-            write_wrapped(
-                out,
-                &format!("{label:LABEL_WIDTH$}"),
-                &format!("{} × {reason}", format::count(count)),
-            )?;
+            write_labelled(out, label, &format!("{} × {reason}", format::count(count)))?;
+            if let Some(hint) = hint(reason, &summary.target.tokens) {
+                write_labelled(out, "", &hint)?;
+            }
         }
     }
     Ok(())
 }
 
-fn write_slos(out: &mut String, summary: &Summary) -> std::fmt::Result {
+/// What to look at, where a reason has a usual cause on this side.
+fn hint(reason: &str, tokens: &str) -> Option<String> {
+    match reason.strip_prefix("HTTP ")?.split(' ').next()? {
+        "401" | "403" => Some(format!("(the target does not take these tokens: {tokens})")),
+        "404" => Some("(there is nothing at this path: see --url and --protocol)".to_owned()),
+        _ => None,
+    }
+}
+
+fn write_slos(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     if summary.slos.is_empty() {
         return Ok(());
     }
@@ -305,7 +369,7 @@ fn write_slos(out: &mut String, summary: &Summary) -> std::fmt::Result {
         let limited = if slo.limited { "   (generator limited)" } else { "" };
         writeln!(
             out,
-            "{:LABEL_WIDTH$}{:width$}   {:>12}{limited}",
+            "{:WORDS_AT$}{:width$}   {:>12}{limited}",
             format!("SLO {verdict}"),
             slo.slo,
             slo.shown
@@ -314,7 +378,7 @@ fn write_slos(out: &mut String, summary: &Summary) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_verdict(out: &mut String, summary: &Summary) -> std::fmt::Result {
+fn write_verdict(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
     writeln!(out)?;
     for limited in &summary.generator.limited {
         write_wrapped(out, "Generator limited: ", limited)?;
@@ -347,12 +411,12 @@ fn write_verdict(out: &mut String, summary: &Summary) -> std::fmt::Result {
     }
 }
 
-fn write_counts(out: &mut String, label: &str, columns: &[(&str, u64)]) -> std::fmt::Result {
+fn write_counts(out: &mut Sheet, label: &str, columns: &[(&str, u64)]) -> std::fmt::Result {
     write_row(out, label, columns.iter().map(|(name, _)| (*name).to_owned()))?;
     write_row(out, "", columns.iter().map(|(_, count)| format::count(*count)))
 }
 
-fn write_times(out: &mut String, label: &str, of: &Times) -> std::fmt::Result {
+fn write_times(out: &mut Sheet, label: &str, of: &Times) -> std::fmt::Result {
     let times = [of.p50_us, of.p90_us, of.p99_us, of.p99_9_us, of.max_us];
     write_row(out, label, times.map(micros).into_iter().chain([format::count(of.samples)]))
 }
@@ -361,22 +425,34 @@ fn micros(us: Option<f64>) -> String {
     us.map_or_else(|| NONE.to_owned(), format::micros)
 }
 
-fn write_row(out: &mut String, label: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
-    write!(out, "{label:LABEL_WIDTH$}")?;
+fn write_row(out: &mut Sheet, label: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
+    let Sheet { label_width, cell_width, .. } = *out;
+    // A label that is too long takes room of the first cell.
+    let mut end = label_width;
+    let mut at = label.chars().count();
+    write!(out, "{label}")?;
     for cell in cells {
-        write!(out, " {cell:>CELL_WIDTH$}")?;
+        end += cell_width + 1;
+        let room = end.saturating_sub(at + 1);
+        write!(out, " {cell:>room$}")?;
+        at += 1 + room.max(cell.chars().count());
     }
     writeln!(out)
 }
 
+/// Words behind a label.
+fn write_labelled(out: &mut Sheet, label: &str, text: &str) -> std::fmt::Result {
+    write_wrapped(out, &format!("{label:WORDS_AT$}"), text)
+}
+
 /// Breaks lines between words; further lines begin under the first word.
-fn write_wrapped(out: &mut String, label: &str, text: &str) -> std::fmt::Result {
+fn write_wrapped(out: &mut Sheet, label: &str, text: &str) -> std::fmt::Result {
     let indent = label.chars().count();
     let mut line = label.to_owned();
     let mut width = indent;
     for word in text.split_whitespace() {
         let wide = word.chars().count();
-        if width > indent && width + wide + 1 > WIDTH_MAX {
+        if width > indent && width + wide + 1 > out.width {
             writeln!(out, "{line}")?;
             line = " ".repeat(indent);
             width = indent;
@@ -389,10 +465,6 @@ fn write_wrapped(out: &mut String, label: &str, text: &str) -> std::fmt::Result 
         width += wide;
     }
     writeln!(out, "{line}")
-}
-
-fn plural<'t>(count: u32, one: &'t str, many: &'t str) -> &'t str {
-    if count == 1 { one } else { many }
 }
 
 #[cfg(test)]

@@ -57,7 +57,12 @@ fn good() -> Summary {
     summary.latency.ack = times(11_500, 95.0);
     summary.latency.lag = times(11_500, 20.0);
     summary.throughput = Throughput { measured_s: 20.0, sent_per_s: 500.0, delivered_per_s: 49_500.0 };
-    summary.generator.threads = vec![Thread { cpu_ratio: Some(0.34), ..Thread::default() }];
+    summary.generator.threads = vec![Thread {
+        cpu_ratio: Some(0.34),
+        read_lag_p99_us: 12.0,
+        read_lag_max_us: 3_100.0,
+        ..Thread::default()
+    }];
     summary.generator.agents = vec![Agent { name: "here".to_owned(), memory_bytes: 18 << 20, cores: 2 }];
     summary
 }
@@ -95,6 +100,7 @@ throughput   49,500 deliveries/s from 500 messages/s, over 20.0 s
 server       CPU 600 ms (1.48 ms a delivery), memory 977 KiB to 1.01 MiB at most, 1.01 MiB at the
              end (5.86 KiB a connection); pid 1
 generator    CPU 34 % of a core, 18.0 MiB resident (1.84 KiB a connection)
+             read lag p99 12.0 µs, max 3.10 ms
 
 SLO held     connect_p99<100ms        2.00 ms
 SLO held     loss==0                        0
@@ -138,6 +144,7 @@ worst streams   publisher        sent        lost  duplicated   reordered     co
   load-3            #4711         115       1,007           2           0           0           0
 
 failed       2 × HTTP 401 Unauthorized
+             (the target does not take these tokens: from the gateway's /dev/token)
 failed       1 × HTTP 503 Service Unavailable
 dropped      1 × closed with 4430: slow consumer
 refused      1 × rate_limited rate_limited rate_limited rate_limited rate_limited rate_limited
@@ -164,7 +171,7 @@ fn a_good_run_is_golden() {
     let slos: Vec<Slo> = ["connect_p99<100ms", "loss==0"].iter().map(|slo| slo.parse().unwrap()).collect();
     summary.latency.connect.hdr = summary.phases[0].latency.connect.hdr.clone();
     judge(&mut summary, &slos);
-    let text = render(&summary);
+    let text = render(&summary, WIDTH_MAX);
     assert!(text.lines().all(|line| line.chars().count() <= WIDTH_MAX), "{text}");
     assert_eq!(text, GOOD, "{text}");
 }
@@ -205,7 +212,7 @@ fn a_bad_run_says_what_was_wrong_and_what_to_doubt() {
     let slos: Vec<Slo> = slos.iter().map(|slo| slo.parse().unwrap()).collect();
     summary.latency.delivery.hdr = summary.phases[2].latency.delivery.hdr.clone();
     judge(&mut summary, &slos);
-    let text = render(&summary);
+    let text = render(&summary, WIDTH_MAX);
     assert!(text.lines().all(|line| line.chars().count() <= WIDTH_MAX), "{text}");
     assert_eq!(text, BAD, "{text}");
 }
@@ -218,10 +225,43 @@ fn a_run_without_messages_shows_none() {
     summary.latency.join = Times::default();
     summary.latency.ack = Times::default();
     summary.phases.truncate(2);
-    let text = render(&summary);
+    let text = render(&summary, WIDTH_MAX);
     for absent in ["messages", "deliveries", "join", "lag", "phases", "throughput"] {
         let shown = text.lines().skip(5).any(|line| line.trim_start().starts_with(absent));
         assert!(!shown, "{absent}: {text}");
     }
     assert!(text.ends_with("PASSED: every connection held.\n"), "{text}");
+}
+
+/// For a terminal of 80 columns, or of fewer: the same rows, closer together.
+#[test]
+fn a_narrow_terminal_gets_a_narrow_table() {
+    let mut summary = good();
+    summary.phases[0].name = "stampedes".to_owned();
+    let text = render(&summary, 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&text), words(&render(&summary, WIDTH_MAX)));
+    assert_eq!(text, render(&summary, 99));
+    let rows = "\
+deliveries  expected delivered      lost duplicated reordered  corrupt misrouted
+           1,138,500 1,138,500         0         0         0         0         0
+";
+    assert!(text.contains(rows), "{text}");
+}
+
+#[test]
+fn who_was_not_let_in_is_told_where_to_look() {
+    let rows = [
+        ("HTTP 401 Unauthorized", Some("tokens: T")),
+        ("HTTP 403 Forbidden", Some("tokens: T")),
+        ("HTTP 404 Not Found", Some("--url")),
+        ("HTTP 503 Service Unavailable", None),
+        ("closed with 4401", None),
+    ];
+    for (reason, said) in rows {
+        let hint = hint(reason, "T");
+        assert_eq!(hint.is_some(), said.is_some(), "{reason}");
+        assert!(hint.is_none_or(|it| said.is_some_and(|said| it.contains(said))), "{reason}");
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Pace, Phase, PhaseKind, Pick, Reading, Role, Scenario, Size, ThinkTime};
+use super::{Disconnects, Pace, Phase, PhaseKind, Pick, Reading, Role, Scenario, Size, ThinkTime};
 use crate::truth::payload;
 
 /// More connections than any one machine can have sockets for, several machines together.
@@ -70,6 +70,7 @@ pub(crate) fn check(scenario: &Scenario) -> Vec<Flaw> {
     flaws.phases(&scenario.phases);
     for (index, phase) in scenario.phases.iter().enumerate() {
         flaws.phase(At::Phase(index), phase);
+        flaws.disconnects(At::Phase(index), phase, scenario);
     }
     flaws.0
 }
@@ -255,6 +256,22 @@ impl Flaws {
                 }
                 ramped = share;
             }
+        }
+    }
+
+    fn disconnects(&mut self, at: At, phase: &Phase, scenario: &Scenario) {
+        if phase.disconnects == Disconnects::Failures {
+            return;
+        }
+        if matches!(phase.kind, PhaseKind::Ramp { .. }) {
+            self.add(at, "disconnects", "may not be \"expected\" in a ramp: first dials are not repeated");
+        }
+        if scenario.comes_back.is_none() {
+            self.add(
+                at,
+                "disconnects",
+                "is \"expected\", and nobody comes back: say after what time (comes_back)",
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! A sound scenario, and each of the ways in which one is not.
 
 use super::*;
-use crate::scenario::{Arrivals, Protocol, Publish, Reconnect, Rooms};
+use crate::scenario::{Arrivals, Disconnects, Protocol, Publish, Reconnect, Rooms};
 
 fn sound() -> Scenario {
     let role = |name: &str, share: f64, publish: Option<Publish>| Role {
@@ -18,6 +18,7 @@ fn sound() -> Scenario {
         kind,
         duration: Duration::from_secs(10),
         measured,
+        disconnects: Disconnects::Failures,
     };
     Scenario {
         name: "sound".to_owned(),
@@ -126,6 +127,14 @@ fn each_flaw_is_told_with_its_value_and_what_is_allowed() {
         ("Phase(1) times is 0; it must be above 0 and at most 1000", |it| {
             it.phases[1].kind = PhaseKind::Spike { rate: 0.0 };
         }),
+        ("Phase(0) disconnects may not be \"expected\" in a ramp: first dials are not repeated", |it| {
+            it.comes_back = Some(ThinkTime::Constant(Duration::ZERO));
+            it.phases[0].disconnects = Disconnects::Expected;
+        }),
+        (
+            "Phase(1) disconnects is \"expected\", and nobody comes back: say after what time (comes_back)",
+            |it| it.phases[1].disconnects = Disconnects::Expected,
+        ),
         ("Phase(1) keep is 1; it must be at least 0 and below 1 (100 %)", |it| {
             it.phases[1].kind = PhaseKind::Drain { share: 1.0 };
         }),

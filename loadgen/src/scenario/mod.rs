@@ -35,8 +35,7 @@ pub(crate) struct Scenario {
     pub(crate) phases: Vec<Phase>,
     /// How long to wait at the end for what is still on its way.
     pub(crate) drain_timeout: Duration,
-    /// After what time a connection comes back that the target ended, or that broke: then its end is counted, but is no
-    /// failure. `None`: it stays away, and that is one.
+    /// After what time a connection comes back that the target ended, or that broke. `None`: it stays away.
     pub(crate) comes_back: Option<ThinkTime>,
     /// Each publisher waits for the answer before the next message, and latency counts from sending: what a load that is
     /// not open-loop would have shown.
@@ -185,6 +184,18 @@ pub(crate) struct Phase {
     pub(crate) duration: Duration,
     /// Whether its figures are in the totals that SLOs without a phase are about.
     pub(crate) measured: bool,
+    /// What is done to the target in it ends connections and lets dials fail: that is counted, but is no failure.
+    pub(crate) disconnects: Disconnects,
+}
+
+/// What it means that the target ends a connection, or takes none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Disconnects {
+    #[default]
+    Failures,
+    /// It is what the phase is about: only SLOs judge it, and that all are back at the end of the run.
+    Expected,
 }
 
 /// What happens in a phase. Everybody who is there publishes in all but ramps, at the rate of the role times `rate`.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Arrivals, Pace, Phase, PhaseKind, Scenario, Size, ThinkTime};
+use super::{Arrivals, Disconnects, Pace, Phase, PhaseKind, Scenario, Size, ThinkTime};
 
 /// What is to be different.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -137,7 +137,9 @@ fn set_warmup(phases: &mut Vec<Phase>, duration: Duration) {
         (false, true) => {}
         (false, false) => {
             let name = "warm-up".to_owned();
-            phases.insert(at, Phase { name, kind: PhaseKind::Steady, duration, measured: false });
+            let disconnects = Disconnects::Failures;
+            phases
+                .insert(at, Phase { name, kind: PhaseKind::Steady, duration, measured: false, disconnects });
         }
     }
 }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Arrivals, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms, Scenario,
-    Size,
+    Arrivals, Disconnects, Pace, Phase, PhaseKind, Pick, Protocol, Publish, Reading, Reconnect, Role, Rooms,
+    Scenario, Size,
     check::{self, At},
     section::{Document, Problems, Section},
     units::{self, Expected},
@@ -19,6 +19,23 @@ pub(crate) const CONNECTS_PER_S: f64 = 2_000.0;
 pub(crate) const RAMP_PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+const TOP_KEYS: [&str; 11] = [
+    "name",
+    "about",
+    "protocol",
+    "seed",
+    "connections",
+    "drain_timeout",
+    "comes_back",
+    "closed",
+    "rooms",
+    "role",
+    "phase",
+];
+const ROOMS_KEYS: [&str; 2] = ["count", "pick"];
+const ROLE_KEYS: [&str; 7] = ["name", "share", "rooms", "publish", "presence", "reconnect", "reading"];
+const PUBLISH_KEYS: [&str; 4] = ["rate", "arrivals", "think", "size"];
+const RECONNECT_KEYS: [&str; 3] = ["stay", "away", "how"];
 const KINDS: Expected = "\"ramp\", \"steady\", \"storm\", \"spike\" or \"drain\"";
 
 /// Reads the file called `origin`. Its name is the scenario's where it gives none, and `seed` the seed.
@@ -40,22 +57,7 @@ fn scenario(
     seed: u64,
     labels: &mut BTreeMap<At, (String, usize)>,
 ) -> Scenario {
-    document.allow(
-        top,
-        &[
-            "name",
-            "about",
-            "protocol",
-            "seed",
-            "connections",
-            "drain_timeout",
-            "comes_back",
-            "closed",
-            "rooms",
-            "role",
-            "phase",
-        ],
-    );
+    document.allow(top, &TOP_KEYS);
     let connections = document.optional(top, "connections", whole).unwrap_or(CONNECTIONS);
     let rooms = match document.table(top, "rooms") {
         None => rooms(document, None, connections),
@@ -85,7 +87,7 @@ fn scenario(
 fn rooms(document: &mut Document<'_>, section: Option<&Section<'_>>, connections: u32) -> Rooms {
     let mut rooms = Rooms { count: connections.div_ceil(CONNECTIONS_PER_ROOM).max(1), pick: Pick::Even };
     if let Some(section) = section {
-        document.allow(section, &["count", "pick"]);
+        document.allow(section, &ROOMS_KEYS);
         rooms.count = document.optional(section, "count", whole).unwrap_or(rooms.count);
         rooms.pick = document.optional(section, "pick", units::pick).unwrap_or(rooms.pick);
     }
@@ -93,7 +95,7 @@ fn rooms(document: &mut Document<'_>, section: Option<&Section<'_>>, connections
 }
 
 fn role(document: &mut Document<'_>, section: &Section<'_>) -> Role {
-    document.allow(section, &["name", "share", "rooms", "publish", "presence", "reconnect", "reading"]);
+    document.allow(section, &ROLE_KEYS);
     Role {
         name: document.required(section, "name", text).unwrap_or_else(|| "unnamed".to_owned()),
         share: document.required(section, "share", units::share).unwrap_or(1.0),
@@ -110,7 +112,7 @@ fn role(document: &mut Document<'_>, section: &Section<'_>) -> Role {
 }
 
 fn publish(document: &mut Document<'_>, section: &Section<'_>) -> Option<Publish> {
-    document.allow(section, &["rate", "arrivals", "think", "size"]);
+    document.allow(section, &PUBLISH_KEYS);
     let arrivals = document.optional(section, "arrivals", units::arrivals);
     let pace = match (section.has("rate"), section.has("think")) {
         (true, false) => document
@@ -167,7 +169,7 @@ fn weighted(document: &mut Document<'_>, section: &Section<'_>, rows: &Section<'
 }
 
 fn reconnect(document: &mut Document<'_>, section: &Section<'_>) -> Option<Reconnect> {
-    document.allow(section, &["stay", "away", "how"]);
+    document.allow(section, &RECONNECT_KEYS);
     let every = document.required(section, "stay", units::think_time);
     let away = document.required(section, "away", units::think_time);
     let how = document.required(section, "how", units::leave);
@@ -176,17 +178,9 @@ fn reconnect(document: &mut Document<'_>, section: &Section<'_>) -> Option<Recon
 
 fn phase(document: &mut Document<'_>, section: &Section<'_>) -> Phase {
     let kind = document.required(section, "kind", kind);
-    let own: &[&str] = match kind {
-        Some(Kind::Ramp) => &["name", "kind", "measured", "upto", "rate", "patience"],
-        Some(Kind::Steady) => &["name", "kind", "measured", "duration"],
-        Some(Kind::Storm) => &["name", "kind", "measured", "duration", "cut", "rate"],
-        Some(Kind::Spike) => &["name", "kind", "measured", "duration", "times"],
-        Some(Kind::Drain) => &["name", "kind", "measured", "duration", "keep"],
-        // Which keys there are depends on it.
-        None => &[],
-    };
-    if !own.is_empty() {
-        document.allow(section, own);
+    // Which keys there are depends on it.
+    if let Some(kind) = kind {
+        document.allow(section, kind.keys());
     }
     let kind = kind.unwrap_or(Kind::Steady);
     let second = Duration::from_secs(1);
@@ -200,6 +194,7 @@ fn phase(document: &mut Document<'_>, section: &Section<'_>) -> Phase {
         name: document.optional(section, "name", text).unwrap_or_else(|| kind.name().to_owned()),
         duration,
         measured: document.optional(section, "measured", flag).unwrap_or(kind != Kind::Ramp),
+        disconnects: document.optional(section, "disconnects", disconnects).unwrap_or_default(),
         kind: match kind {
             Kind::Ramp => PhaseKind::Ramp {
                 share: document.optional(section, "upto", units::share).unwrap_or(1.0),
@@ -231,6 +226,8 @@ enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Ramp, Self::Steady, Self::Storm, Self::Spike, Self::Drain];
+
     fn name(self) -> &'static str {
         match self {
             Self::Ramp => "ramp",
@@ -240,11 +237,20 @@ impl Kind {
             Self::Drain => "drain",
         }
     }
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Ramp => &["name", "kind", "measured", "upto", "rate", "patience"],
+            Self::Steady => &["name", "kind", "measured", "duration", "disconnects"],
+            Self::Storm => &["name", "kind", "measured", "duration", "disconnects", "cut", "rate"],
+            Self::Spike => &["name", "kind", "measured", "duration", "disconnects", "times"],
+            Self::Drain => &["name", "kind", "measured", "duration", "disconnects", "keep"],
+        }
+    }
 }
 
 fn kind(text: &str) -> Result<Kind, Expected> {
-    let all = [Kind::Ramp, Kind::Steady, Kind::Storm, Kind::Spike, Kind::Drain];
-    all.into_iter().find(|kind| kind.name() == text).ok_or(KINDS)
+    Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or(KINDS)
 }
 
 fn rate_or_at_once(text: &str) -> Result<f64, Expected> {
@@ -252,6 +258,14 @@ fn rate_or_at_once(text: &str) -> Result<f64, Expected> {
         return Ok(0.0);
     }
     units::rate_per_s(text).map_err(|_| "a rate such as \"500/s\", or \"at once\"")
+}
+
+fn disconnects(text: &str) -> Result<Disconnects, Expected> {
+    match text {
+        "failures" => Ok(Disconnects::Failures),
+        "expected" => Ok(Disconnects::Expected),
+        _ => Err("\"failures\" or \"expected\""),
+    }
 }
 
 fn text(text: &str) -> Result<String, Expected> {

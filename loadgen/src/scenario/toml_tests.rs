@@ -63,6 +63,7 @@ duration = "30s"
 kind = "spike"
 times = 5
 duration = "10s"
+disconnects = "expected"
 
 [[phase]]
 kind = "drain"
@@ -104,8 +105,13 @@ fn every_key_is_read() {
         reconnect: None,
         reading: Reading::Quick,
     };
-    let phase =
-        |name: &str, kind, duration, measured| Phase { name: name.to_owned(), kind, duration, measured };
+    let phase = |name: &str, kind, duration, measured| Phase {
+        name: name.to_owned(),
+        kind,
+        duration,
+        measured,
+        disconnects: Disconnects::Failures,
+    };
     let expected = Scenario {
         name: "whole".to_owned(),
         about: "Every key there is".to_owned(),
@@ -141,7 +147,10 @@ fn every_key_is_read() {
             phase("rest", PhaseKind::Ramp { share: 1.0, per_s: 2_000.0 }, RAMP_PATIENCE, true),
             phase("warm-up", PhaseKind::Steady, seconds(3), false),
             phase("storm", PhaseKind::Storm { share: 0.8, per_s: 0.0 }, seconds(30), true),
-            phase("spike", PhaseKind::Spike { rate: 5.0 }, seconds(10), true),
+            Phase {
+                disconnects: Disconnects::Expected,
+                ..phase("spike", PhaseKind::Spike { rate: 5.0 }, seconds(10), true)
+            },
             phase("drain", PhaseKind::Drain { share: 0.2 }, seconds(60), true),
         ],
         drain_timeout: seconds(5),
@@ -191,12 +200,17 @@ fn a_wrong_key_is_told_with_its_line_and_what_was_meant() {
         (
             "times = 5",
             "times = 5\ncut = 1",
-            "60: phase 5: there is no key \"cut\"; there are: name, kind, measured, duration, times",
+            "60: phase 5: there is no key \"cut\"; there are: name, kind, measured, duration, disconnects, times",
         ),
         (
             r#"kind = "spike""#,
             r#"kind = "spik""#,
             "58: phase 5: kind is \"spik\"; it must be \"ramp\", \"steady\", \"storm\", \"spike\" or \"drain\"",
+        ),
+        (
+            r#"disconnects = "expected""#,
+            r#"disconnects = "fine""#,
+            "61: phase 5: disconnects is \"fine\"; it must be \"failures\" or \"expected\"",
         ),
         (
             r#"rate = "500/s","#,
@@ -240,7 +254,7 @@ fn a_wrong_key_is_told_with_its_line_and_what_was_meant() {
         (
             r#"duration = "1m""#,
             "",
-            "62: phase 6: duration is missing; it must be a time such as 500ms, 20s, 2m or 1h",
+            "63: phase 6: duration is missing; it must be a time such as 500ms, 20s, 2m or 1h",
         ),
         (r#"how = "cut""#, r#"how = "cut"#, "26: invalid basic string"),
     ];
@@ -264,7 +278,7 @@ fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
         .replace("keep = ", "leave = ");
     let lines: Vec<String> =
         problems(&text).iter().map(|it| it.split(':').next().unwrap().to_owned()).collect();
-    assert_eq!(lines, ["6", "24", "59", "62", "64"]);
+    assert_eq!(lines, ["6", "24", "59", "63", "65"]);
 }
 
 #[test]
@@ -276,4 +290,43 @@ fn tables_are_tables() {
         "3: rooms must be a table",
     ];
     assert_eq!(found, said);
+}
+
+/// The example in the manual is one that can be run, and shows every key that there is.
+#[test]
+fn the_manual_shows_every_key() {
+    let manual = include_str!("../../README.md");
+    let (_, example) = manual.split_once("```toml\n").expect("it has an example");
+    let (example, _) = example.split_once("```").expect("that ends");
+    let read = read("README.md", example, 1).unwrap();
+    assert_eq!((read.name.as_str(), read.roles.len(), read.phases.len()), ("example", 4, 7));
+
+    let top: ::toml::Table = example.parse().unwrap();
+    let shows = |tables: &[&::toml::Table], keys: &[&str], of: &str| {
+        for key in keys {
+            assert!(tables.iter().any(|table| table.contains_key(*key)), "{of} {key}");
+        }
+    };
+    let tables = |key: &str| -> Vec<&::toml::Table> {
+        top[key].as_array().unwrap().iter().filter_map(|it| it.as_table()).collect()
+    };
+    let roles = tables("role");
+    let inside = |key: &str| -> Vec<&::toml::Table> {
+        roles.iter().filter_map(|role| role.get(key)?.as_table()).collect()
+    };
+    shows(&[&top], &TOP_KEYS, "");
+    shows(&[top["rooms"].as_table().unwrap()], &ROOMS_KEYS, "rooms");
+    shows(&roles, &ROLE_KEYS, "role");
+    shows(&inside("publish"), &PUBLISH_KEYS, "publish");
+    shows(&inside("reconnect"), &RECONNECT_KEYS, "reconnect");
+    let phases = tables("phase");
+    for kind in Kind::ALL {
+        let own: Vec<_> =
+            phases.iter().copied().filter(|it| it["kind"].as_str() == Some(kind.name())).collect();
+        for key in kind.keys() {
+            // What several kinds have is shown once.
+            let is_only_its = Kind::ALL.iter().filter(|it| it.keys().contains(key)).count() == 1;
+            shows(if is_only_its { &own } else { &phases }, &[key], kind.name());
+        }
+    }
 }

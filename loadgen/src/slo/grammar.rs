@@ -13,17 +13,18 @@ use crate::{
 pub(crate) const GRAMMAR: &str = "\
 SLO       [PHASE.]METRIC OPERATOR LIMIT, as in p99<5ms, loss==0, storm.connect_p99<500ms
 METRIC    of deliveries: p50, p99, p99.9 (any percentile), max, mean
-          of other times: connect_…, join_…, ack_…, lag_… with the same endings
+          of other times: connect_…, join_…, ack_…, lag_…, outage_… with the same endings
           to be counted: loss, duplicates, reordered, corrupt, misrouted, unexpected,
-          refused, unacked, withheld, failed, dropped; errors (all of these)
+          silent, refused, unacked, withheld, failed, dropped, missing; errors (all of
+          these)
           rates: delivered_rate, sent_rate
           of the server (--pid, --metrics): cpu_per_delivery, server_memory,
           memory_per_conn
 OPERATOR  <  <=  >  >=  ==
 LIMIT     a time in ns, us, ms or s; a count, or a share in %; a rate, with or
           without /s; memory in B, KiB, MiB or GiB
-PHASE     a phase of the scenario. Without one: all measured phases; connects, joins
-          and counts: the whole run
+PHASE     a phase of the scenario. Without one: all measured phases; connects, joins,
+          outages and counts: the whole run
 ";
 
 /// One objective.

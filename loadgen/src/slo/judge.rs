@@ -85,7 +85,7 @@ fn is_limited(summary: &Summary, slo: &Slo) -> bool {
         let concerned = match &slo.phase {
             Some(name) => phase.name == *name,
             None => match slo.metric {
-                Metric::Time(Timing::Connect | Timing::Join, _)
+                Metric::Time(Timing::Connect | Timing::Join | Timing::Outage, _)
                 | Metric::Count(_)
                 | Metric::Errors
                 | Metric::ServerMemory
@@ -147,6 +147,7 @@ fn time(latency: &Latency, timing: Timing, stat: Stat) -> Option<f64> {
         Timing::Join => &latency.join,
         Timing::Ack => &latency.ack,
         Timing::Lag => &latency.lag,
+        Timing::Outage => &latency.outage,
     };
     match stat {
         Stat::Quantile(quantile) => times.hdr.at(quantile).map(|ns| ns as f64),
@@ -170,7 +171,7 @@ fn possible(summary: &Summary, count: Count) -> Option<u64> {
         Count::Unacked if publications.acked + publications.refused + publications.unacked == 0 => 0,
         Count::Unacked => publications.sent,
         Count::Failed => connections.opened + connections.failed,
-        Count::Dropped => connections.opened,
+        Count::Dropped | Count::Missing | Count::Silent => connections.opened,
     };
     // With no connection at all, all failed: that none was dropped says nothing.
     (of > 0).then_some(of)
@@ -190,7 +191,7 @@ fn count_of_phase(counts: &Counts, count: Count, open_max: u64) -> Option<(u64, 
         Count::Failed => Some((counts.failed, counts.opened + counts.failed)),
         // Those of earlier phases may be dropped too.
         Count::Dropped => Some((counts.dropped, open_max)),
-        Count::Lost | Count::Unacked => None, // Reading refuses them.
+        Count::Lost | Count::Unacked | Count::Missing | Count::Silent => None, // Reading refuses them.
     }
 }
 

@@ -75,7 +75,7 @@ impl Dimension {
 }
 
 /// Metrics with a name of their own; those of times are put together from [`TIMINGS`] and [`Stat`]s.
-pub(crate) const NAMED: [(&str, Metric); 17] = [
+pub(crate) const NAMED: [(&str, Metric); 19] = [
     ("loss", Metric::Count(Count::Lost)),
     ("duplicates", Metric::Count(Count::Duplicated)),
     ("reordered", Metric::Count(Count::Reordered)),
@@ -87,6 +87,8 @@ pub(crate) const NAMED: [(&str, Metric); 17] = [
     ("withheld", Metric::Count(Count::Withheld)),
     ("failed", Metric::Count(Count::Failed)),
     ("dropped", Metric::Count(Count::Dropped)),
+    ("missing", Metric::Count(Count::Missing)),
+    ("silent", Metric::Count(Count::Silent)),
     ("errors", Metric::Errors),
     ("delivered_rate", Metric::DeliveredRate),
     ("sent_rate", Metric::SentRate),
@@ -96,12 +98,13 @@ pub(crate) const NAMED: [(&str, Metric); 17] = [
 ];
 
 /// How the metrics of times begin.
-pub(crate) const TIMINGS: [(&str, Timing); 5] = [
+pub(crate) const TIMINGS: [(&str, Timing); 6] = [
     ("", Timing::Delivery),
     ("connect_", Timing::Connect),
     ("join_", Timing::Join),
     ("ack_", Timing::Ack),
     ("lag_", Timing::Lag),
+    ("outage_", Timing::Outage),
 ];
 
 impl Metric {
@@ -140,7 +143,9 @@ impl Metric {
             | Self::DeliveredRate
             | Self::CpuPerDelivery
             | Self::ServerMemory => true,
-            Self::Count(Count::Lost | Count::Unacked) | Self::Errors | Self::MemoryPerConn => false,
+            Self::Count(Count::Lost | Count::Unacked | Count::Missing | Count::Silent)
+            | Self::Errors
+            | Self::MemoryPerConn => false,
             Self::Count(
                 Count::Duplicated
                 | Count::Reordered

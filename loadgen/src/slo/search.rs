@@ -14,7 +14,7 @@ use crate::{report::format, slo::interval};
 const RUNS_MAX: u32 = 200;
 /// Halvings on the way down when not even the first load holds.
 const DOWN_MAX: u32 = 10;
-/// Of the statement at the end.
+/// Of the statement at the end, whichever confirmation it rests on.
 const CONFIDENCE: f64 = 0.95;
 
 /// What is searched for.
@@ -97,8 +97,7 @@ pub(crate) struct Found {
     /// The lowest that did not hold.
     pub(crate) broken: Option<f64>,
     pub(crate) end: End,
-    /// With 95 % confidence the SLOs hold at `load` in at least this share of such runs: the more loads were to be confirmed, the
-    /// more of them could have been so by chance, and the less is said.
+    /// With 95 % confidence the SLOs hold at `load` in at least this share of such runs: see [`confidence_of`].
     pub(crate) holds_at_least: f64,
     /// In their order.
     pub(crate) tried: Vec<Tried>,
@@ -298,8 +297,7 @@ impl Search {
 
     fn found(&self) -> Found {
         let confirmation = self.tried.last().filter(|last| last.confirming && self.held.is_some());
-        let confirmed = self.tried.iter().filter(|tried| tried.confirming).count().max(1);
-        let confidence = 1.0 - (1.0 - CONFIDENCE) / confirmed as f64;
+        let confidence = confidence_of(self.tried.iter().filter(|tried| tried.confirming).count());
         Found {
             knob: self.rules.knob,
             load: confirmation.map(|last| last.load),
@@ -310,6 +308,13 @@ impl Search {
             tried: self.tried.clone(),
         }
     }
+}
+
+/// With what confidence to look at the runs of the `nth` load (from 1) that was to be confirmed. The search ends with the first that
+/// is, so that any of them may be the one by chance: the k-th may be wrong with probability 0.05 / 2^k, which is 0.05 for all of them
+/// together, however many there are.
+fn confidence_of(nth: usize) -> f64 {
+    1.0 - (1.0 - CONFIDENCE) * 0.5_f64.powi(i32::try_from(nth).unwrap_or(i32::MAX))
 }
 
 impl Found {

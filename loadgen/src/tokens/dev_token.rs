@@ -1,11 +1,13 @@
 //! Asks a gateway that runs without a secret for tokens: `GET /dev/token?count=N&prefix=U`, which it
 //! serves to local clients outside production and answers with `{"tokens": [...]}`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rustls::crypto::ring;
 use serde::Deserialize;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::client::target::Target;
+use crate::client::{target::Target, tls::TlsTarget};
 
 /// Tokens the gateway hands out at once.
 const BATCH_MAX: u32 = 10_000;
@@ -16,8 +18,6 @@ const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Why the gateway gave none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevTokenError {
-    #[error("none was given, and GET /dev/token is only asked by http: wss:// needs one of the flags")]
-    Secure,
     #[error("none was given, and GET /dev/token of the gateway answers {status}")]
     Refused { status: u16 },
     #[error("none was given, and GET /dev/token of the gateway fails: {0}")]
@@ -35,23 +35,21 @@ struct Batch {
 
 /// `count` tokens of as many users.
 pub(crate) fn fetch(target: &Target, count: u32, tenant: Option<&str>) -> Result<Vec<String>, DevTokenError> {
-    // Behind TLS there is somebody else's gateway, or one that has a secret.
-    if target.tls.is_some() {
-        return Err(DevTokenError::Secure);
-    }
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .proxy(None)
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .build(),
-    );
+    let config = ureq::Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_global(Some(TIMEOUT));
+    let (scheme, config) = match &target.tls {
+        Some(tls) => ("https", config.tls_config(trust(tls)).https_only(true)),
+        None => ("http", config),
+    };
+    let agent = ureq::Agent::new_with_config(config.build());
     let mut tokens = Vec::with_capacity(count as usize);
     for first in (0..count).step_by(BATCH_MAX as usize) {
         let expected = BATCH_MAX.min(count - first);
         let mut request = agent
-            .get(format!("http://{}/dev/token", target.host))
+            .get(format!("{scheme}://{}/dev/token", target.host))
             .query("count", expected.to_string())
             .query("prefix", format!("load{}", first / BATCH_MAX));
         if let Some(tenant) = tenant {
@@ -73,19 +71,10 @@ pub(crate) fn fetch(target: &Target, count: u32, tenant: Option<&str>) -> Result
     Ok(tokens)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::tls::{TlsTarget, Trust};
-
-    #[test]
-    fn no_token_is_fetched_in_clear_for_a_target_behind_tls() {
-        let target = Target {
-            addr: "127.0.0.1:1".parse().unwrap(),
-            tls: Some(TlsTarget::new("localhost", &Trust::Anybody).unwrap()),
-            host: "localhost:1".to_owned(),
-            path: "/ws".to_owned(),
-        };
-        assert!(matches!(fetch(&target, 1, None), Err(DevTokenError::Secure)));
-    }
+/// Whoever is believed to be the target is believed here.
+fn trust(tls: &TlsTarget) -> TlsConfig {
+    let config = TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
+    let Some(authorities) = tls.authorities() else { return config.disable_verification(true).build() };
+    let roots: Vec<_> = authorities.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
+    config.root_certs(RootCerts::new_with_certs(&roots)).build()
 }

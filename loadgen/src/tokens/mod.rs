@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    cli::flags::TokenFlags,
+    cli::flags::{Secret, TokenFlags},
     client::target::Target,
     plan::ConnId,
     scenario::{PhaseKind, Protocol, Scenario},
@@ -30,6 +30,7 @@ const SECRET_VARIABLES: [&str; 2] = ["RINGWAY_AUTH__JWT_SECRET", "JWT_SECRET"];
 /// Tokens outlive the planned run by this.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(3600);
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+const STDIN_BYTES_MAX: u64 = 64 << 10;
 
 /// Where tokens come from.
 pub(crate) enum Tokens {
@@ -119,13 +120,13 @@ impl Tokens {
             return one(token.reveal(), "--token".to_owned());
         }
         if let Some(path) = &flags.token_file {
-            return one(&read(path)?, format!("--token-file {}", path.display()));
+            return one(&read(path, flags)?, format!("--token-file {}", path.display()));
         }
         if let Some(secret) = &flags.secret {
             return minted(secret.reveal(), "--secret".to_owned(), flags, need);
         }
         if let Some(path) = &flags.secret_file {
-            return minted(&read(path)?, format!("--secret-file {}", path.display()), flags, need);
+            return minted(&read(path, flags)?, format!("--secret-file {}", path.display()), flags, need);
         }
         if let Some(path) = &flags.key_file {
             return minted_with_key(path, flags, need);
@@ -182,7 +183,7 @@ fn minted(
 
 fn minted_with_key(path: &Path, flags: &TokenFlags, need: &Need) -> Result<(Tokens, String), TokenError> {
     let origin = path.display().to_string();
-    let signer = Signer::with_key(&read(path)?, flags.alg.as_deref(), flags.kid.as_deref());
+    let signer = Signer::with_key(&read(path, flags)?, flags.alg.as_deref(), flags.kid.as_deref());
     let signer = signer.map_err(|source| TokenError::Signer { origin: origin.clone(), source })?;
     let mint = Mint::new(signer, claims(flags, need));
     Ok((Tokens::Minted(Box::new(mint)), format!("minted with the key from {origin}")))
@@ -198,14 +199,30 @@ fn claims<'f>(flags: &'f TokenFlags, need: &Need) -> Claims<'f> {
     }
 }
 
-fn read(path: &Path) -> Result<String, TokenError> {
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().lock().take(64 << 10).read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(path)
-    };
+/// Reads standard input, if a flag names it as its file: it can be read only once, however many runs there are.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn take_stdin(flags: &mut TokenFlags) -> Result<(), TokenError> {
+    let files = [&flags.secret_file, &flags.key_file, &flags.token_file];
+    let Some(path) = files.into_iter().flatten().find(|path| is_stdin(path)) else { return Ok(()) };
+    let mut text = String::new();
+    let read = io::stdin().lock().take(STDIN_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|source| TokenError::File { path: path.clone(), source })?;
+    flags.stdin = Some(Secret::from(text));
+    Ok(())
+}
+
+fn read<'f>(path: &Path, flags: &'f TokenFlags) -> Result<Cow<'f, str>, TokenError> {
+    if let Some(text) = flags.stdin.as_ref().filter(|_| is_stdin(path)) {
+        return Ok(Cow::Borrowed(text.reveal()));
+    }
+    let text = fs::read_to_string(path).map(Cow::Owned);
     text.map_err(|source| TokenError::File { path: path.to_owned(), source })
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 #[cfg(test)]

@@ -12,11 +12,16 @@ use crate::truth::{
     seq_set::SeqSet,
 };
 
+/// What is due so long after a member has joined must reach it, whatever the clocks of two agents think of each other.
+const SILENCE_MS: u32 = 2_000;
+
 /// What all publishers did: of one thread, or merged. Streams that are another thread's have sent nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Published {
     /// By stream: its messages have the numbers `0..sent`.
     pub(crate) sent: Vec<u32>,
+    /// By stream: when the last of them was due that was taken for certain, in ms of the run's clock; 0 for none.
+    pub(crate) taken_ms: Vec<u32>,
     /// By stream: answered with an error.
     pub(crate) refused: BTreeMap<u32, SeqSet>,
     /// By stream: not answered before the publisher's connection was lost.
@@ -47,12 +52,14 @@ pub(crate) struct Held {
     /// The stream that is not to be heard: the member's own.
     pub(crate) own: Option<u32>,
     pub(crate) begin: Begin,
+    /// When it was in the room, in ms of the run's clock.
+    pub(crate) joined_ms: u32,
 }
 
 impl Published {
     /// Of a plan with so many streams.
     pub(crate) fn new(streams: u32) -> Self {
-        Self { sent: vec![0; streams as usize], ..Self::default() }
+        Self { sent: vec![0; streams as usize], taken_ms: vec![0; streams as usize], ..Self::default() }
     }
 
     /// Adds what other threads' publishers did.
@@ -60,6 +67,10 @@ impl Published {
         if self.sent.len() < other.sent.len() {
             self.sent.resize(other.sent.len(), 0);
         }
+        if self.taken_ms.len() < other.taken_ms.len() {
+            self.taken_ms.resize(other.taken_ms.len(), 0);
+        }
+        self.taken_ms.iter_mut().zip(other.taken_ms).for_each(|(last, taken)| *last = taken.max(*last));
         self.sent.iter_mut().zip(other.sent).for_each(|(sum, sent)| *sum += sent);
         self.refused.extend(other.refused);
         self.uncertain.extend(other.uncertain);
@@ -137,8 +148,24 @@ impl Balance {
     }
 }
 
-/// How many deliveries a member that is there still waits for.
+/// Whether a member that came while publishing went on has heard nothing of what was published well after that. Its cells alone miss
+/// nothing: they begin with what they hear.
+pub(crate) fn is_silent(held: &Held, ledger: &Ledger, published: &Published) -> bool {
+    if held.begin == Begin::First || held.cells.clone().any(|cell| ledger.next(cell) > 0) {
+        return false;
+    }
+    let from_ms = held.joined_ms.saturating_add(SILENCE_MS);
+    let streams = held.streams_start..held.streams_start + held.cells.len() as u32;
+    streams
+        .filter(|stream| held.own != Some(*stream))
+        .any(|stream| published.taken_ms.get(stream as usize).is_some_and(|taken_ms| *taken_ms > from_ms))
+}
+
+/// How many deliveries a member that is there still waits for; one, if it has heard nothing of many.
 pub(crate) fn awaited(held: &Held, ledger: &Ledger, published: &Published) -> u64 {
+    if is_silent(held, ledger, published) {
+        return 1;
+    }
     let streams = held.streams_start..held.streams_start + held.cells.len() as u32;
     let sent = &published.sent[streams.start as usize..streams.end as usize];
     let mut count = ledger.missing_count(held.cells.clone(), sent, held.begin);
@@ -243,10 +270,10 @@ mod tests {
                 sent: vec![7, 5, 0],
                 refused: sets(row.refused),
                 uncertain: sets(row.uncertain),
-                unacked: 0,
+                ..Published::default()
             };
             // The member's own stream is never heard, and never missed.
-            let held = Held { cells: 0..3, streams_start: 0, own: Some(0), begin: row.begin };
+            let held = Held { cells: 0..3, streams_start: 0, own: Some(0), begin: row.begin, joined_ms: 0 };
             let mut got = Balance::of(row.heard.len() as u64);
             let mut found = 0;
             got.add_held(&held, &ledger, &published, |stream, lost| {
@@ -259,6 +286,31 @@ mod tests {
             assert_eq!(got.expected, got.delivered + got.lost, "{}", row.name);
             assert_eq!(found, lost, "{}", row.name);
             assert_eq!(awaited(&held, &ledger, &published), row.awaited, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn who_came_midway_and_heard_nothing_of_what_was_due_later_is_silent() {
+        // name, begin, when the two streams' last ones were due (the first is the member's own), heard, silent
+        let rows = [
+            ("nothing was due", Begin::Midway, [0, 0], false, false),
+            ("due too soon to be sure", Begin::Midway, [0, 7_000], false, false),
+            ("due later", Begin::Midway, [0, 7_001], false, true),
+            ("only its own", Begin::Midway, [9_000, 0], false, false),
+            ("heard some", Begin::Midway, [0, 9_000], true, false),
+            ("there from the first: that is loss", Begin::First, [0, 9_000], false, false),
+        ];
+        for (name, begin, taken_ms, heard, silent) in rows {
+            let mut ledger = Ledger::new(2);
+            if heard {
+                ledger.record(1, 8, begin);
+            }
+            let published =
+                Published { sent: vec![9, 9], taken_ms: taken_ms.to_vec(), ..Published::default() };
+            let held = Held { cells: 0..2, streams_start: 0, own: Some(0), begin, joined_ms: 5_000 };
+            assert_eq!(is_silent(&held, &ledger, &published), silent, "{name}");
+            let rest = u64::from(begin == Begin::First) * 9;
+            assert_eq!(awaited(&held, &ledger, &published), rest + u64::from(silent), "{name}");
         }
     }
 

@@ -28,10 +28,10 @@ impl SeqSet {
 
     /// Adds one number, wherever it belongs.
     pub(crate) fn insert(&mut self, seq: u32) {
-        let at = self.ranges.partition_point(|range| range.end <= seq);
-        if self.ranges.get(at).is_some_and(|range| range.contains(&seq)) {
+        if self.contains(seq) {
             return;
         }
+        let at = self.ranges.partition_point(|range| range.end <= seq);
         self.ranges.insert(at, seq..seq + 1);
         if self.ranges.get(at + 1).is_some_and(|next| next.start == seq + 1) {
             self.ranges[at].end = self.ranges.remove(at + 1).end;
@@ -39,6 +39,11 @@ impl SeqSet {
         if at > 0 && self.ranges[at - 1].end == seq {
             self.ranges[at - 1].end = self.ranges.remove(at).end;
         }
+    }
+
+    pub(crate) fn contains(&self, seq: u32) -> bool {
+        let at = self.ranges.partition_point(|range| range.end <= seq);
+        self.ranges.get(at).is_some_and(|range| range.contains(&seq))
     }
 
     /// Takes one number out; whether it was there.

@@ -1,7 +1,7 @@
 //! One run by several processes: the same figures as by one, exactly, and clear ends when one of them goes.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Child, ChildStderr, Command},
 };
 
@@ -25,8 +25,14 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        let flags = ["agent", "--listen", "127.0.0.1:0"];
-        let mut child = command().args(flags).env("LOADGEN_AGENT_SECRET", SECRET).spawn().unwrap();
+        Self::start_with(&[], "")
+    }
+
+    fn start_with(flags: &[&str], stdin: &str) -> Self {
+        let listen = ["agent", "--listen", "127.0.0.1:0"];
+        let mut child =
+            command().args(listen).args(flags).env("LOADGEN_AGENT_SECRET", SECRET).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -96,6 +102,21 @@ fn two_agents_give_what_one_process_gives_run_after_run() {
         assert_eq!(threads, [(0, 0), (1, 1)]);
     }
     assert_eq!((server.members(), server.closes()), (0, 2 * CONNECTIONS as u64));
+}
+
+#[test]
+fn an_agent_has_its_own_addresses_and_reads_its_secret_once() {
+    let secret = "a secret of some length";
+    let agent = |source| Agent::start_with(&["--source", source, "--secret-file", "-"], secret);
+    let agents = [agent("127.0.7.1"), agent("127.0.7.2,127.0.7.3")];
+    let server = Server::start(SignIn::Secret(secret.to_owned()), Fault::None);
+    for _ in 0..2 {
+        assert_whole(&finish(&mut coordinator(&agents, &server, SECRET), ""));
+    }
+    // The first connection of each only looks whether anybody listens; it is from wherever the system takes it.
+    let sources = server.sources();
+    let of = |last: u8| sources.iter().filter(|source| source.octets() == [127, 0, 7, last]).count();
+    assert_eq!([of(1), of(2), of(3)], [CONNECTIONS, CONNECTIONS / 2, CONNECTIONS / 2], "two runs");
 }
 
 #[test]

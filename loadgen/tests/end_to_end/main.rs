@@ -4,9 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected is to fail")]
 
 mod agents;
+mod deploy;
 mod measured;
 mod program;
+mod search;
 mod server;
+mod silent;
 mod stall;
 mod tls;
 mod verdicts;

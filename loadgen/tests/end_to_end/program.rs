@@ -87,6 +87,30 @@ pub(crate) fn outcome(child: Child) -> Outcome {
     }
 }
 
+/// A scenario of 20 connections in two rooms that publish 200 messages a second together, with these further keys, and these phases
+/// after the ramp.
+pub(crate) fn scenario(keys: &str, phases: &str) -> String {
+    format!(
+        r#"
+name = "twenty"
+connections = 20
+drain_timeout = "1s"
+{keys}
+
+[rooms]
+count = 2
+
+[[role]]
+name = "all"
+share = "100 %"
+publish = {{ rate = "200/s", size = 64 }}
+
+[[phase]]
+kind = "ramp"
+{phases}"#
+    )
+}
+
 /// A folder of a test's own, which goes with it.
 pub(crate) struct Folder(PathBuf);
 

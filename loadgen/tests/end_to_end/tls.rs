@@ -37,6 +37,26 @@ fn a_server_that_is_believed_passes() {
 }
 
 #[test]
+fn tokens_are_handed_out_by_tls_to_who_believes_the_server() {
+    let server = Server::start(SignIn::DevToken, Fault::None);
+    let port = tls::front(server.addr);
+    let authority = authority();
+    // host, flags, how it ends, what is said
+    let rows = [
+        ("localhost", &["--ca-file", &authority][..], 0, "PASSED"),
+        ("127.0.0.1", &["--insecure"], 0, "PASSED"),
+        ("127.0.0.1", &["--ca-file", &authority], 3, "certificate"),
+    ];
+    for (host, flags, code, said) in rows {
+        let url = format!("wss://{host}:{port}/ws");
+        let load = ["--conns", "8", "--rate", "100", "--warmup", "0", "--duration", "200ms", "--url", &url];
+        let outcome = loadgen(&[&load[..], flags].concat(), "");
+        assert_eq!(outcome.code, code, "{}", outcome.text);
+        assert!(outcome.text.contains(said), "{}", outcome.text);
+    }
+}
+
+#[test]
 fn a_certificate_of_somebody_else_fails_every_connection_with_the_reason() {
     let (server, outcome) = run("127.0.0.1", &["--ca-file", &authority()]);
     assert_eq!(outcome.code, 1, "{}", outcome.text);

@@ -1,9 +1,9 @@
-//! SLOs and exit codes, repeated runs and what is made of their results, and the search for the highest load.
+//! SLOs and exit codes, repeated runs and what is made of their results.
 
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use sonic_rs::JsonValueTrait;
 
 use crate::{
-    program::{Folder, command, finish, loadgen, run},
+    program::{Folder, command, finish, run},
     server::{Damage, Fault, Server, SignIn},
 };
 
@@ -27,6 +27,17 @@ fn a_broken_slo_is_code_2_with_a_line_and_loss_is_code_1_even_so() {
         let expected = (Some(slo), Some(begins == "SLO held"));
         assert_eq!((verdict["slo"].as_str(), verdict["held"].as_bool()), expected);
     }
+}
+
+#[test]
+fn a_secret_from_standard_input_is_that_of_all_runs() {
+    let server = Server::start(SignIn::Secret("a secret of some length".to_owned()), Fault::None);
+    let url = server.url();
+    let load = ["--conns", "4", "--rate", "100", "--warmup", "0", "--duration", "100ms", "--url", &url];
+    let flags = ["--runs", "3", "--secret-file", "-"];
+    let ran = finish(command().args(load).args(flags), "a secret of some length\n");
+    assert_eq!(ran.code, 0, "{}", ran.text);
+    assert_eq!(server.closes(), 3 * 4, "{}", ran.text);
 }
 
 #[test]
@@ -62,24 +73,4 @@ fn repeated_runs_leave_numbered_results_that_can_be_compared_and_shown() {
     );
     assert!(folder.read("x.hgrm").contains("Percentile"));
     assert!(folder.read("x.hlog").contains("HISTFAAAA"));
-}
-
-/// What `--find-max` found.
-fn find_max(server: &Server, flags: &[&str]) -> Value {
-    let url = server.url();
-    let usual = ["--warmup", "0", "--duration", "100ms", "--url", &url, "--quiet"];
-    let outcome = loadgen(&[&usual[..], flags].concat(), "");
-    assert_eq!(outcome.code, 0, "{}", outcome.text);
-    outcome.json
-}
-
-#[test]
-fn the_most_connections_are_found_to_the_last_one() {
-    let server = Server::start(SignIn::DevToken, Fault::Full { members: 3 });
-    let found =
-        find_max(&server, &["--mode", "idle", "--conns", "2", "--slo", "failed==0", "--find-max", "conns"]);
-    assert_eq!((found["load"].as_f64(), found["broken"].as_f64()), (Some(3.0), Some(4.0)), "{found}");
-    assert_eq!(found["end"].as_str(), Some("target"), "{found}");
-    let last = found["tried"].as_array().unwrap().last().unwrap();
-    assert_eq!((last["held"].as_u64(), last["runs"].as_u64()), (Some(5), Some(5)), "{found}");
 }

@@ -13,7 +13,7 @@ use crate::{
         conn::{Conn, Stage},
         wire::Wire,
     },
-    figures::record::Event,
+    figures::record::{Event, Timing},
     plan::{Slot, schedule::Pacer},
     protocol::Transport,
     scenario::PhaseKind,
@@ -138,7 +138,7 @@ impl Worker {
                 self.set_open(self.open + 1);
                 self.plan_ahead(CONNECT_TIMEOUT_NS, Due::Deadline(slot, self.dials));
             }
-            Err(error) => self.fail(slot, phase, &format!("cannot connect: {}", flow::plain(&error))),
+            Err(error) => self.fail(slot, phase, due_ns, &format!("cannot connect: {}", flow::plain(&error))),
         }
     }
 
@@ -162,16 +162,20 @@ impl Worker {
         self.ready += 1;
         let event = if self.ramp.was_tried(slot) { Event::Returned } else { Event::Opened };
         self.traffic.count_in(event, phase);
+        if let Some((since_ns, phase)) = self.moves.found(slot) {
+            let away_ns = self.now_ns.saturating_sub(since_ns);
+            self.traffic.recorder().timing(phase.into(), Timing::Outage, away_ns);
+        }
         self.plan_moves(slot, dial);
         self.dial_ended(slot);
     }
 
-    /// A dial came to nothing.
-    fn fail(&mut self, slot: Slot, phase: u16, reason: &str) {
+    /// What was dialed, or asked for, at `since_ns` came to nothing.
+    fn fail(&mut self, slot: Slot, phase: u16, since_ns: u64, reason: &str) {
         self.traffic.count_in(Event::Failed, phase);
         self.traffic.recorder().reasons().failures.add(reason);
         if self.ramp.was_tried(slot) {
-            self.plan_return_after_failure(slot);
+            self.plan_return_after_failure(slot, since_ns, phase);
         }
         self.dial_ended(slot);
     }
@@ -206,14 +210,15 @@ impl Worker {
         match conn.stage {
             Stage::Connecting | Stage::Upgrading | Stage::Opening | Stage::Joining => {
                 self.traffic.stop_hearing(slot);
-                self.fail(slot, conn.phase, reason);
+                self.fail(slot, conn.phase, conn.since_ns, reason);
             }
             Stage::Ready => {
                 self.ready -= 1;
                 self.traffic.count(Event::Dropped);
                 self.traffic.recorder().reasons().drops.add(reason);
                 self.gone(slot, false);
-                self.plan_return_after_drop(slot);
+                let phase = self.traffic.when().phase as u16;
+                self.plan_return_after_drop(slot, self.now_ns, phase);
             }
             Stage::Closing => match self.life {
                 Life::Running => {

@@ -173,6 +173,8 @@ impl Worker {
                 }
             };
             self.look_at_clock();
+            let phase = self.traffic.when().phase;
+            self.traffic.recorder().read(phase);
             let mut buffer = mem::take(&mut self.buffer);
             let digested = self.digest(slot, lane, &mut buffer[..count]);
             self.buffer = buffer;

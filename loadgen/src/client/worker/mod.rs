@@ -120,6 +120,8 @@ pub(crate) struct Snapshot {
     pub(crate) lag_ns: u64,
     /// Nothing more will be published.
     pub(crate) published: bool,
+    /// Connections that the target ended, or let fail, and that are still to come back.
+    pub(crate) missing: u32,
 }
 
 /// The main thread's end of a worker.
@@ -185,6 +187,8 @@ pub(crate) struct Worker {
     phases_planned: usize,
     /// The clock as of the last look.
     now_ns: u64,
+    /// The same by this process's own time, which nobody sets: for lengths of time.
+    own_ns: u64,
     life: Life,
     /// In the middle of what is due.
     is_busy: bool,
@@ -241,6 +245,7 @@ impl Worker {
             timetable: Arc::default(),
             phases_planned: 0,
             now_ns: 0,
+            own_ns: 0,
             life: Life::Running,
             is_busy: false,
             conns: (0..share).map(|_| None).collect(),
@@ -277,7 +282,11 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let reports = self.reports.clone();
         let report = match self.turn_until_finished() {
-            Ok(()) => Report::Finished(Box::new(self.traffic.close())),
+            Ok(()) => {
+                let mut record = self.traffic.close();
+                record.account.missing = self.moves.missing_count().into();
+                Report::Finished(Box::new(record))
+            }
             Err(error) => Report::Broken(error.into()),
         };
         // Nobody listens any more when the main thread has given up: then there is nobody to tell.
@@ -289,8 +298,14 @@ impl Worker {
         self.plan_ahead(0, Due::Snapshot);
         self.plan_keepalive();
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let mut looked_ns = self.own_ns;
         while self.life != Life::Finished {
             self.do_what_is_due();
+            // Also since the alarm is set by it: what is due next is not to be late by what took so long now.
+            self.look_at_clock();
+            let asked_ns = self.own_ns;
+            let phase = self.traffic.when().phase;
+            self.traffic.recorder().look(phase, asked_ns - looked_ns);
             let due_ns = self.next_due_ns();
             let wait = if due_ns <= self.now_ns {
                 Some(Duration::ZERO)
@@ -303,6 +318,8 @@ impl Worker {
                 Ok(()) | Err(_) => {}
             }
             self.look_at_clock();
+            looked_ns = self.own_ns;
+            self.note_oversleep(asked_ns);
             for event in &events {
                 match event.token() {
                     WAKE => self.obey(),
@@ -317,8 +334,19 @@ impl Worker {
         Ok(())
     }
 
+    /// Since the alarm should have woken the thread, which has waited since `asked_ns`, nobody has looked at the sockets either.
+    /// (A stop by a signal ends the wait without the alarm.)
+    fn note_oversleep(&mut self, asked_ns: u64) {
+        let late_ns = self.alarm.overdue_ns(self.now_ns).min(self.own_ns - asked_ns);
+        if late_ns > 0 {
+            let phase = self.traffic.when().phase;
+            self.traffic.recorder().overslept(phase, late_ns);
+        }
+    }
+
     fn look_at_clock(&mut self) {
-        self.now_ns = self.setup.clock.now_ns();
+        self.own_ns = self.setup.clock.own_ns();
+        self.now_ns = self.setup.clock.at(self.own_ns);
         self.traffic.at(self.now_ns);
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Moves {
     retired: HashSet<Slot>,
     /// Those that go for good next.
     retiring: Vec<Slot>,
+    /// Ended by the target, or come back in vain, and to come back yet: since when, and in which phase that was.
+    missing: HashMap<Slot, (u64, u16)>,
     /// In a closed loop: publications that are due, but wait for an answer to the one before.
     waiting: HashMap<Slot, u32>,
     chance: fastrand::Rng,
@@ -43,6 +45,7 @@ impl Moves {
             in_storm: HashSet::new(),
             retired: HashSet::new(),
             retiring: Vec::new(),
+            missing: HashMap::new(),
             waiting: HashMap::new(),
             chance: seeded(setup.scenario.seed, [0x60, thread.into()]),
         }
@@ -54,6 +57,16 @@ impl Moves {
 
     pub(super) fn stop(&mut self) {
         self.on = false;
+    }
+
+    /// Connections that should be there, and are not.
+    pub(super) fn missing_count(&self) -> u32 {
+        self.missing.len() as u32
+    }
+
+    /// It is there again: since when it was not, and in which phase that began.
+    pub(super) fn found(&mut self, slot: Slot) -> Option<(u64, u16)> {
+        self.missing.remove(&slot)
     }
 
     /// One more publication waits.
@@ -187,8 +200,12 @@ impl Worker {
         }
     }
 
-    /// The target, or the network, ended it.
-    pub(super) fn plan_return_after_drop(&mut self, slot: Slot) {
+    /// The target, or the network, ended it at `since_ns`, or in that phase it came back in vain.
+    pub(super) fn plan_return_after_drop(&mut self, slot: Slot, since_ns: u64, phase: u16) {
+        let returns = self.moves.in_storm.contains(&slot) || self.setup.scenario.comes_back.is_some();
+        if returns && !self.moves.is_retired(slot) {
+            self.moves.missing.entry(slot).or_insert((since_ns, phase));
+        }
         if self.moves.in_storm.contains(&slot) {
             self.plan_ahead(STORM_RETRY_NS, Due::Redial(slot));
         } else if let Some(time) = &self.setup.scenario.comes_back {
@@ -198,11 +215,12 @@ impl Worker {
     }
 
     /// It came back in vain.
-    pub(super) fn plan_return_after_failure(&mut self, slot: Slot) {
+    pub(super) fn plan_return_after_failure(&mut self, slot: Slot, since_ns: u64, phase: u16) {
         let role = self.setup.plan.role_of(self.conn_id(slot));
         if self.moves.in_storm.contains(&slot) || self.setup.scenario.comes_back.is_some() {
-            self.plan_return_after_drop(slot);
-        } else if self.setup.role(role).reconnect.is_some() {
+            self.plan_return_after_drop(slot, since_ns, phase);
+        } else if self.setup.role(role).reconnect.is_some() && !self.moves.is_retired(slot) {
+            self.moves.missing.entry(slot).or_insert((since_ns, phase));
             self.plan_return(slot);
         }
     }
@@ -265,6 +283,7 @@ impl Worker {
     pub(super) fn retire_one(&mut self) {
         let Some(slot) = self.moves.retiring.pop() else { return };
         self.moves.retired.insert(slot);
+        self.moves.missing.remove(&slot);
         if self.conns[slot.index()].as_ref().is_some_and(|conn| conn.stage == Stage::Ready) {
             self.traffic.count(Event::Left);
             self.traffic.stop_hearing(slot);

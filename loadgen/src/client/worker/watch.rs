@@ -67,6 +67,7 @@ impl Worker {
             awaited: self.traffic.awaited(),
             cpu: used_ns as f64 / passed_ns.max(1) as f64,
             lag_ns,
+            missing: self.moves.missing_count(),
             published: self.publications.are_over() && !self.moves.anybody_waits(),
         };
         let thread = self.thread - self.setup.first_thread;

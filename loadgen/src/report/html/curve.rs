@@ -37,14 +37,15 @@ pub(crate) fn deliveries(summary: &Summary) -> Option<Chart> {
 
 /// The other ways that take time.
 pub(crate) fn others(summary: &Summary) -> Option<Chart> {
-    let Latency { connect, join, ack, lag, delivery: _ } = &summary.latency;
+    let Latency { connect, join, ack, outage, lag, delivery: _ } = &summary.latency;
     let curves = vec![
         ("connect".to_owned(), connect),
         ("join".to_owned(), join),
         ("ack".to_owned(), ack),
+        ("outage".to_owned(), outage),
         ("send lag of the generator".to_owned(), lag),
     ];
-    let prefixes = ["connect_", "join_", "ack_", "lag_"];
+    let prefixes = ["connect_", "join_", "ack_", "outage_", "lag_"];
     let marks = prefixes.iter().flat_map(|it| marks(&summary.slos, it)).collect();
     chart("other-curves", "Connect, join, ack and send lag by percentile", curves, marks)
 }

@@ -82,6 +82,7 @@ pub(super) fn storm() -> Summary {
         connections: connections(),
         publications: publications(),
         deliveries: Deliveries {
+            silent: 0,
             expected: 2_475_000,
             delivered: 2_474_986,
             lost: 14,
@@ -197,6 +198,8 @@ fn generator() -> Generator {
         lag_p99_us,
         unsent_bytes_max: 4_096 * u64::from(thread),
         unread_bytes_max: 130_048,
+        read_lag_p99_us: lag_p99_us / 4.0,
+        read_lag_max_us: lag_p99_us * 3.0,
         phases: Vec::new(),
     };
     Generator {
@@ -261,6 +264,7 @@ impl Draw {
             name: name.to_owned(),
             kind,
             measured,
+            disconnects_expected: false,
             start_s,
             end_s,
             counts: Counts {

@@ -96,10 +96,11 @@ fn head(out: &mut String, summary: &Summary) {
 
 fn facts(out: &mut String, summary: &Summary) {
     let (target, load, machine) = (&summary.target, &summary.load, &summary.machine);
+    let number = format::number;
     let size = format!(
-        "{} connections in {} rooms{}",
-        format::count(load.connections.into()),
-        format::count(load.rooms.into()),
+        "{} in {}{}",
+        number(load.connections, "connection", "connections"),
+        number(load.rooms, "room", "rooms"),
         if load.closed { ", closed loop: latency counts from sending" } else { "" }
     );
     let agents = if load.agents > 1 { format!(" on {} machines", load.agents) } else { String::new() };
@@ -107,8 +108,19 @@ fn facts(out: &mut String, summary: &Summary) {
     let facts = [
         ("Target", format!("{} ({})", target.urls.join(", "), target.protocol)),
         ("Load", size),
-        ("Generator", format!("{}, {} threads{agents}, seed {}", summary.program, load.threads, load.seed)),
-        ("Machine", format!("{}, {} cores, {}", machine.host, machine.cores, machine.system)),
+        (
+            "Generator",
+            format!(
+                "{}, {}{agents}, seed {}",
+                summary.program,
+                number(load.threads, "thread", "threads"),
+                load.seed
+            ),
+        ),
+        (
+            "Machine",
+            format!("{}, {}, {}", machine.host, number(machine.cores, "core", "cores"), machine.system),
+        ),
         ("Tokens", target.tokens.clone()),
         ("Date", date),
     ];

@@ -3,7 +3,7 @@
 use crate::{
     figures::{
         reasons::Reasons,
-        summary::{Phase, PhaseName, SloVerdict, Summary, Times},
+        summary::{Count, Phase, PhaseName, SloVerdict, Summary, Times},
     },
     report::{
         format,
@@ -40,9 +40,10 @@ pub(crate) fn latency(summary: &Summary) -> Table {
     let from = if summary.load.closed { "sent" } else { "due" };
     let rows = [
         ("delivery", &latency.delivery, format!("{from} … received")),
-        ("connect", &latency.connect, "dialed … upgraded".to_owned()),
+        ("connect", &latency.connect, "due … upgraded".to_owned()),
         ("join", &latency.join, "asked … answered".to_owned()),
         ("ack", &latency.ack, format!("{from} … answered")),
+        ("outage", &latency.outage, "ended by the target … in its rooms again".to_owned()),
         ("send lag", &latency.lag, "due … handed to the socket".to_owned()),
     ];
     for (name, times, span) in rows.into_iter().filter(|it| it.1.samples > 0) {
@@ -131,6 +132,9 @@ pub(crate) fn deliveries(summary: &Summary) -> Table {
     if all.excused > 0 {
         table.row(vec!["excused".into(), Cell::Doubtful(format::count(all.excused)), share(all.excused)]);
     }
+    if all.silent > 0 {
+        table.row(vec!["heard nothing at all".into(), wrong(all.silent), Cell::Nothing]);
+    }
     if all.foreign > 0 {
         table.row(vec!["of another run".into(), Cell::Doubtful(format::count(all.foreign)), Cell::Nothing]);
     }
@@ -147,9 +151,17 @@ pub(crate) fn counts(summary: &Summary) -> Table {
     };
     add("connections opened", conns.opened, false);
     add("at once", conns.open_max, false);
-    add("failed", conns.failed, true);
-    // Where they come back by themselves, that is what the scenario is about.
-    add("dropped by the target", conns.dropped, !summary.load.comes_back);
+    // Those of a phase that is about just that are no trouble.
+    for (name, kind) in [("failed", Count::Failed), ("dropped by the target", Count::Dropped)] {
+        let expected = summary.expected_disconnects(kind);
+        add(name, summary.count(kind).saturating_sub(expected), true);
+        if expected > 0 {
+            add(&format!("{name}, as expected"), expected, false);
+        }
+    }
+    if conns.missing > 0 {
+        add("not back at the end", conns.missing, true);
+    }
     if conns.left + conns.returned > 0 {
         add("left as planned", conns.left, false);
         add("returned", conns.returned, false);
@@ -244,6 +256,8 @@ pub(crate) fn generator(summary: &Summary) -> Table {
         "#send lag p99",
         "#most unsent",
         "#most unread",
+        "#read lag p99",
+        "#read lag max",
         "#memory of the process",
     ];
     let mut table = Table::new("Threads that made the load", &titles);
@@ -263,6 +277,8 @@ pub(crate) fn generator(summary: &Summary) -> Table {
             format::micros(thread.lag_p99_us).into(),
             format::bytes(thread.unsent_bytes_max).into(),
             format::bytes(thread.unread_bytes_max).into(),
+            format::micros(thread.read_lag_p99_us).into(),
+            format::micros(thread.read_lag_max_us).into(),
             memory.map_or(Cell::Nothing, Cell::Text),
         ]);
     }

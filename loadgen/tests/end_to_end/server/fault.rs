@@ -36,6 +36,18 @@ pub(crate) enum Fault {
     Full {
         members: usize,
     },
+    /// Once there were so many deliveries since the first member came, all else waits until this time has passed.
+    SlowPast {
+        deliveries: u64,
+        hold: Duration,
+    },
+    /// Who joins once messages flow is told that it is in the room, and is not.
+    Forget,
+    /// At that message of all rooms together every connection is cut, and nobody listens for so long, or any more.
+    Restart {
+        at_message: u64,
+        away: Option<Duration>,
+    },
 }
 
 /// What befalls a delivery.
@@ -71,7 +83,10 @@ impl Fault {
             | Self::WrongAccept
             | Self::Delay(_)
             | Self::Stall { .. }
-            | Self::Full { .. } => None,
+            | Self::Full { .. }
+            | Self::SlowPast { .. }
+            | Self::Forget
+            | Self::Restart { .. } => None,
         }
     }
 }

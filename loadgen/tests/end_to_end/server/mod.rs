@@ -11,7 +11,7 @@ mod upgrade;
 use std::{
     collections::HashMap,
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +22,7 @@ use std::{
 
 pub(crate) use fault::{Damage, Fault};
 use ringway::ws::{Decoder, Input, Item, Limits, Opcode, Role, deflate::Inflater, encode};
+use socket2::SockRef;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 const STACK_BYTES: usize = 128 << 10;
@@ -55,8 +56,14 @@ struct Shared {
     faults: AtomicU64,
     /// Messages of all rooms.
     messages: AtomicU64,
+    /// Deliveries since the first member came, and when they were too many.
+    load: Mutex<(u64, Option<Instant>)>,
+    /// Who listens; nobody in a restart.
+    listener: Mutex<Option<TcpListener>>,
     /// Held for writing while the whole server holds still, or lets one in.
     still: RwLock<()>,
+    /// Where connections came from.
+    sources: Mutex<Vec<Ipv4Addr>>,
     pongs: AtomicU64,
     closes: AtomicU64,
 }
@@ -91,18 +98,15 @@ impl Server {
             rooms: Mutex::default(),
             faults: AtomicU64::new(0),
             messages: AtomicU64::new(0),
+            load: Mutex::default(),
+            listener: Mutex::default(),
             still: RwLock::default(),
+            sources: Mutex::default(),
             pongs: AtomicU64::new(0),
             closes: AtomicU64::new(0),
         });
         let server = Self { shared: Arc::clone(&shared), addr };
-        thread::spawn(move || {
-            for (id, socket) in listener.incoming().enumerate() {
-                let (shared, socket) = (Arc::clone(&shared), socket.unwrap());
-                let serve = move || shared.serve(id as u64, socket);
-                thread::Builder::new().stack_size(STACK_BYTES).spawn(serve).unwrap();
-            }
-        });
+        thread::spawn(move || shared.accept_all(listener));
         server
     }
 
@@ -127,6 +131,18 @@ impl Server {
         }
     }
 
+    /// Addresses of all clients.
+    pub(crate) fn sources(&self) -> Vec<Ipv4Addr> {
+        lock(&self.shared.sources).clone()
+    }
+
+    /// Until so many messages were sent to it.
+    pub(crate) fn wait_for_messages(&self, count: u64) {
+        while self.shared.messages.load(Ordering::SeqCst) < count {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
     /// Pings that were answered with their own payload.
     pub(crate) fn pongs(&self) -> u64 {
         self.shared.pongs.load(Ordering::SeqCst)
@@ -139,6 +155,39 @@ impl Server {
 }
 
 impl Shared {
+    /// Until it is shut, and again when it is back.
+    fn accept_all(self: Arc<Self>, mut listener: TcpListener) {
+        let addr = listener.local_addr().unwrap();
+        let mut ids = 0..;
+        loop {
+            *lock(&self.listener) = Some(listener.try_clone().unwrap());
+            while let Ok((socket, from)) = listener.accept() {
+                if let IpAddr::V4(from) = from.ip() {
+                    lock(&self.sources).push(from);
+                }
+                let (shared, id) = (Arc::clone(&self), ids.next().unwrap());
+                let serve = move || shared.serve(id, socket);
+                thread::Builder::new().stack_size(STACK_BYTES).spawn(serve).unwrap();
+            }
+            drop(listener);
+            let Fault::Restart { away: Some(away), .. } = self.fault else { return };
+            stall(away);
+            listener = TcpListener::bind(addr).unwrap();
+        }
+    }
+
+    /// Nobody is accepted from now on, and everybody in a room is gone.
+    fn go_away(&self) {
+        self.strike();
+        if let Some(listener) = lock(&self.listener).take() {
+            SockRef::from(&listener).shutdown(Shutdown::Both).unwrap();
+        }
+        let rooms: Vec<_> = lock(&self.rooms).values().cloned().collect();
+        for member in rooms.iter().flat_map(|room| std::mem::take(&mut lock(room).members)) {
+            let _ = lock(&member.socket).shutdown(Shutdown::Both);
+        }
+    }
+
     fn serve(&self, id: u64, mut socket: TcpStream) {
         socket.set_nodelay(true).unwrap();
         let Some(path) = upgrade::accept(&mut socket, &self.sign_in, self.fault) else { return };
@@ -204,9 +253,13 @@ impl Shared {
         let command: LazyValue<'_> = sonic_rs::from_str(text).unwrap();
         let kind = command.get("type").unwrap();
         let ack_id = command.get("id").unwrap();
+        let acked = format!(r#"{{"type":"ack","id":{},"success":true}}"#, ack_id.as_raw_str());
+        if kind.as_str() == Some("presence:status") {
+            write(socket, &acked);
+            return;
+        }
         let room_name = command.get("room").unwrap().as_str().unwrap().to_owned();
         let room = Arc::clone(lock(&self.rooms).entry(room_name.clone()).or_default());
-        let acked = format!(r#"{{"type":"ack","id":{},"success":true}}"#, ack_id.as_raw_str());
         match kind.as_str().unwrap() {
             "room:join" if self.fault == Fault::RefuseJoins => {
                 self.strike();
@@ -219,8 +272,15 @@ impl Shared {
                     write(socket, &refusal(&ack_id, "full"));
                     return;
                 }
+                if self.members() == 0 {
+                    *lock(&self.load) = (0, None);
+                }
                 let mut room = lock(&room);
                 write(socket, &acked);
+                if self.fault == Fault::Forget && self.messages.load(Ordering::SeqCst) > 0 {
+                    self.strike();
+                    return;
+                }
                 room.members.push(Member { id, socket: Arc::clone(socket) });
             }
             "room:send" => {
@@ -258,6 +318,8 @@ impl Shared {
                     stall(delay);
                 }
                 let payload = command.get("payload").unwrap().as_raw_str().to_owned();
+                let members = lock(&room).members.len() as u64;
+                self.hold_what_is_too_much(members.saturating_sub(1));
                 self.publish(&mut lock(&room), &room_name, Message { sender: id, payload }, number);
             }
             other => panic!("loadgen does not send {other}"),
@@ -271,6 +333,11 @@ impl Shared {
     /// At the message at which it is to, before anything is answered.
     fn hold_still(&self) {
         let number = self.messages.fetch_add(1, Ordering::SeqCst);
+        if let Fault::Restart { at_message, .. } = self.fault
+            && number == at_message
+        {
+            self.go_away();
+        }
         if let Fault::Stall { after_messages, stall: length } = self.fault
             && number == after_messages
         {
@@ -278,6 +345,21 @@ impl Shared {
             self.strike();
             stall(length);
         }
+    }
+
+    /// So many deliveries more may be too many; then they wait.
+    fn hold_what_is_too_much(&self, deliveries: u64) {
+        let Fault::SlowPast { deliveries: most, hold } = self.fault else { return };
+        let since = {
+            let (sum, since) = &mut *lock(&self.load);
+            *sum += deliveries;
+            if *sum <= most {
+                return;
+            }
+            *since.get_or_insert_with(Instant::now)
+        };
+        self.strike();
+        stall(hold.saturating_sub(since.elapsed()));
     }
 
     fn publish(&self, room: &mut Room, name: &str, message: Message, number: u64) {
@@ -352,8 +434,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// A server that is late: the delay is what the load generator has to find.
-fn stall(delay: Duration) {
+/// Somebody is late: the delay is what the load generator has to find.
+pub(crate) fn stall(delay: Duration) {
     let end = Instant::now() + delay;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         thread::park_timeout(left);
