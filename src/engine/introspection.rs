@@ -14,6 +14,7 @@ use crate::{
         introspection::{ANSWER_BYTES_MAX, judge},
     },
     base::{Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, TenantName, map_with_seed},
+        is_refusal,
     conn::Stage,
     metrics::{AuthCache, Disconnect, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
@@ -387,9 +388,8 @@ impl Engine {
     ) -> Verdict {
         let leeway_s = self.config.policy.verifier.leeway_s();
         let failure = answer.as_ref().err().copied();
-        // A server that refuses a request works; which token was asked about is the client's choice.
-        let is_refusal =
-            matches!(&answer, Ok(it) if matches!(it.status, 400..500) && !matches!(it.status, 408 | 429));
+        // Which token was asked about is the client's choice.
+        let is_refusal = answer.as_ref().is_ok_and(|answer| is_refusal(answer.status));
         let judgement = match answer {
             Ok(OutsideAnswer { status, body }) => {
                 judge(&introspection.fields, status, &body, now.unix_s(), leeway_s)
@@ -412,13 +412,17 @@ impl Engine {
                 Err(AuthError::Refused)
             }
             Judgement::Unclear(why, detail) => {
-                if is_refusal {
-                    state.breaker.succeeded(now.mono_ms());
-                } else if failure == Some(OutsideError::Connect) {
-                    state.breaker.failed(now.mono_ms());
-                } else {
+                match failure {
+                    _ if is_refusal => state.breaker.succeeded(now.mono_ms()),
+                    // It has not heard of this.
+                    Some(OutsideError::Busy | OutsideError::Unsendable) => {
+                        state.breaker.undecided(now.mono_ms());
+                    }
+                    Some(OutsideError::Connect) => state.breaker.failed(now.mono_ms()),
                     // Many clients may have one address, so that nobody is known by his.
-                    state.breaker.failed_for(now.mono_ms(), None);
+                    Some(OutsideError::Timeout | OutsideError::TooLong | OutsideError::Broken) | None => {
+                        state.breaker.failed_for(now.mono_ms(), None);
+                    }
                 }
                 let reason = match (failure, detail) {
                     (Some(failure), _) => failure.to_string(),

@@ -72,7 +72,7 @@ pub(super) static ROWS: &[Setting] = &[
     setting(
         "resources.breaker_open_ms",
         &Number { unit: "milliseconds", range: 10..=600_000, at: |s| &mut s.resources.breaker_open_ms },
-        "For so long. Then one question is tried: first of a user who is not among those who failed.",
+        "For so long. Then one question is tried: first of a user who is not among those who failed, of those after twice that.",
     )
     .live(),
 ];

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Question, Refusal, Said, Words};
 use crate::{
-    auth::{Resource, TokenDigest, resources::judge},
+    auth::{Resource, TokenDigest, is_refusal, resources::judge},
     base::{Breaker, ConnId, Now, RoomName, Secret, TenantName},
     engine::{
         Engine, Notice, Output,
@@ -204,9 +204,8 @@ impl Engine {
         let Some(open) = own.questions.asking.get(digest) else { return Err(Refusal::Unclear) };
         let Asked { edition, server, asker, .. } = open.question;
         let judged = answer.ok().and_then(judge);
-        // A server that refuses a request works; what is asked for is the client's choice.
-        let is_refusal = matches!(answer, Ok(400..=499)) && !matches!(answer, Ok(408));
-        let works = judged.is_some() || is_refusal;
+        // What is asked for is the client's choice.
+        let works = judged.is_some() || answer.is_ok_and(is_refusal);
         let is_unsaid = matches!(answer, Err(OutsideError::Busy | OutsideError::Unsendable));
         if let Some((name, breaker)) = own.server(edition, server) {
             match answer {

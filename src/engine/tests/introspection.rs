@@ -318,6 +318,40 @@ fn tokens_that_the_server_refuses_to_read_break_nothing() {
     assert_eq!(node.calls.len(), 1, "it is still asked");
 }
 
+/// What we could not ask says nothing of the server; that it has been asked too often says that it is not well.
+#[test]
+fn what_never_reached_the_server_opens_no_breaker() {
+    let rows = [
+        (Err(OutsideError::Busy), false),
+        (Err(OutsideError::Unsendable), false),
+        (Ok((429, "")), true),
+        (Ok((408, "")), true),
+        (Err(OutsideError::Timeout), true),
+    ];
+    for (answer, opens) in rows {
+        let mut node = node();
+        for number in 0..3 {
+            let id = knock(&mut node, Way::Header, &format!("{number}|t"));
+            node.answer_call(answer);
+            assert_eq!(said(&mut node, id)[0].status, 503, "{answer:?}");
+        }
+        assert_eq!(node.engines[0].introspections.is_breaker_open(), opens, "{answer:?}");
+    }
+    // A try that was none leaves the next one to be it.
+    let mut node = node();
+    for number in 0..3 {
+        knock(&mut node, Way::Header, &format!("{number}|t"));
+        node.answer_call(DOWN);
+    }
+    node.advance(5_000);
+    for answer in [Err(OutsideError::Busy), GOOD] {
+        assert!(node.engines[0].introspections.is_breaker_open());
+        knock(&mut node, Way::Header, "7|abc");
+        node.answer_call(answer);
+    }
+    assert!(!node.engines[0].introspections.is_breaker_open());
+}
+
 /// A trial whose answer comes when nobody is to be asked any more does not block the next ones.
 #[test]
 fn a_breaker_does_not_wait_for_what_was_switched_off() {

@@ -51,6 +51,20 @@ fn one_client_opens_no_breaker() {
     assert_eq!(node.engines[0].words.breakers_open(), 0);
 }
 
+/// A server that is asked too often is not well, and one that refuses a request is.
+#[test]
+fn a_server_that_has_been_asked_too_often_works_no_better_than_one_that_fails() {
+    for (status, open) in [(429, 1), (408, 1), (400, 0), (409, 0)] {
+        let mut node = node();
+        for (number, answer) in [DOWN, DOWN, Ok((status, ""))].into_iter().enumerate() {
+            let client = Client::connect(&mut node, 0, &format!("u{number}"), "acme");
+            client.say(&mut node, &join(1, &format!("note:{number}")));
+            node.answer_call(answer);
+        }
+        assert_eq!(node.engines[0].words.breakers_open(), open, "{status}");
+    }
+}
+
 /// Nor do two accounts of one, or as many as it takes while others have answers.
 #[test]
 fn accounts_of_one_open_no_breaker_for_those_who_have_answers() {
