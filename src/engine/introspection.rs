@@ -2,8 +2,10 @@
 //!
 //! A request waits unread and is read again with the verdict at hand; a connection that authenticates by message waits
 //! with what it has sent meanwhile. Equal tokens share a question. Invariants: only a token that no key of ours has signed
-//! is asked about; an answer is judged by the settings that it was asked by; each who waits stands in `waiting` and in his question's `waiters`, or in neither; each question is
-//! answered or given up when the time for authentication is over; a connection waits for one token at a time.
+//! is asked about; an answer is judged by the settings that it was asked by, and a request that is read again has that and asks
+//! for no other; who waits for an answer stands in `waiting` and in his question's `waiters`, or in neither, and who waits with an
+//! `authenticate` for his turn (`signatures`) in `waiting` only; each question is answered or given up when the time for
+//! authentication is over; a connection waits for one token at a time.
 
 use std::sync::Arc;
 
@@ -12,9 +14,9 @@ use crate::{
     auth::{
         AuthError, Identity, Introspection, Judgement, TokenDigest, TokenHasher, Unjudged, Verdicts,
         introspection::{ANSWER_BYTES_MAX, judge},
+        is_refusal,
     },
     base::{Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, TenantName, map_with_seed},
-        is_refusal,
     conn::Stage,
     metrics::{AuthCache, Disconnect, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
@@ -24,7 +26,8 @@ use crate::{
 /// How much of what is left by others one address (IPv6: a /64) may have looked up at a time.
 const ADDRESS_PERCENT: u8 = 25;
 
-/// What a connection may send while its first token is looked up, in bytes.
+/// What a connection may send while its first token is looked up, in bytes. While that waits for its turn only, one message of
+/// any length that is taken may come beside: that is soon over, and without a token the decoder would keep as much.
 const HELD_BYTES_MAX: usize = 8 * 1024;
 
 type Verdict = Result<Identity, AuthError>;
@@ -66,6 +69,8 @@ struct Waiting {
     conn: ConnId,
     digest: TokenDigest,
     cause: Cause,
+    /// How much may be held.
+    held_bytes_max: usize,
 }
 
 /// What the verdict is waited for with.
@@ -85,6 +90,14 @@ impl Cause {
         match self {
             Self::Request => None,
             Self::First { ask, .. } | Self::Refresh(ask) => Some(ask),
+        }
+    }
+
+    /// How much waits behind it.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::First { held, .. } => held.len(),
+            Self::Request | Self::Refresh(_) => 0,
         }
     }
 
@@ -205,6 +218,11 @@ impl Engine {
 
     /// What is known of a token.
     pub(super) fn know(&mut self, token: &str, now: Now) -> Known {
+        if let Some((fresh, verdict)) = &self.introspections.fresh
+            && *fresh == self.introspections.hasher.digest(token)
+        {
+            return Known::Verdict(self.unless_revoked(verdict.clone()));
+        }
         let error = match self.verify(token, now) {
             Some(Ok(identity)) => return Known::Verdict(Ok(identity)),
             Some(Err(error)) => error,
@@ -217,11 +235,6 @@ impl Engine {
             return Known::Verdict(Err(error));
         }
         let digest = self.introspections.hasher.digest(token);
-        if let Some((fresh, verdict)) = &self.introspections.fresh
-            && *fresh == digest
-        {
-            return Known::Verdict(self.unless_revoked(verdict.clone()));
-        }
         let found = self.introspections.state(introspection).verdicts.find(digest, now.mono_ms());
         self.metrics.introspection_cache.inc(if found.is_some() { AuthCache::Hit } else { AuthCache::Miss });
         match found {
@@ -258,7 +271,8 @@ impl Engine {
 
     pub(super) fn wait_unchecked(&mut self, conn: ConnId, token: &str, cause: Cause) {
         let digest = self.introspections.hasher.digest(token);
-        self.introspections.waiting.insert(conn.slot, Waiting { conn, digest, cause });
+        let held_bytes_max = self.config.ws.message_bytes_max.saturating_add(HELD_BYTES_MAX);
+        self.introspections.waiting.insert(conn.slot, Waiting { conn, digest, cause, held_bytes_max });
         self.check_in_turn(conn);
     }
 
@@ -279,7 +293,7 @@ impl Engine {
     pub(super) fn hold(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
         let Some(waiting) = self.introspections.waiting.get_mut(&conn.slot) else { return };
         let Cause::First { held, .. } = &mut waiting.cause else { return };
-        if held.len() + bytes.len() <= HELD_BYTES_MAX {
+        if held.len() + bytes.len() <= waiting.held_bytes_max {
             held.extend_from_slice(bytes);
             return;
         }
@@ -327,7 +341,8 @@ impl Engine {
         }
         let own = &mut self.introspections;
         if own.questions.wait(digest, conn) {
-            own.waiting.insert(conn.slot, Waiting { conn, digest, cause });
+            let waiting = Waiting { conn, digest, cause, held_bytes_max: HELD_BYTES_MAX };
+            own.waiting.insert(conn.slot, waiting);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! One shard's whole brain. It has no socket, clock or thread: the shell tells it what happened and does what
 //! it says.
 //!
-//! How to drive it: [`Engine::check_signatures`] at the beginning of a turn; [`Engine::accept`] for each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that
-//! happened, as much as is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
+//! How to drive it: [`Engine::begin_turn`] first, and [`Engine::check_signatures`] before sockets are read; [`Engine::accept`] for
+//! each new connection that it [welcomes](Engine::welcomes), and [`Engine::handle`] for everything else that happened, as much as
+//! is there; [`Engine::expire`] when [`Engine::poll_timeout`] has passed; then
 //! [`Engine::take_writes`], [`Engine::written`], and [`Engine::poll_output`] until it has nothing more.
 //! [`Engine::poll_release`] says when writes are due although nothing happens, and [`Engine::has_unchecked`] whether the next turn is.
 //!

@@ -3,7 +3,8 @@
 //!
 //! Only tokens wait that no memory knows and that name a public key of ours; nobody waits who has an identity, but for the
 //! answer to a new token of his. Owns who waits for a turn; what with, `introspection` knows. Invariants: who comes while others wait
-//! is behind them; a connection waits once; not more than twice as many wait as there are connections.
+//! is behind them, as is whoever has had his turn and brings another token; a connection waits once; not more than twice as many
+//! wait as there are connections; a turn looks at so many, and goes on with so much of what they have sent behind.
 
 use std::collections::VecDeque;
 
@@ -17,6 +18,14 @@ use crate::{
 /// algorithms that most use.
 pub(super) const PER_TURN: usize = 8;
 
+/// Connections that a turn looks at, though their tokens may cost nothing any more: what lets them in does.
+const LOOKS_PER_TURN: usize = 64;
+
+/// What a turn takes of what those had sent meanwhile, in bytes: no further one is looked at then.
+const BYTES_PER_TURN: usize = 256 * 1024;
+
+const _: () = assert!(PER_TURN <= LOOKS_PER_TURN, "each signature wants a look");
+
 /// Connections that may be queued beside as many as there are.
 const QUEUED_MIN: usize = 64;
 
@@ -27,7 +36,7 @@ pub(super) struct Signatures {
     left: usize,
     /// Who waits, first come first. May name some that have gone.
     queue: VecDeque<ConnId>,
-    /// Whether the first of these is being looked at.
+    /// Whether the first of these is being looked at and has checked none yet.
     in_turn: bool,
 }
 
@@ -38,8 +47,11 @@ impl Signatures {
 
     /// Whether so many may be checked now, for a token that is looked at now; if so, they are counted.
     pub(super) fn may_check(&mut self, count: usize) -> bool {
-        let is_turn = self.in_turn || self.queue.is_empty();
-        let may = count == 0 || (is_turn && self.left > 0);
+        if count == 0 {
+            return true;
+        }
+        let is_turn = std::mem::take(&mut self.in_turn) || self.queue.is_empty();
+        let may = is_turn && self.left > 0;
         if may {
             self.left = self.left.saturating_sub(count);
         }
@@ -53,14 +65,21 @@ impl Engine {
         !self.signatures.queue.is_empty()
     }
 
-    /// Begins a turn: looks at tokens that have waited for it. Before what sockets bring, once in each turn that takes it.
-    pub fn check_signatures(&mut self, now: Now) {
+    /// A turn begins: before anything else is taken.
+    pub fn begin_turn(&mut self) {
         self.signatures.left = PER_TURN;
-        while self.signatures.left > 0
-            && let Some(conn) = self.signatures.queue.pop_front()
-        {
+    }
+
+    /// Looks at tokens that have waited for this turn. Before what sockets bring, once in each turn that takes it.
+    pub fn check_signatures(&mut self, now: Now) {
+        let mut bytes = 0;
+        for _ in 0..LOOKS_PER_TURN {
+            if self.signatures.left == 0 || bytes >= BYTES_PER_TURN {
+                break;
+            }
+            let Some(conn) = self.signatures.queue.pop_front() else { break };
             self.signatures.in_turn = true;
-            self.look_again(conn, now);
+            bytes += self.look_again(conn, now);
             self.signatures.in_turn = false;
         }
         self.take_own_parcels(now);
@@ -76,10 +95,12 @@ impl Engine {
         self.metrics.signatures_deferred += 1;
     }
 
-    /// What has waited goes on: the message with the token, or the request, which is read again.
-    fn look_again(&mut self, conn: ConnId, now: Now) {
+    /// What has waited goes on: the message with the token, or the request, which is read again. Answers how many bytes had come
+    /// by then.
+    fn look_again(&mut self, conn: ConnId, now: Now) -> usize {
         if let Some(cause) = self.introspections.take_unchecked(conn) {
-            let Some(token) = cause.token().cloned() else { return };
+            let bytes = cause.held_bytes();
+            let Some(token) = cause.token().cloned() else { return bytes };
             match self.know(token.expose(), now) {
                 Known::Verdict(verdict) => self.go_on_with(conn, cause, &verdict, now),
                 Known::Nothing(digest) => {
@@ -91,12 +112,14 @@ impl Engine {
                 }
                 Known::Unchecked => self.wait_unchecked(conn, token.expose(), cause),
             }
-            return;
+            return bytes;
         }
-        let Some(found) = self.conns.get_mut(conn.slot, conn.generation) else { return };
-        let Stage::Http(http) = &mut found.stage else { return };
+        let Some(found) = self.conns.get_mut(conn.slot, conn.generation) else { return 0 };
+        let Stage::Http(http) = &mut found.stage else { return 0 };
         http.awaiting = false;
+        let bytes = http.buffer.len();
         self.serve(conn, now);
+        bytes
     }
 }
 

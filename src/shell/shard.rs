@@ -95,6 +95,7 @@ impl Shard {
         loop {
             self.sleep(ended).await?;
             let start = self.clock.now();
+            self.engine.begin_turn();
             if self.take_control(start) {
                 return Ok(());
             }

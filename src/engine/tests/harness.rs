@@ -416,7 +416,10 @@ impl Node {
 
     /// What each shard does before it takes what sockets bring.
     pub(super) fn begin_turns(&mut self) {
-        self.engines.iter_mut().for_each(|engine| engine.check_signatures(self.now));
+        for engine in &mut self.engines {
+            engine.begin_turn();
+            engine.check_signatures(self.now);
+        }
     }
 
     /// The next parcel of a lane; false when there is none.

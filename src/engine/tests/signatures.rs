@@ -11,7 +11,9 @@ use super::{
     introspection::{BAD, GOOD, introspection},
 };
 use crate::{
-    auth::{self, Algorithm, Introspection, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
+    auth::{
+        self, Algorithm, Introspection, Key, KeySet, MintClaims, SigningKey, VerdictLimits, Verifier, mint,
+    },
     base::{ConnId, TenantName, UserName},
     engine::signatures::PER_TURN,
     metrics::AuthCache,
@@ -173,6 +175,115 @@ fn what_waits_is_answered_as_if_it_had_not() {
     all.push(eve.id);
     all.into_iter().for_each(|id| node.hang_up(id, true));
     node.assert_empty();
+}
+
+/// Whoever takes what parcels bring into the same turn takes it from those of its sockets.
+#[test]
+fn a_turn_has_so_many_wherever_they_come_from() {
+    let mut node = node();
+    let now = node.now;
+    node.engines[0].begin_turn();
+    let first = storm(&mut node, "parcel", PER_TURN - 1, signed);
+    node.engines[0].check_signatures(now);
+    let then = storm(&mut node, "socket", 2, signed);
+    node.turn(0);
+    assert_eq!((answered(&node, &first), answered(&node, &then)), (PER_TURN - 1, 1));
+}
+
+/// Who has sent many at once has one of them checked in his turn, and the next ones behind those who waited with him.
+#[test]
+fn who_pipelines_tokens_has_no_more_than_his_turn() {
+    let mut node = node();
+    let strangers = storm(&mut node, "stranger", PER_TURN, signed);
+    let pages: Vec<u8> = (0..2 * PER_TURN)
+        .flat_map(|number| request("/stats", &bearer(&forged(&format!("page-{number}")))))
+        .collect();
+    let (greedy, honest) = (node.accept(0), node.accept(0));
+    node.receive_only(greedy, &pages);
+    node.receive_only(honest, &upgrade_request("/ws", &bearer(&signed("honest"))));
+    node.turn(0);
+    assert_eq!((answered(&node, &strangers), answered(&node, &[greedy, honest])), (PER_TURN, 0));
+    node.begin_turns();
+    node.turn(0);
+    assert_eq!(answered(&node, &[greedy, honest]), 2);
+    node.settle();
+    let statuses: Vec<_> = answers(&node.take_text(greedy), 0).iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [401; 2 * PER_TURN]);
+}
+
+/// Tokens that cost nothing any more still let somebody in, each.
+#[test]
+fn a_turn_lets_no_more_in_than_it_looks_at() {
+    let mut node = node();
+    storm(&mut node, "stranger", PER_TURN, signed);
+    let shared = signed("kiosk");
+    let kiosks = storm(&mut node, "kiosk", 200, |_| shared.clone());
+    for expected in [64, 128, 192, 200] {
+        node.begin_turns();
+        node.turn(0);
+        assert_eq!(answered(&node, &kiosks), expected);
+    }
+}
+
+/// A client may say what it wants in one go with its token, whoever else comes: one message as long as they may be.
+#[test]
+fn what_comes_behind_a_token_in_its_turn_is_kept() {
+    let mut node = node();
+    let mut pending = Client::upgrade(&mut node, 0, "/ws", "");
+    let mut flood = Client::upgrade(&mut node, 0, "/ws", "");
+    let join = text(r#"{"type":"room:join","id":2,"room":"lobby","presence":false}"#);
+    let send = |bytes: usize| {
+        let (head, tail) = (r#"{"type":"room:send","id":3,"room":"lobby","payload":""#, r#""}"#);
+        text(&format!("{head}{}{tail}", "x".repeat(bytes - head.len() - tail.len())))
+    };
+    storm(&mut node, "stranger", PER_TURN, signed);
+    let message_bytes_max = node.engines[0].config.ws.message_bytes_max;
+    let behind = [&join[..], &send(message_bytes_max)].concat();
+    for (client, name) in [(&pending, "bob"), (&flood, "eve")] {
+        node.receive_only(client.id, &text(&authenticate(1, &signed(name))));
+        behind.chunks(8 * 1024).for_each(|bytes| node.receive_only(client.id, bytes));
+    }
+    // Twice is too much.
+    node.receive_only(flood.id, &behind);
+    node.settle();
+    assert_eq!(pending.types(&mut node), ["ack", "connection:established", "ack", "room:joined", "ack"]);
+    assert_eq!(flood.close_code(&mut node), Some(1009));
+}
+
+/// What those have sent whose turn has come is no more than a turn takes from sockets, and of one more.
+#[test]
+fn a_turn_goes_on_with_so_much_of_what_waited() {
+    let mut node = node();
+    let clients: Vec<_> = (0..PER_TURN).map(|_| Client::upgrade(&mut node, 0, "/ws", "").id).collect();
+    storm(&mut node, "stranger", PER_TURN, signed);
+    let long = text(&format!(r#"{{"type":"ping","x":"{}"}}"#, "x".repeat(60_000)));
+    for (number, id) in clients.iter().enumerate() {
+        let message = text(&authenticate(1, &signed(&format!("client-{number}"))));
+        node.receive_only(*id, &[&message[..], &long].concat());
+    }
+    for expected in [5, PER_TURN] {
+        node.begin_turns();
+        node.turn(0);
+        assert_eq!(answered(&node, &clients), expected);
+    }
+}
+
+/// Whoever has been asked is not asked again for want of a turn, though what he said is not remembered.
+#[test]
+fn a_verdict_that_comes_in_a_full_turn_is_one() {
+    let mut introspection = introspection();
+    introspection.verdicts = VerdictLimits { good_ms: 0, bad_ms: 0, ..introspection.verdicts };
+    for (answer, status) in [(BAD, 401), (Ok((503, "")), 503)] {
+        let mut node = node_with(Some(introspection.clone()));
+        let id = node.accept(0);
+        node.receive(id, &upgrade_request("/ws", &bearer(&forged("eve"))));
+        let strangers = storm(&mut node, "stranger", PER_TURN + 1, signed);
+        assert_eq!(node.answer_call(answer), forged("eve"));
+        assert_eq!((node.calls.len(), answered(&node, &strangers)), (0, PER_TURN + 1));
+        assert_eq!(answers(&node.take_text(id), 0)[0].status, status);
+        let metrics = node.engines[0].metrics_mut();
+        assert_eq!(metrics.signatures_deferred, 1, "only the stranger");
+    }
 }
 
 #[test]
