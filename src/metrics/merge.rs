@@ -136,7 +136,7 @@ impl Merge<'_> {
         self.counter_vec("websocket_dropped_total", "Frames and answers given up.", "reason", |it| {
             &it.dropped
         });
-        let help = "Refused for being asked too often.";
+        let help = "Refused for a limit; that of outboxes is counted by websocket_slow_consumers_total.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Refused because who asked had his share of a table, beside others.";
         self.counter_vec("websocket_share_full_total", help, "table", |it| &it.share_full);
