@@ -125,6 +125,9 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
     if let Some(address) = machine.admin_address {
         info!("administrators and backends are answered on {address} only");
     }
+    if let Some(warning) = &loaded.warning {
+        warn!("{warning}");
+    }
     if !settings.server.production && *loaded.source(RULES) == Source::Default {
         info!("no {RULES} are set: everybody may do everything inside the tenant");
     }

@@ -114,6 +114,31 @@ fn whoever_has_a_secret_gets_no_tokens_for_nothing() {
     assert!(printed(&text, "Token").starts_with("ringway token mint"), "but how to make one: {text}");
 }
 
+/// Two nodes with a Redis would look like a cluster, and are none.
+#[test]
+fn a_node_that_stands_alone_says_so() {
+    let warning =
+        "REDIS_URL, CLUSTERING_ENABLED are set, but this version has no clustering: this node stands alone";
+    let environment = [("REDIS_URL", "redis://:hush@192.0.2.1"), ("CLUSTERING_ENABLED", "true")];
+    let start = environment.iter().fold(Start::bare(), |start, (name, value)| start.env(name, value));
+    let gateway = start.start();
+    let text = until("the warning", || {
+        let text = gateway.output();
+        text.contains(warning).then_some(text)
+    });
+    let line = text.lines().find(|line| line.contains(warning)).expect("it was just found");
+    assert!(line.contains(r#""level":"warn""#), "{line}");
+
+    let output = ringway().args(["config", "check"]).envs(environment).output().expect("the binary runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), &*format!("ringway: warning: {warning}\n")));
+    for text in [text, said] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+    let silent = ringway().args(["config", "check"]).output().expect("the binary runs");
+    assert_eq!(String::from_utf8(silent.stderr).expect("text"), "");
+}
+
 #[test]
 fn production_is_closed_until_it_is_opened() {
     let production = || {
