@@ -268,7 +268,9 @@ fn every_limit_has_its_metric_and_its_line_in_the_log() {
         (RateLimit::Connections, Limits { connections_max: 1, ..Limits::default() }, come_twice),
         (RateLimit::Connections, Limits { connections_max: 1, ..Limits::default() }, |node| {
             // So many that he is not even heard.
-            (0..17).for_each(|_| drop(node.accept(0)));
+            for _ in 0..17 {
+                node.accept(0);
+            }
             let now = node.now;
             assert!(!node.engines[0].welcomes(Door::Public, Ipv4Addr::LOCALHOST.into(), now));
             node.settle();
