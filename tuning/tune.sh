@@ -190,10 +190,12 @@ apply() {
                 continue
             fi
             kept=$STATE/$step${file//\//+}
-            # What an earlier apply found is what there was.
-            if [[ $dry_run == no && ! -e $kept ]]; then
+            if [[ $dry_run == no ]]; then
+                # Nothing is to be remembered of what cannot be changed.
+                [[ -w $SYSTEM$file ]] || fail "$file cannot be set (as root? a container may not)"
                 mkdir -p "$STATE"
-                echo "$has" >"$kept"
+                # What an earlier apply found is what there was.
+                [[ -e $kept ]] || echo "$has" >"$kept"
             fi
             put "$file" "$(to_write "$how" "$want")"
         done < <(wanted "$step")

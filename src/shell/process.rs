@@ -49,9 +49,11 @@ pub fn raise_open_files() -> u64 {
 /// grace period): 10 to 25 ms in which a shard would serve nobody. To be called before there are shards.
 pub fn reserve_open_files(fds_max: u64) {
     let last = fds_max.min(TABLE_MAX).saturating_sub(1) as i32;
-    // Closed at once; the table stays. Without it the shards wait now and then.
-    let _ =
-        sys::eventfd().and_then(|fd| Ok(fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(last)).map(unistd::close)??));
+    let Ok(some) = sys::eventfd() else { return };
+    // Closed at once; the table stays. Where it fails, shards wait now and then.
+    if let Ok(last) = fcntl(&some, FcntlArg::F_DUPFD_CLOEXEC(last)) {
+        let _ = unistd::close(last);
+    }
 }
 
 /// One reading.

@@ -25,7 +25,7 @@ use crate::{
 
 /// What one turn takes from sockets at most. Each part costs well below a millisecond when it is used up by those who flood or
 /// knock in vain, so that everybody else is served between; receives are for all that rooms want to have in one go.
-const BUDGET: Budget = Budget { accepts: 16, receives: 1024, bytes: 256 * 1024 };
+const BUDGET: Budget = Budget { accepts: 4, receives: 1024, bytes: 128 * 1024 };
 
 /// What one turn takes from a mailbox lane at most.
 const PARCELS: usize = 4096;

@@ -314,6 +314,8 @@ pub fn write_some(bytes: &[u8], mut write: impl FnMut(&[u8]) -> io::Result<usize
 mod tests {
     use std::net::{TcpListener, TcpStream as Peer};
 
+    use nix::sys::socket::getsockopt;
+
     use super::*;
 
     /// A connection, and its other end.
@@ -325,6 +327,16 @@ mod tests {
         let (peer, _) = listener.accept().unwrap();
         while !matches!(conn.stands(Lane::Main), Ok((_, true))) {}
         (conn, peer)
+    }
+
+    #[test]
+    fn a_port_of_a_given_address_is_chosen_when_the_target_is_known() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap();
+        let source = "127.0.0.9:0".parse().ok();
+        let link = Link::dial(Route { target, tls: None, source, receive_bytes: None }).unwrap();
+        assert!(getsockopt(&link.stream, IpBindAddressNoPort).unwrap());
+        assert_eq!(listener.accept().unwrap().1.ip().to_string(), "127.0.0.9");
     }
 
     #[test]

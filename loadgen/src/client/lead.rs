@@ -256,7 +256,7 @@ impl<'r> Lead<'r> {
         !self.is_interrupted() && self.sum(|it| it.missing.into()) > 0
     }
 
-    /// Until everything that is expected has arrived, and then a little, or until the deadline.
+    /// Until everything that is expected has arrived and everybody is there, and then a little, or until the deadline.
     fn wait_for_arrivals(&mut self, last: usize, deadline: Instant) -> Result<(), RunError> {
         if self.setup.plan.stream_count() == 0 {
             return Ok(());
@@ -264,7 +264,7 @@ impl<'r> Lead<'r> {
         let mut complete_since: Option<Instant> = None;
         loop {
             self.look(last)?;
-            if self.snapshots.iter().all(|it| it.awaited == Some(0)) {
+            if self.snapshots.iter().all(|it| it.awaited == Some(0)) && !self.is_anybody_missing() {
                 let since = complete_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= AFTERMATH {
                     return Ok(());
@@ -385,8 +385,8 @@ mod tests {
         tokens::Tokens,
     };
 
-    #[test]
-    fn a_ramp_that_was_settled_before_it_was_looked_at_is_settled() {
+    /// For four connections on two threads, whose reports are the test's.
+    fn setup() -> (Arc<Setup>, Crew, mpsc::Sender<Report>) {
         let scenario = resolve::scenario(&parsed("--conns 4 --rooms 1"), 1).unwrap();
         let ends = Ends { targets: Vec::new(), sources: Vec::new(), tokens: Tokens::None };
         let share = Share { first_thread: 0, threads: 2, threads_total: 2 };
@@ -394,8 +394,31 @@ mod tests {
         let (sender, reports) = mpsc::channel();
         let round_trip_ns = Arc::default();
         let crew = Crew { members: Vec::new(), threads: 2, reports, round_trip_ns, joins: Vec::new() };
+        (Arc::new(setup), crew, sender)
+    }
+
+    #[test]
+    fn who_is_cut_off_while_the_last_deliveries_are_waited_for_is_waited_for_too() {
+        for (missing, looks) in [(0, AFTERMATH.as_millis() / LOOK_EVERY.as_millis()), (1, 1)] {
+            let (setup, crew, sender) = setup();
+            let (interrupted, mut looked) = (AtomicBool::new(false), 0);
+            let mut observe = |_: &Progress<'_>| looked += 1;
+            let mut lead = Lead::new(setup, crew, &interrupted, &mut observe);
+            for thread in 0..2 {
+                let snapshot = Snapshot { awaited: Some(0), missing, ..Snapshot::default() };
+                sender.send(Report::Snapshot { thread, snapshot, second: None }).unwrap();
+            }
+            // It is over already: only who has everything waits for duplicates.
+            lead.wait_for_arrivals(0, Instant::now()).unwrap();
+            assert!(if missing == 0 { looked >= looks } else { looked == looks }, "{missing}: {looked}");
+        }
+    }
+
+    #[test]
+    fn a_ramp_that_was_settled_before_it_was_looked_at_is_settled() {
+        let (setup, crew, sender) = setup();
         let (interrupted, mut observe) = (AtomicBool::new(false), |_: &Progress<'_>| {});
-        let mut lead = Lead::new(Arc::new(setup), crew, &interrupted, &mut observe);
+        let mut lead = Lead::new(setup, crew, &interrupted, &mut observe);
         for phase in [2, 1, 2, usize::MAX] {
             sender.send(Report::Settled { phase }).unwrap();
         }

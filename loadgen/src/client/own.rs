@@ -35,6 +35,8 @@ pub(super) struct Own {
     answers: Ledger,
     refused: BTreeMap<u32, SeqSet>,
     uncertain: BTreeMap<u32, SeqSet>,
+    /// Where streams went on after that.
+    resumed: BTreeMap<u32, Vec<u32>>,
     /// When each unanswered publication was due.
     pending: HashMap<(u32, u32), u64>,
 }
@@ -52,6 +54,7 @@ impl Own {
             names,
             refused: BTreeMap::new(),
             uncertain: BTreeMap::new(),
+            resumed: BTreeMap::new(),
             pending: HashMap::new(),
         }
     }
@@ -115,8 +118,17 @@ impl Own {
                     self.pending.remove(&(stream, seq));
                 }
                 self.uncertain.entry(stream).or_default().extend(&missing);
+                let resumed = self.resumed.entry(stream).or_default();
+                if resumed.last() != Some(&sent) {
+                    resumed.push(sent);
+                }
             }
         }
+    }
+
+    /// Whether nobody knows what became of it.
+    pub(super) fn is_uncertain(&self, stream: u32, seq: u32) -> bool {
+        self.uncertain.get(&stream).is_some_and(|set| set.contains(seq))
     }
 
     /// The number that the stream's next message has.
@@ -136,7 +148,7 @@ impl Own {
 
     /// All of it by the streams' names; there are so many in the run.
     pub(super) fn published(&self, streams: u32) -> Published {
-        let Self { names, sent, taken_ms, refused, uncertain, pending, .. } = self;
+        let Self { names, sent, taken_ms, refused, uncertain, resumed, pending, .. } = self;
         let mut published = Published::new(streams);
         for ((name, sent), taken_ms) in names.iter().zip(sent).zip(taken_ms) {
             published.sent[*name as usize] = *sent;
@@ -147,6 +159,8 @@ impl Own {
         };
         published.refused = named(refused);
         published.uncertain = named(uncertain);
+        published.resumed =
+            resumed.iter().map(|(stream, firsts)| (names[*stream as usize], firsts.clone())).collect();
         published.unacked = pending.len() as u64;
         published
     }

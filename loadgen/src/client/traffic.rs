@@ -37,6 +37,18 @@ const DOUBTS_MAX: usize = 1 << 16;
 const SECOND_NS: u64 = 1_000_000_000;
 const NONE: u32 = u32::MAX;
 
+/// A trouble that was counted, and is none if the publisher's connection ended before the answer: a target may read what is left on
+/// that one when there is another.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    event: Event,
+    stream: u32,
+    seq: u32,
+    /// One above the highest number that was heard before it.
+    heard: u32,
+    when: When,
+}
+
 /// One connection, as far as messages go.
 #[derive(Clone, Copy, Debug)]
 struct Seat {
@@ -81,9 +93,7 @@ pub(crate) struct Traffic {
     own: Own,
     /// What members that left had missed by then, by stream.
     left: Vec<(u32, SeqSet)>,
-    /// Troubles that were counted, and are none if the publisher's connection ended before the answer: a target may read what is left
-    /// on that one when there is another. The stream, the number, and when it was.
-    doubts: Vec<(Event, u32, u32, When)>,
+    doubts: Vec<Doubt>,
     /// Publishing has begun: who joins now comes midway.
     began: bool,
     first_deliveries: u64,
@@ -357,7 +367,7 @@ impl Traffic {
             Arrived::Foreign => return self.count(Event::Foreign),
             Arrived::Corrupt => return self.count(Event::Corrupt),
         };
-        let Seat { role, first, count, .. } = self.seats[slot.index()];
+        let Seat { role, first, count, own } = self.seats[slot.index()];
         let memberships = &self.memberships[first as usize..(first + count) as usize];
         let place =
             memberships.iter().position(|it| stamp.stream.wrapping_sub(it.streams_start) < it.streams);
@@ -374,7 +384,11 @@ impl Traffic {
         let membership = &memberships[ordinal];
         if membership.own == stamp.stream {
             if !self.traits.echoes {
-                return self.doubt(Event::Unexpected, stamp);
+                // Read late, on the connection before: for this one it is another's.
+                if self.own.is_uncertain(own + ordinal as u32, stamp.seq) {
+                    return;
+                }
+                return self.recorder.trouble(self.when, stamp.stream, Event::Unexpected);
             }
             if self.closed && self.waiting.remove(&slot) {
                 self.answered.push(slot);
@@ -383,10 +397,10 @@ impl Traffic {
         let cell = (membership.cells + (stamp.stream - membership.streams_start)) as usize;
         match self.heard.record(cell, stamp.seq, membership.begin) {
             Arrival::InOrder => {}
-            Arrival::Late => self.doubt(Event::Reordered, stamp),
+            Arrival::Late => self.doubt(Event::Reordered, stamp, cell),
             // Or from before the first.
             Arrival::Repeated if membership.begin == Begin::Midway => {
-                return self.doubt(Event::Duplicated, stamp);
+                return self.doubt(Event::Duplicated, stamp, cell);
             }
             Arrival::Repeated => {
                 return self.recorder.trouble(self.when, stamp.stream, Event::Duplicated);
@@ -410,10 +424,10 @@ impl Traffic {
 
     /// Counts it, and remembers that it may be none.
     #[cold]
-    fn doubt(&mut self, event: Event, stamp: Stamp) {
-        self.recorder.trouble(self.when, stamp.stream, event);
+    fn doubt(&mut self, event: Event, Stamp { stream, seq, .. }: Stamp, cell: usize) {
+        self.recorder.trouble(self.when, stream, event);
         if self.doubts.len() < DOUBTS_MAX {
-            self.doubts.push((event, stamp.stream, stamp.seq, self.when));
+            self.doubts.push(Doubt { event, stream, seq, heard: self.heard.next(cell), when: self.when });
         }
     }
 
@@ -493,8 +507,8 @@ impl Traffic {
                 balance.add_gaps(*stream, gaps, &everybody, &mut found);
             }
         }
-        for (event, stream, seq, when) in &self.doubts {
-            if everybody.uncertain.get(stream).is_some_and(|set| set.contains(*seq)) {
+        for Doubt { event, stream, seq, heard, when } in &self.doubts {
+            if everybody.is_from_before(*stream, *seq, *heard) {
                 self.recorder.forgive(*when, *stream, *event);
             }
         }

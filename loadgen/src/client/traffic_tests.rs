@@ -490,3 +490,21 @@ fn what_a_target_reads_on_the_old_connection_when_there_is_a_new_one_is_no_troub
         assert_eq!(record.account.lost, 0, "cut: {cut}");
     }
 }
+
+#[test]
+fn what_is_out_of_order_within_one_connection_is_trouble_although_it_was_lost_before_the_answers() {
+    let mut bench = Bench::new(2);
+    let (talker, listener) = (bench.talker(), bench.listener());
+    let sent = [1, 2, 3].map(|second| bench.publish(talker, second * SECOND));
+    for payload in [&sent[1], &sent[0], &sent[2]] {
+        bench.deliver(listener, payload);
+    }
+    bench.deliver(talker, &sent[0]);
+    bench.traffic.stop_hearing(talker);
+    bench.traffic.disconnected(talker, false);
+    bench.join(talker);
+    let new = bench.publish(talker, 4 * SECOND);
+    bench.deliver(listener, &new);
+    let Counts { reordered, unexpected, .. } = bench.close().counts();
+    assert_eq!([reordered, unexpected], [1; 2]);
+}

@@ -37,7 +37,7 @@ struct Metric {
     of_run: fn(&Summary) -> Option<f64>,
 }
 
-const METRICS: [Metric; 13] = [
+const METRICS: [Metric; 14] = [
     Metric {
         name: "delivery p50",
         good: Good::Low,
@@ -70,6 +70,12 @@ const METRICS: [Metric; 13] = [
         of_run: |it| it.latency.connect.p99_us,
     },
     Metric { name: "join p99", good: Good::Low, shown: Shown::Micros, of_run: |it| it.latency.join.p99_us },
+    Metric {
+        name: "outage p99",
+        good: Good::Low,
+        shown: Shown::Micros,
+        of_run: |it| it.latency.outage.p99_us,
+    },
     Metric {
         name: "sent",
         good: Good::High,
@@ -225,7 +231,8 @@ fn rate(of: &Summary, per_s: f64) -> Option<f64> {
 }
 
 fn errors(of: &Summary) -> f64 {
-    Count::ALL.iter().map(|count| of.count(*count)).sum::<u64>() as f64
+    let wrong = |count: &Count| of.count(*count).saturating_sub(of.expected_disconnects(*count));
+    Count::ALL.iter().map(wrong).sum::<u64>() as f64
 }
 
 fn notes(a: &[Summary], b: &[Summary]) -> Vec<String> {

@@ -66,6 +66,19 @@ fn errors_are_compared_although_they_are_none_on_one_side() {
 }
 
 #[test]
+fn disconnects_that_a_phase_is_about_are_no_errors() {
+    let (clean, mut upgraded) = (runs(4, 1.0, 1), runs(4, 1.0, 2));
+    for run in &mut upgraded {
+        run.connections.dropped = 5;
+        let phase = run.phases.last_mut().unwrap();
+        (phase.disconnects_expected, phase.counts.dropped) = (true, 5);
+    }
+    assert_eq!(verdict(&compare(&clean, &upgraded, 1), "errors"), Verdict::NoneShown);
+    upgraded.iter_mut().for_each(|run| run.connections.dropped = 6);
+    assert_eq!(verdict(&compare(&clean, &upgraded, 1), "errors"), Verdict::Worse);
+}
+
+#[test]
 fn three_runs_are_too_few() {
     let text = compare(&runs(3, 1.0, 1), &runs(3, 9.0, 2), 1).render();
     let line = text.lines().find(|line| line.starts_with("delivery p99 ")).unwrap_or_default();

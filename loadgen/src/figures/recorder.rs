@@ -113,7 +113,6 @@ impl Recorder {
         let (all, of_stream) = match event {
             Event::Duplicated => (&mut counts.duplicated, &mut trouble.duplicated),
             Event::Reordered => (&mut counts.reordered, &mut trouble.reordered),
-            Event::Unexpected => (&mut counts.unexpected, &mut trouble.unexpected),
             Event::Sent
             | Event::Acked
             | Event::Refused
@@ -127,6 +126,7 @@ impl Recorder {
             | Event::PresenceChanged
             | Event::Corrupt
             | Event::Misrouted
+            | Event::Unexpected
             | Event::Foreign
             | Event::Fault => return, // Nobody doubts these.
         };

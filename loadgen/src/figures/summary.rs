@@ -303,6 +303,16 @@ pub(crate) struct Deliveries {
     pub(crate) silent: u64,
 }
 
+impl Phase {
+    /// What went wrong in it, as far as that is known by phase; without what it is about.
+    pub(crate) fn errors(&self) -> u64 {
+        let it = &self.counts;
+        let disconnects = if self.disconnects_expected { 0 } else { it.failed + it.dropped };
+        let deliveries = it.duplicated + it.reordered + it.corrupt + it.misrouted + it.unexpected;
+        disconnects + deliveries + it.refused + it.withheld + it.faults
+    }
+}
+
 /// Times by kind. In the totals: delivery, ack and lag of the measured phases, the others of all phases.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {

@@ -228,16 +228,6 @@ fn write_phases(out: &mut Sheet, summary: &Summary) -> std::fmt::Result {
 
 fn write_phase(out: &mut Sheet, phase: &Phase) -> std::fmt::Result {
     let counts = &phase.counts;
-    let errors = counts.refused
-        + counts.withheld
-        + counts.failed
-        + counts.dropped
-        + counts.duplicated
-        + counts.reordered
-        + counts.corrupt
-        + counts.misrouted
-        + counts.unexpected
-        + counts.faults;
     let name: String = phase.name.chars().take(PHASE_WIDTH).collect();
     let name = if phase.measured { name } else { format!("({name})") };
     let mark = if phase.limited.is_empty() { "" } else { "*" };
@@ -251,7 +241,7 @@ fn write_phase(out: &mut Sheet, phase: &Phase) -> std::fmt::Result {
         micros(times.p50_us),
         micros(times.p99_us),
         micros(times.max_us),
-        format::count(errors),
+        format::count(phase.errors()),
     ];
     write_row(out, &format!("  {name}{mark}"), cells)
 }

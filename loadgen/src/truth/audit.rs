@@ -26,6 +26,8 @@ pub(crate) struct Published {
     pub(crate) refused: BTreeMap<u32, SeqSet>,
     /// By stream: not answered before the publisher's connection was lost.
     pub(crate) uncertain: BTreeMap<u32, SeqSet>,
+    /// By stream: the first number of each connection that followed one with uncertain numbers; ascending.
+    pub(crate) resumed: BTreeMap<u32, Vec<u32>>,
     /// Not answered otherwise.
     pub(crate) unacked: u64,
 }
@@ -74,7 +76,16 @@ impl Published {
         self.sent.iter_mut().zip(other.sent).for_each(|(sum, sent)| *sum += sent);
         self.refused.extend(other.refused);
         self.uncertain.extend(other.uncertain);
+        self.resumed.extend(other.resumed);
         self.unacked += other.unacked;
+    }
+
+    /// Whether the target may have read number `seq` on a connection that was lost, after it had read one below `heard` on the
+    /// next: nobody promises an order between the two. Within one connection there is one.
+    pub(crate) fn is_from_before(&self, stream: u32, seq: u32, heard: u32) -> bool {
+        let is_next = |first: &u32| seq < *first && *first < heard;
+        self.uncertain.get(&stream).is_some_and(|set| set.contains(seq))
+            && self.resumed.get(&stream).is_some_and(|firsts| firsts.iter().any(is_next))
     }
 
     /// How many of `missing` were refused, and how many may have been lost with their publisher's connection.

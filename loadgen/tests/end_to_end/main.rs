@@ -271,6 +271,18 @@ fn echo_mode_needs_no_token() {
 }
 
 #[test]
+fn connections_take_turns_over_all_urls() {
+    let nodes = [(); 2].map(|()| Server::start(SignIn::Token("unknown".to_owned()), Fault::None));
+    let urls = nodes.each_ref().map(Server::url);
+    let outcome =
+        loadgen(&[&LOAD[..], &["--mode", "echo", "--url", &urls[0], "--url", &urls[1]]].concat(), "");
+    assert_clean(&outcome);
+    assert_eq!(outcome.number("deliveries", "delivered"), 400);
+    let goodbyes = outcome.number("connections", "opened") / 2;
+    assert_eq!(nodes.each_ref().map(Server::closes), [goodbyes; 2]);
+}
+
+#[test]
 fn idle_mode_holds_and_answers_heartbeats() {
     let server = Server::start(SignIn::DevToken, Fault::None);
     let outcome = run(&server, &["--mode", "idle"]);

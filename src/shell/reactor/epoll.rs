@@ -22,7 +22,7 @@ use crate::{base::ConnId, http::route::Door, shell::waker::Waker};
 
 const EVENTS_MAX: usize = 256;
 /// One that sends much is not served for long before it is the next one's turn.
-const RECEIVE_BYTES_MAX: usize = 16 * 1024;
+const RECEIVE_BYTES_MAX: usize = 8 * 1024;
 
 pub(super) struct EpollBackend {
     epoll: Epoll,

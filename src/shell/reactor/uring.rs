@@ -1,6 +1,8 @@
 //! The io_uring backend: multishot receive into provided buffers, polls for room to write and for the listener.
 //! A parked receive costs the kernel 860 bytes and a search to cancel, a poll 256. So a connection is polled, and received
-//! from when the poll reports; only one that speaks often gets a multishot receive, until it falls silent.
+//! from when the poll reports; only one that speaks often gets a multishot receive, until it falls silent. A receive takes in
+//! whatever comes, and the ring's reports are in the order of that: who sends in bulk is polled, so that he has one receive and then
+//! it is the others' turn.
 //! Invariants: while a connection has its slot and its peer has not ended its side, exactly one receive or poll for
 //! it is in flight or about to be submitted, and `Slot::lookout` says which; for one that is paused it is a receive that is
 //! being cancelled, or nothing; a descriptor is closed only once every entry that names it has gone to the kernel.
@@ -30,8 +32,8 @@ const ROUNDS_MAX: usize = 256;
 /// Receives that one part of it cancels at most: half of the submission queue.
 const DEMOTIONS_MAX: usize = 256;
 
-/// What is received at once from a connection that is polled.
-const POLLED_BYTES_MAX: usize = 4 * 1024;
+/// What is received at once from a connection that is polled. Who fills it sends in bulk.
+const POLLED_BYTES_MAX: usize = 8 * 1024;
 
 /// Parts that a round of the hand is made in, if the shard has as many turns.
 const SWEEPS: u32 = 32;
@@ -235,14 +237,17 @@ impl Uring {
                     sink.ended(conn);
                 }
                 Ok(len) => {
-                    slot.words = slot.words.saturating_add(1);
                     if let Some(id) = report.buffer {
                         let reading = sink.received(conn, self.ring.buffers.bytes(id, len));
                         slot.paused |= reading == Reading::Paused;
                     }
-                    if !report.goes_on {
+                    let is_bulk = len >= POLLED_BYTES_MAX;
+                    slot.words = if is_bulk { 0 } else { slot.words.saturating_add(1) };
+                    if !report.goes_on && is_bulk {
+                        self.poll(conn, slot);
+                    } else if !report.goes_on {
                         self.receive(conn, slot);
-                    } else if slot.paused && slot.lookout == Lookout::Receive {
+                    } else if (slot.paused || is_bulk) && slot.lookout == Lookout::Receive {
                         self.cancel(conn, slot);
                     }
                 }
@@ -267,8 +272,7 @@ impl Uring {
     /// Something has arrived from a connection that is polled, or its end.
     fn readable(&mut self, token: Token, slots: &mut Slots, budget: &mut Budget, sink: &mut impl Sink) {
         let Some((conn, slot)) = slots.find(token) else { return };
-        slot.words = slot.words.saturating_add(1);
-        if slot.words > self.busy_above {
+        if slot.words >= self.busy_above {
             return self.receive(conn, slot);
         }
         let outcome = sys::receive(slot.as_fd(), &mut self.buffer);
@@ -279,12 +283,9 @@ impl Uring {
                 sink.ended(conn);
             }
             Ok(len) => {
+                slot.words = if len < self.buffer.len() { slot.words.saturating_add(1) } else { 0 };
                 slot.paused = sink.received(conn, &mut self.buffer[..len]) == Reading::Paused;
-                if len < self.buffer.len() {
-                    self.poll(conn, slot);
-                } else {
-                    self.receive(conn, slot);
-                }
+                self.poll(conn, slot);
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR) => self.poll(conn, slot),

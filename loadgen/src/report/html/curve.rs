@@ -47,7 +47,7 @@ pub(crate) fn others(summary: &Summary) -> Option<Chart> {
     ];
     let prefixes = ["connect_", "join_", "ack_", "outage_", "lag_"];
     let marks = prefixes.iter().flat_map(|it| marks(&summary.slos, it)).collect();
-    chart("other-curves", "Connect, join, ack and send lag by percentile", curves, marks)
+    chart("other-curves", "Connect, join, ack, outage and send lag by percentile", curves, marks)
 }
 
 /// Connects, where they were in several phases.

@@ -57,8 +57,7 @@ pub(super) fn storm() -> Summary {
         .map(|&(name, kind, measured, from, to)| draw.phase(name, kind, measured, from, to))
         .collect();
     let seconds: Vec<Second> = (0..SECONDS).map(|second| draw.second(second)).collect();
-    let mut latency = Latency::default();
-    let mut sums = [Hdr::fine(), Hdr::fine(), Hdr::fine(), Hdr::fine(), Hdr::fine()];
+    let mut sums: [Hdr; 6] = std::array::from_fn(|_| Hdr::fine());
     for phase in &phases {
         let it = &phase.latency;
         let measured = [&it.delivery, &it.ack, &it.lag].map(|it| &it.hdr);
@@ -67,10 +66,10 @@ pub(super) fn storm() -> Summary {
         }
         sums[3].merge(&it.connect.hdr);
         sums[4].merge(&it.join.hdr);
+        sums[5].merge(&it.outage.hdr);
     }
-    let [delivery, ack, lag, connect, join] = sums.map(Times::of);
-    latency.delivery = delivery;
-    (latency.ack, latency.lag, latency.connect, latency.join) = (ack, lag, connect, join);
+    let [delivery, ack, lag, connect, join, outage] = sums.map(Times::of);
+    let latency = Latency { delivery, connect, join, ack, lag, outage };
     Summary {
         machine: Machine { host: "bench-1".to_owned(), cores: 8, system: "Linux 6.12.48".to_owned() },
         target: Target {
@@ -82,7 +81,7 @@ pub(super) fn storm() -> Summary {
         connections: connections(),
         publications: publications(),
         deliveries: Deliveries {
-            silent: 0,
+            silent: 3,
             expected: 2_475_000,
             delivered: 2_474_986,
             lost: 14,
@@ -99,7 +98,12 @@ pub(super) fn storm() -> Summary {
         generator: generator(),
         server: Some(draw.server()),
         slos: slos(&latency),
-        problems: vec!["deliveries lost: 14".to_owned(), "deliveries duplicated: 3".to_owned()],
+        problems: vec![
+            "deliveries lost: 14".to_owned(),
+            "deliveries duplicated: 3".to_owned(),
+            "connections that were ended and not back at the end: 1".to_owned(),
+            "memberships that came later and heard nothing: 3".to_owned(),
+        ],
         warnings: vec!["14 of 10,000 connections were never opened".to_owned()],
         interrupted: false,
         latency,
@@ -122,7 +126,13 @@ pub(super) fn calm() -> Summary {
             about: "10,000 connections in 100 rooms, 50,000 deliveries/s".to_owned(),
             ..storm.load
         },
-        deliveries: Deliveries { delivered: 2_475_000, lost: 0, duplicated: 0, ..storm.deliveries },
+        deliveries: Deliveries {
+            delivered: 2_475_000,
+            lost: 0,
+            duplicated: 0,
+            silent: 0,
+            ..storm.deliveries
+        },
         connections: Connections { opened: 10_000, open_max: 10_000, ..Connections::default() },
         generator: Generator { limited: Vec::new(), ..storm.generator },
         seconds: storm.seconds.into_iter().map(|it| Second { errors: 0, ..it }).collect(),
@@ -164,6 +174,7 @@ fn connections() -> Connections {
         left: 3_300,
         returned: 3_298,
         open_max: 9_986,
+        missing: 1,
         ..Connections::default()
     };
     (0..11).for_each(|_| it.failures.add("no answer within 10 s"));
@@ -258,13 +269,16 @@ impl Draw {
             latency.connect = self.times(if is_ramp { 9_986 } else { 3_298 }, middle_us * 3.0, spread);
             latency.join = self.times(9_986, middle_us * 0.8, spread);
         }
+        if is_storm {
+            latency.outage = self.times(40, 700_000.0, 0.4);
+        }
         let length_s = end_s - start_s;
         let rate = if is_ramp { 0.0 } else { 500.0 };
         Phase {
             name: name.to_owned(),
             kind,
             measured,
-            disconnects_expected: false,
+            disconnects_expected: is_storm,
             start_s,
             end_s,
             counts: Counts {

@@ -3,7 +3,7 @@
 use crate::{
     figures::{
         reasons::Reasons,
-        summary::{Count, Phase, PhaseName, SloVerdict, Summary, Times},
+        summary::{Count, PhaseName, SloVerdict, Summary, Times},
     },
     report::{
         format,
@@ -50,6 +50,8 @@ pub(crate) fn latency(summary: &Summary) -> Table {
         let Times { p50_us, p90_us, p99_us, p99_9_us, p99_99_us, max_us, mean_us, samples, hdr: _ } = times;
         let figures = [p50_us, p90_us, p99_us, p99_9_us, p99_99_us, max_us, mean_us];
         let cells = figures.into_iter().map(|it| micros(*it));
+        // In one line, however narrow the page is: rows are to be as high as their figures.
+        let span = span.replace(' ', "\u{a0}");
         table.row([name.into()].into_iter().chain(cells).chain([count(*samples), span.into()]).collect());
     }
     table
@@ -75,11 +77,12 @@ pub(crate) fn phases(summary: &Summary) -> Table {
     let mut table = Table::new("What happened in each phase", &titles);
     for phase in &summary.phases {
         let length_s = (phase.end_s - phase.start_s).max(0.0);
-        let kind = if phase.measured {
-            kind(phase.kind).into()
-        } else {
-            format!("{}, not measured", kind(phase.kind)).into()
-        };
+        let mut kind = kind(phase.kind).to_owned();
+        for (it_is, what) in
+            [(!phase.measured, ", not measured"), (phase.disconnects_expected, ", disconnects expected")]
+        {
+            kind.push_str(if it_is { what } else { "" });
+        }
         let rate = |per_s: f64| if per_s > 0.0 { format::rate(per_s).into() } else { Cell::Nothing };
         let cpu = phase.server_cpu_s.filter(|_| length_s > 0.0);
         let generator = match phase.limited.as_slice() {
@@ -88,7 +91,7 @@ pub(crate) fn phases(summary: &Summary) -> Table {
         };
         table.row(vec![
             phase.name.as_str().into(),
-            kind,
+            kind.into(),
             seconds(phase.start_s).into(),
             seconds(length_s).into(),
             some(phase.counts.opened + phase.counts.returned),
@@ -97,7 +100,7 @@ pub(crate) fn phases(summary: &Summary) -> Table {
             micros(phase.latency.delivery.p50_us),
             micros(phase.latency.delivery.p99_us),
             micros(phase.latency.delivery.max_us),
-            wrong(errors(phase)),
+            wrong(phase.errors()),
             cpu.map_or(Cell::Nothing, |it| format!("{:.0} %", it / length_s * 100.0).into()),
             generator,
         ]);
@@ -133,7 +136,7 @@ pub(crate) fn deliveries(summary: &Summary) -> Table {
         table.row(vec!["excused".into(), Cell::Doubtful(format::count(all.excused)), share(all.excused)]);
     }
     if all.silent > 0 {
-        table.row(vec!["heard nothing at all".into(), wrong(all.silent), Cell::Nothing]);
+        table.row(vec!["members that heard nothing".into(), wrong(all.silent), Cell::Nothing]);
     }
     if all.foreign > 0 {
         table.row(vec!["of another run".into(), Cell::Doubtful(format::count(all.foreign)), Cell::Nothing]);
@@ -292,20 +295,6 @@ pub(crate) fn roles(summary: &Summary) -> Table {
         table.row(vec![role.name.as_str().into(), share(role.share).into(), role.does.as_str().into()]);
     }
     table
-}
-
-fn errors(phase: &Phase) -> u64 {
-    let it = &phase.counts;
-    it.refused
-        + it.withheld
-        + it.failed
-        + it.dropped
-        + it.duplicated
-        + it.reordered
-        + it.corrupt
-        + it.misrouted
-        + it.unexpected
-        + it.faults
 }
 
 fn kind(kind: PhaseName) -> &'static str {

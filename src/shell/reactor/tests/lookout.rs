@@ -63,14 +63,21 @@ fn who_speaks_often_is_received_from() {
 }
 
 #[test]
-fn what_does_not_fit_into_one_word_is_received() {
-    on_uring(DEADLINE, u8::MAX, async |mut reactor, mut echo, address| {
+fn who_sends_in_bulk_is_polled() {
+    on_uring(DEADLINE, 2, async |mut reactor, mut echo, address| {
         let mut client = connected(&mut reactor, &mut echo, address).await;
-        let sizes =
-            [(1, Lookout::Poll), (4095, Lookout::Poll), (4097, Lookout::Receive), (20_000, Lookout::Receive)];
-        for (len, lookout) in sizes {
-            assert_eq!(echoed(&mut reactor, &mut echo, &mut client, len).await, lookout, "{len} bytes");
+        for len in [1, 20_000, 1, 200_000, 1] {
+            echoed(&mut reactor, &mut echo, &mut client, len).await;
         }
+        for len in [1, 2, 3] {
+            echoed(&mut reactor, &mut echo, &mut client, len).await;
+        }
+        assert_eq!(reactor.slots.get(id(&echo, 0)).unwrap().lookout, Lookout::Receive, "who speaks often");
+        echoed(&mut reactor, &mut echo, &mut client, 200_000).await;
+        while reactor.slots.get(id(&echo, 0)).unwrap().lookout != Lookout::Poll {
+            turn(&mut reactor, &mut echo).await;
+        }
+        echoed(&mut reactor, &mut echo, &mut client, 1).await;
     });
 }
 
