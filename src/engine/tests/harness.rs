@@ -8,15 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use super::counted::assert_counted;
 use crate::{
     auth::{self, Algorithm, Key, KeySet, MintClaims, SigningKey, Verifier, mint},
     base::{ConnId, NodeId, Now, Prng, ShardId, TenantName, UserName},
     engine::{
         ChannelTemplates, Config, DrainConfig, Engine, Input, Limits, Notice, Output, Parcel, Policy, Wrote,
-        census,
     },
     http::route::Door,
-    metrics::{CounterVec, Label, QualityClass},
     model::{CallId, OutsideAnswer, OutsideError, OutsideRequest},
     ws,
 };
@@ -579,26 +578,5 @@ impl Node {
         for engine in &self.engines {
             assert_eq!(engine.timers.next_due_ms(), None, "{:?}: a timer of nobody", engine.shard);
         }
-    }
-}
-
-/// The gauges of connections are what a count of them all makes.
-fn assert_counted(engine: &Engine) {
-    let (mut active, mut quality) = (BTreeMap::new(), CounterVec::default());
-    for (_, _, conn) in engine.conns.iter() {
-        if let Some((status, protocol)) = census::kind(conn) {
-            let tenant = conn.session().map_or("", |session| session.tenant.as_str());
-            *active.entry((tenant, status.as_str(), protocol.as_str())).or_insert(0) += 1;
-        }
-        if let Some(class) = census::class_of(conn, &engine.config.quality) {
-            quality.inc(class);
-        }
-    }
-    let counted = engine.metrics.active.iter().filter(|(.., open)| *open > 0);
-    let counted =
-        counted.map(|(tenant, status, protocol, open)| ((tenant, status.as_str(), protocol.as_str()), open));
-    assert_eq!(counted.collect::<BTreeMap<_, _>>(), active, "{:?}", engine.shard);
-    for class in QualityClass::ALL {
-        assert_eq!(engine.metrics.quality.get(*class), quality.get(*class), "{:?} {class:?}", engine.shard);
     }
 }

@@ -2,6 +2,7 @@
 //! parcels that may be late, sockets that may be slow, and clients that speak real bytes.
 
 mod client;
+mod counted;
 mod harness;
 
 mod abilities;
