@@ -1,7 +1,7 @@
 //! Whose address it is, as far as limits care: an IPv4 address, or the /64 of an IPv6 address, which is the least that
 //! one subscriber has and may choose from. Compact, so that it travels with what is limited.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::prng;
 
@@ -16,6 +16,14 @@ impl PeerBlock {
     /// A number that is the same on every shard and spreads addresses evenly.
     pub fn spread(self) -> u64 {
         prng::mix(self.0)
+    }
+
+    /// The address, or the first of the /64.
+    pub fn first_address(self) -> IpAddr {
+        match u32::try_from(self.0) {
+            Ok(bits) => Ipv4Addr::from_bits(bits).into(),
+            Err(_) => Ipv6Addr::from_bits(u128::from(self.0) << 64).into(),
+        }
     }
 }
 
@@ -45,6 +53,20 @@ mod tests {
         for (one, two, same) in rows {
             let block = |text: &str| PeerBlock::from(text.parse::<IpAddr>().unwrap());
             assert_eq!(block(one) == block(two), same, "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_shown_as_its_first_address() {
+        let rows = [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("255.255.255.255", "255.255.255.255"),
+            ("2001:db8:1:2:ffff::9", "2001:db8:1:2::"),
+        ];
+        for (address, first) in rows {
+            let [address, first] = [address, first].map(|text| text.parse::<IpAddr>().unwrap());
+            assert_eq!(PeerBlock::from(address).first_address(), first);
         }
     }
 }

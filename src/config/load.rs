@@ -16,6 +16,7 @@ use super::{
     rules,
     settings::Settings,
     source::Source,
+    standing_alone,
     table::{self, Setting},
 };
 use crate::base::Secret;
@@ -49,6 +50,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    /// What is no error, and should be known to whoever has set it.
+    pub warning: Option<String>,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -120,7 +123,8 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigErrors> {
             Err(refused) => errors.extend(explain(&raw, refused)),
         }
     }
-    let mut loaded = Loaded { settings, file, sources };
+    let warning = standing_alone::warning(inputs.environment);
+    let mut loaded = Loaded { settings, file, warning, sources };
     let mut broken = rules::broken(&loaded);
     // A value that was refused already needs no second error for the default that stands in its place.
     let refused = |key: &str| errors.iter().any(|error| error.key.starts_with(key));

@@ -32,6 +32,7 @@ mod resource_tests;
 mod rules;
 pub mod settings;
 mod source;
+mod standing_alone;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,8 @@ fn a_named_file_must_be_there_and_the_default_one_need_not() {
 fn every_plain_name_sets_its_setting() {
     let rows: &[(&str, &str, &str, &str)] = &[
         ("HOST", "::1", "server.host", "\"::1\""),
+        ("PORT", "81", "server.port", "81"),
+        ("WEBSOCKET_PORT", "82", "server.port", "82"),
         ("WEBSOCKET_HOST", "localhost", "server.host", "\"127.0.0.1\""),
         ("WEBSOCKET_WORKERS", " 4 ", "server.shards", "4"),
         ("NODE_ENV", "production", "server.production", "true"),
@@ -129,6 +131,8 @@ fn every_plain_name_sets_its_setting() {
         ("HEARTBEAT_TIMEOUT", "90000", "heartbeat.timeout_ms", "90000"),
         ("WS_PING_INTERVAL_MS", "1000", "heartbeat.interval_ms", "1000"),
         ("WS_PING_TIMEOUT_MS", "90000", "heartbeat.timeout_ms", "90000"),
+        ("PERSISTENCE_ENABLED", "off", "history.enabled", "false"),
+        ("PERSISTENCE_TTL", "60", "history.ttl_s", "60"),
         ("CORS_ORIGIN", "https://A.example", "cors.origins", "[\"https://a.example\"]"),
         ("CORS_ORIGINS", "https://a.example, *", "cors.origins", "[\"https://a.example\", \"*\"]"),
         (
@@ -153,6 +157,12 @@ fn every_plain_name_sets_its_setting() {
         // Kubernetes' variables for a service of that name.
         ("RINGWAY_PORT", "tcp://10.0.0.1:80", "server.port", "8080"),
     ];
+    for setting in table::settings() {
+        for name in setting.plain_names {
+            let has_row = rows.iter().any(|(known, _, key, _)| known == name && *key == setting.key);
+            assert!(has_row, "{name} for {}", setting.key);
+        }
+    }
     for (name, value, key, expected) in rows {
         let environment = [
             (*name, *value),

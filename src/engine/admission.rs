@@ -9,13 +9,13 @@
 
 use std::net::IpAddr;
 
-use super::{Ask, Engine, Notice, Output, Parcel, Tell, parcel::home_of_peer};
+use super::{Ask, Engine, Parcel, Tell, parcel::home_of_peer};
 use crate::{
     base::{ConnId, HashSeed, Now, PeerBlock, ShardId, chunked::ChunkedVec},
     conn::Stage,
     http::{HttpFault, route::Door},
     hub::{AddressFull, AddressLimit, Addresses, Doors},
-    metrics::Reject,
+    metrics::{RateLimit, Reject},
 };
 
 /// What the shard knows of addresses.
@@ -74,6 +74,7 @@ impl Engine {
         let most = connections_max.saturating_add(connections_max / 16).saturating_add(16);
         if connections_max > 0 && self.node_connections() >= most {
             self.metrics.rejected.inc(Reject::Capacity);
+            self.limit_met(peer, RateLimit::Connections);
             return false;
         }
         let limits = self.config.policy.limits.address;
@@ -212,9 +213,7 @@ impl Engine {
             AddressLimit::Open => Reject::ConnectionsPerIp,
             AddressLimit::Opened => Reject::ConnectsPerIp,
         });
-        let limit = limit.label();
-        self.metrics.rate_limited.inc(limit);
-        self.outputs.push_back(Output::Notice(Notice::RateLimited { peer, limit }));
+        self.limit_met(peer, limit.label());
     }
 }
 

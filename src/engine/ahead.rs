@@ -23,8 +23,8 @@ const EXCHANGE_BYTES_MAX: usize = 2 * AHEAD_BYTES + SLACK_BYTES;
 const OTHER_BYTES_MAX: usize = 4 * AHEAD_BYTES;
 
 impl Engine {
-    /// Whether the shell is to receive no more from a connection, until [`Output::ResumeReading`]. To be asked after each
-    /// [`super::Input::Received`].
+    /// Whether the shell is to receive no more from a connection: until [`Output::ResumeReading`], or, of one that is closing
+    /// and has sent too much, for good. To be asked after each [`super::Input::Received`].
     pub fn is_paused(&self, id: ConnId) -> bool {
         match self.conns.get(id.slot, id.generation).map(|conn| &conn.stage) {
             Some(Stage::Http(http)) => http.paused,

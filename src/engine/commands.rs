@@ -9,7 +9,7 @@ use crate::{
     base::{ConnId, Now, RoomKey, RoomName, RoomRef},
     conn::{Encoding, Session, SocketKind, Stage},
     hub::Standing,
-    metrics::{ErrorType, Received},
+    metrics::{ErrorType, RateLimit, Received},
     model::{Action, Call, Command, CorrelationId, Event, Fault, FaultCode, Join, Payload, Reply, Send},
 };
 
@@ -117,6 +117,7 @@ impl Engine {
         let joiner = self.joiner(id, &key, join.metadata, listens)?;
         let rooms_max = self.config.policy.limits.rooms_per_connection_max;
         if !self.roster.ask(id, &key, listens, standing, rooms_max) {
+            self.limit_met_by(id, RateLimit::RoomsPerConnection);
             let text = format!("a connection may be in {rooms_max} rooms at most");
             return Err(Fault::new(FaultCode::Forbidden, text));
         }

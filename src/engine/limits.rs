@@ -5,12 +5,14 @@
 //!
 //! Invariant: who is not limited has neither an allowance nor a purse.
 
+use std::net::IpAddr;
+
 use super::{Ask, Engine, Notice, Output, Parcel, Tell, parcel::home_of_payer};
 use crate::{
     base::{ConnId, HashSeed, Now, Payer, ShardId, chunked::ChunkedVec},
     conn::{Allowance, Conn, Excess, MessageLimit, MessageLimits},
     hub::{AddressLimits, Empty, Ledger, PayerLimit, Purses, Spent},
-    metrics::Disconnect,
+    metrics::{Disconnect, RateLimit},
     model::{BurstRate, CorrelationId, Fault, FaultCode, Rates},
     ws::close,
 };
@@ -218,20 +220,30 @@ impl Engine {
     /// Counts a message that was over a limit. Whether the connection is still open.
     pub(super) fn exceeded(&mut self, id: ConnId, excess: Excess, now: Now) -> bool {
         let Some(conn) = self.conns.get(id.slot, id.generation) else { return false };
-        let limit = excess.limit.label();
-        self.metrics.rate_limited.inc(limit);
-        let notice = Notice::RateLimited { peer: conn.peer, limit };
-        self.outputs.push_back(Output::Notice(notice));
+        let peer = conn.peer;
+        self.limit_met(peer, excess.limit.label());
         let is_to_blame = excess.limit != MessageLimit::Tenant;
         let limits = self.config.policy.limits.messages;
         if is_to_blame && self.spending.allowance(id).refuse(&limits, now.mono_ms()) {
-            let peer = conn.peer;
             self.turned_out(peer, now);
             let why = "the rate limit was exceeded again and again";
             self.close(id, close::RATE_LIMITED, why, Disconnect::RateLimited, now);
             return false;
         }
         true
+    }
+
+    /// Counts that a limit stood in a client's way, and lets the log know.
+    pub(super) fn limit_met(&mut self, peer: IpAddr, limit: RateLimit) {
+        self.metrics.rate_limited.inc(limit);
+        self.outputs.push_back(Output::Notice(Notice::RateLimited { peer, limit }));
+    }
+
+    /// The same, of one of the shard's connections.
+    pub(super) fn limit_met_by(&mut self, id: ConnId, limit: RateLimit) {
+        if let Some(peer) = self.conns.get(id.slot, id.generation).map(|conn| conn.peer) {
+            self.limit_met(peer, limit);
+        }
     }
 }
 

@@ -79,8 +79,9 @@ pub enum Notice {
         /// Which server, and what has become of the call.
         reason: String,
     },
-    /// Something was refused for a limit of rates or addresses.
+    /// Something was refused for a limit.
     RateLimited {
+        /// Where only the /64 of an IPv6 address is known, its first address.
         peer: IpAddr,
         limit: RateLimit,
     },

@@ -8,7 +8,7 @@ use super::{
     resources::{Spelled, Stop},
 };
 use crate::{
-    base::{ConnId, Now, RoomKey},
+    base::{ConnId, Now, PeerBlock, RoomKey},
     conn::{Encoding, Stage},
     dialect,
     hub::{Joiner, TooMany},
@@ -97,9 +97,9 @@ impl Engine {
         Ok(Joiner { conn: id, user, status, metadata, listens, peer, is_relay })
     }
 
-    /// As a home shard: a join that would have created a room.
-    pub(super) fn too_many(&mut self, too_many: TooMany) -> Fault {
-        self.metrics.rate_limited.inc(RateLimit::RoomCreates);
+    /// As a home shard: a join from that address would have created a room.
+    pub(super) fn too_many(&mut self, peer: PeerBlock, too_many: TooMany) -> Fault {
+        self.limit_met(peer.first_address(), RateLimit::RoomCreates);
         let text = "too many rooms were created from this address: join one that exists, or wait";
         let retry_after_ms = Some(too_many.retry_after_ms);
         Fault { retry_after_ms, ..Fault::new(FaultCode::RateLimited, text) }

@@ -36,14 +36,14 @@ impl Engine {
     fn asked(&mut self, from: ShardId, ask: Ask, now: Now) {
         match ask {
             Ask::Join { key, joiner, call, since } => {
-                let (conn, metadata) = (joiner.conn, joiner.metadata.clone());
+                let (conn, peer, metadata) = (joiner.conn, joiner.peer, joiner.metadata.clone());
                 let (tell, announcement) = match self.home.join(&key, *joiner, now) {
                     Ok((Joining { position }, announcement)) => {
                         let (key, recovery) = (key.clone(), self.recovery(&key, since, now));
                         (Tell::Joined { key, conn, call, metadata, position, recovery }, announcement)
                     }
                     Err(too_many) => {
-                        let (key, fault) = (key.clone(), self.too_many(too_many));
+                        let (key, fault) = (key.clone(), self.too_many(peer, too_many));
                         (Tell::Refused { key, conn, call, fault }, None)
                     }
                 };

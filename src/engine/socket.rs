@@ -5,7 +5,7 @@ use crate::{
     base::{ConnId, Now},
     conn::{Encoding, Finish, Overrun, SocketKind, Stage},
     dialect::native::{self, Refusal},
-    metrics::{Disconnect, ErrorType, Protocol, Received, Sent},
+    metrics::{Disconnect, ErrorType, Protocol, RateLimit, Received, Sent},
     model::Call,
     ws::{DecodeError, Decoder, Input, Item, Opcode, Role, close},
 };
@@ -31,6 +31,9 @@ impl Engine {
                 Ok(None) => break,
                 Err(error) => {
                     self.metrics.errors.inc(error_type(&error));
+                    if error.close_code() == close::MESSAGE_TOO_BIG {
+                        self.limit_met_by(id, RateLimit::MessageSize);
+                    }
                     self.fail(id, error.close_code(), &error.to_string(), disconnect_of(&error), now);
                     break;
                 }

@@ -17,7 +17,7 @@ use crate::{
         response::switching_protocols,
         upgrade::{self, JSON_V1, RELAY_V1, Upgrade},
     },
-    metrics::Reject,
+    metrics::{RateLimit, Reject},
     ws::{Decoder, Role, deflate, handshake},
 };
 
@@ -41,7 +41,7 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_origin(id, head)?;
-        self.check_welcome()?;
+        self.check_welcome(id)?;
         if !self.is_admitted(id, now)? {
             return Ok(Answer::Deferred);
         }
@@ -81,7 +81,7 @@ impl Engine {
     ) -> Result<Answer, HttpFault> {
         let upgrade = self.checked(upgrade::check(head))?;
         self.check_origin(id, head)?;
-        self.check_welcome()?;
+        self.check_welcome(id)?;
         if !self.is_admitted(id, now)? {
             return Ok(Answer::Deferred);
         }
@@ -93,7 +93,7 @@ impl Engine {
         result.inspect_err(|_| self.metrics.rejected.inc(Reject::BadHandshake))
     }
 
-    fn check_welcome(&mut self) -> Result<(), HttpFault> {
+    fn check_welcome(&mut self, id: ConnId) -> Result<(), HttpFault> {
         match self.readiness() {
             Readiness::Ready => Ok(()),
             // Load balancers may not have seen it yet.
@@ -104,6 +104,7 @@ impl Engine {
             }
             Readiness::OverCapacity => {
                 self.metrics.rejected.inc(Reject::Capacity);
+                self.limit_met_by(id, RateLimit::Connections);
                 Err(unavailable("the node has as many connections as it may"))
             }
         }

@@ -125,6 +125,9 @@ fn introduce(loaded: &Loaded, machine: &Machine, address: SocketAddr) {
     if let Some(address) = machine.admin_address {
         info!("administrators and backends are answered on {address} only");
     }
+    if let Some(warning) = &loaded.warning {
+        warn!("{warning}");
+    }
     if !settings.server.production && *loaded.source(RULES) == Source::Default {
         info!("no {RULES} are set: everybody may do everything inside the tenant");
     }
@@ -190,7 +193,7 @@ fn banner(
     Ok(text)
 }
 
-/// Which limits of rates and addresses there are not.
+/// Which limits there are not, of those that can be off.
 fn limits_off(limits: &settings::Limits) -> String {
     let rows = [
         ("messages", limits.messages_per_10s),
@@ -198,6 +201,9 @@ fn limits_off(limits: &settings::Limits) -> String {
         ("connections per address", limits.connections_per_ip),
         ("connects per address", limits.connects_per_ip_per_min),
         ("new rooms per address", limits.room_creates_per_ip_per_min),
+        ("rooms per connection", limits.rooms_per_connection),
+        ("messages per user", limits.user_messages_per_s),
+        ("messages per tenant", limits.tenant_messages_per_s),
     ];
     let off: Vec<_> = rows.into_iter().filter(|(_, limit)| *limit == 0).map(|(name, _)| name).collect();
     off.join(", ")

@@ -38,6 +38,10 @@ fn explanation(args: &CheckConfigArgs) -> Result<(String, bool), Box<dyn std::er
 fn effective(args: &ServeArgs) -> Result<String, Box<dyn std::error::Error>> {
     let loaded = config::load_process(args)?;
     assemble::verifier(&loaded.settings)?;
+    if let Some(warning) = &loaded.warning {
+        // Standard output can be loaded again.
+        let _ = writeln!(std::io::stderr(), "ringway: warning: {warning}");
+    }
     Ok(config::effective(&loaded))
 }
 

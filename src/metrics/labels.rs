@@ -273,6 +273,10 @@ labels!(
 labels!(
     /// Which limit stood in a client's way.
     RateLimit {
+        /// Connections of the node.
+        Connections = "connections_total",
+        /// Rooms of one connection.
+        RoomsPerConnection = "rooms_per_connection",
         /// Rooms created from one address in a minute.
         RoomCreates = "room_creates_per_ip",
         /// WebSockets of one address.
@@ -287,6 +291,8 @@ labels!(
         UserMessages = "messages_per_user",
         /// Messages of one tenant's connections.
         TenantMessages = "messages_per_tenant",
+        /// The size of one message: its bytes, its fragments, or how much it inflates.
+        MessageSize = "message_size",
     }
 );
 

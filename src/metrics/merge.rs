@@ -136,7 +136,7 @@ impl Merge<'_> {
         self.counter_vec("websocket_dropped_total", "Frames and answers given up.", "reason", |it| {
             &it.dropped
         });
-        let help = "Refused for being asked too often.";
+        let help = "Refused for a limit; that of outboxes is counted by websocket_slow_consumers_total.";
         self.counter_vec("websocket_rate_limited_total", help, "limit", |it| &it.rate_limited);
         let help = "Refused because who asked had his share of a table, beside others.";
         self.counter_vec("websocket_share_full_total", help, "table", |it| &it.share_full);
@@ -149,7 +149,7 @@ impl Merge<'_> {
         self.gauge("websocket_outbound_queue_bytes", help, |it| &it.outbound_queue_bytes);
         let help = "Connections closed because their outbox was full.";
         self.counter("websocket_slow_consumers_total", help, |it| &it.slow_consumers);
-        let help = "How often an HTTP connection was not read for a while, since what it had sent waited.";
+        let help = "How often an HTTP connection was not read for a while, since what it had sent waited, or any more, behind its last answer.";
         self.counter("websocket_reads_paused_total", help, |it| &it.reads_paused);
         let help = "Tokens whose signature was checked in a later turn, since enough were checked in theirs.";
         self.counter("websocket_signatures_deferred_total", help, |it| &it.signatures_deferred);

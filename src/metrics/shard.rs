@@ -105,7 +105,7 @@ pub struct ShardMetrics {
     pub outbound_queue_bytes: u64,
     /// Connections closed because their outbox was full.
     pub slow_consumers: u64,
-    /// How often a connection was not read for a while, since what it had sent waited.
+    /// How often a connection was not read for a while, since what it had sent waited, or any more, behind its last answer.
     pub reads_paused: u64,
     /// Tokens whose signature was checked in a later turn, since enough were in that one.
     pub signatures_deferred: u64,

@@ -27,7 +27,7 @@ use tracing_subscriber::{
 use crate::{
     base::{Now, ShardId},
     engine::Notice,
-    metrics::Label,
+    metrics::{Label, RateLimit},
 };
 
 /// How lines look.
@@ -211,7 +211,8 @@ pub struct NoticeLog {
     accept_failed: Sample,
     introspection_failed: Sample,
     resource_failed: Sample,
-    rate_limited: Sample,
+    /// Each limit has its own, so that who floods one hides nobody at another.
+    rate_limited: <RateLimit as Label>::Array<Sample>,
 }
 
 impl NoticeLog {
@@ -226,7 +227,7 @@ impl NoticeLog {
             accept_failed: Sample::default(),
             introspection_failed: Sample::default(),
             resource_failed: Sample::default(),
-            rate_limited: Sample::default(),
+            rate_limited: RateLimit::filled(Sample::default()),
         }
     }
 
@@ -271,7 +272,7 @@ impl NoticeLog {
                 }
             }
             Notice::RateLimited { peer, limit } => {
-                if let Some(skipped) = self.rate_limited.take(now.unix_s()) {
+                if let Some(skipped) = self.rate_limited[limit.index()].take(now.unix_s()) {
                     info!(shard, ip = %peer, reason = limit.as_str(), skipped, "rate limited");
                 }
             }
@@ -293,7 +294,7 @@ impl NoticeLog {
 }
 
 /// So many a second, and how many were left out since the last one.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     second: u64,
     logged: u32,
@@ -347,5 +348,18 @@ mod tests {
         assert_eq!(logged, 10);
         assert_eq!(sample.take(6), Some(990));
         assert_eq!(sample.take(6), Some(0));
+    }
+
+    #[test]
+    fn a_flood_at_one_limit_hides_nobody_at_another() {
+        let (mut log, now) = (NoticeLog::new(ShardId(0)), Now { mono_us: 0, unix_ms: 5_000 });
+        let mut meet = |limit, times| {
+            let notice = Notice::RateLimited { peer: [192, 0, 2, 1].into(), limit };
+            (0..times).for_each(|_| log.notice(&notice, now));
+            let Sample { logged, skipped, .. } = log.rate_limited[limit.index()];
+            (logged, skipped)
+        };
+        assert_eq!(meet(RateLimit::Messages, 1_000), (10, 990));
+        assert_eq!(meet(RateLimit::Connections, 1), (1, 0));
     }
 }

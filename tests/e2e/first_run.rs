@@ -114,6 +114,65 @@ fn whoever_has_a_secret_gets_no_tokens_for_nothing() {
     assert!(printed(&text, "Token").starts_with("ringway token mint"), "but how to make one: {text}");
 }
 
+/// What is not limited is said, to the last kind, so that nobody takes a first run for production.
+#[test]
+fn it_says_which_limits_are_off() {
+    let rates =
+        ["messages", "bytes", "connections per address", "connects per address", "new rooms per address"];
+    let shared = ["messages per user", "messages per tenant"];
+    let keys = [
+        "messages_per_10s",
+        "bytes_per_10s",
+        "connections_per_ip",
+        "connects_per_ip_per_min",
+        "room_creates_per_ip_per_min",
+    ];
+    let shared_keys = ["user_messages_per_s", "tenant_messages_per_s"];
+    let rows: [(&[&str], &[&str], String); 4] = [
+        (&[], &[], format!("no limits of {}", [&rates[..], &shared].concat().join(", "))),
+        (&keys, &[], format!("no limits of {}", shared.join(", "))),
+        (&[], &["rooms_per_connection"], "rooms per connection, messages per user".to_owned()),
+        (&[&keys[..], &shared_keys].concat(), &[], "all limits are on".to_owned()),
+    ];
+    for (on, off, expected) in rows {
+        let start = Start::bare().set("log.format", "text");
+        let limited = on.iter().map(|key| (key, 100_000)).chain(off.iter().map(|key| (key, 0)));
+        let start = limited.fold(start, |start, (key, limit)| start.set(&format!("limits.{key}"), limit));
+        let gateway = start.start();
+        let text = until("the end of the banner", || {
+            let text = gateway.output();
+            text.contains("Ctrl-C").then_some(text)
+        });
+        let line = printed(&text, "Not production:");
+        assert!(line.contains(&expected), "{expected} in {line}");
+    }
+}
+
+/// Two nodes with a Redis would look like a cluster, and are none.
+#[test]
+fn a_node_that_stands_alone_says_so() {
+    let warning =
+        "REDIS_URL, CLUSTERING_ENABLED are set, but this version has no clustering: this node stands alone";
+    let environment = [("REDIS_URL", "redis://:hush@192.0.2.1"), ("CLUSTERING_ENABLED", "true")];
+    let start = environment.iter().fold(Start::bare(), |start, (name, value)| start.env(name, value));
+    let gateway = start.start();
+    let text = until("the warning", || {
+        let text = gateway.output();
+        text.contains(warning).then_some(text)
+    });
+    let line = text.lines().find(|line| line.contains(warning)).expect("it was just found");
+    assert!(line.contains(r#""level":"warn""#), "{line}");
+
+    let output = ringway().args(["config", "check"]).envs(environment).output().expect("the binary runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), &*format!("ringway: warning: {warning}\n")));
+    for text in [text, said] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+    let silent = ringway().args(["config", "check"]).output().expect("the binary runs");
+    assert_eq!(String::from_utf8(silent.stderr).expect("text"), "");
+}
+
 #[test]
 fn production_is_closed_until_it_is_opened() {
     let production = || {

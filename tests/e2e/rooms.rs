@@ -3,7 +3,7 @@
 use ringway::shell::driver::Driver;
 use serde_json::json;
 
-use crate::support::{Socket, Start, token::token};
+use crate::support::{Socket, Start, token::token, until};
 
 on_both_drivers!(commands_and_events, payloads_travel_byte_for_byte, tenants_do_not_cross, channels, limits);
 
@@ -181,4 +181,9 @@ fn limits(driver: Driver) {
     socket.send(&format!(r#"{{"type":"ping","x":"{}"}}"#, "x".repeat(1024)));
     assert_eq!(socket.closed().0, 1009);
     assert_eq!(ada.ping(), "pong");
+    for limit in ["rooms_per_connection", "message_size"] {
+        let met = gateway.metric(&format!("websocket_rate_limited_total{{limit=\"{limit}\"}}"));
+        assert_eq!(met, 1.0, "{limit}");
+        until("it is said", || gateway.output().contains(&format!(r#""reason":"{limit}""#)).then_some(()));
+    }
 }

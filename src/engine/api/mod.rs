@@ -38,6 +38,7 @@ use crate::{
         credentials, response,
         route::{Access, Found as Path, Methods},
     },
+    metrics::ErrorType,
     model::{Fault, FaultCode, Reply, Scope},
 };
 
@@ -217,21 +218,41 @@ impl Engine {
             Access::Metrics => Scope::Admin,
             Access::Scope(scope) => scope,
         };
-        let shown = credentials::bearer(head)?.ok_or(NOBODY)?;
+        let Some(shown) = credentials::bearer(head)? else {
+            return Err(self.not_admitted(conn, NOBODY, "no_credentials"));
+        };
         if access == Access::Metrics && self.config.policy.metrics.knows(shown) {
             return Ok(Admitted::Anyone);
         }
         let backend = if ApiKeys::is_key(shown) {
-            self.config.policy.api_keys.find(shown).cloned().ok_or(HttpFault::UNAUTHENTICATED)?
+            match self.config.policy.api_keys.find(shown) {
+                Some(backend) => backend.clone(),
+                None => return Err(self.not_admitted(conn, HttpFault::UNAUTHENTICATED, "unknown_api_key")),
+            }
         } else {
             match self.bearer_of_request(conn, shown, now) {
                 Some(Ok(identity)) => Backend::of_token(identity),
-                Some(Err(error)) if is_unavailable(&error) => return Err(HttpFault::UNJUDGED),
-                Some(Err(_)) => return Err(HttpFault::UNAUTHENTICATED),
+                Some(Err(error)) => {
+                    let fault =
+                        if is_unavailable(&error) { HttpFault::UNJUDGED } else { HttpFault::UNAUTHENTICATED };
+                    return Err(self.not_admitted(conn, fault, error.reason()));
+                }
                 None => return Ok(Admitted::Later),
             }
         };
         if backend.may(scope) { Ok(Admitted::Backend(backend)) } else { Err(lacks(scope)) }
+    }
+
+    /// Nobody is known by what a request shows: counts it and lets the log know, so that guesses are seen.
+    fn not_admitted(&mut self, conn: ConnId, fault: HttpFault, reason: &'static str) -> HttpFault {
+        let is_unjudged = fault == HttpFault::UNJUDGED;
+        self.metrics.errors.inc(if is_unjudged {
+            ErrorType::Unavailable
+        } else {
+            ErrorType::Unauthenticated
+        });
+        self.auth_failed(conn, reason);
+        fault
     }
 
     /// A request whose head is there. A body that no operation reads ends the connection, as everywhere.

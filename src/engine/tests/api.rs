@@ -8,8 +8,9 @@ use super::{
 use crate::{
     auth::{ApiKeys, Backend, Tenants, key_digest, spell_key},
     base::{ConnId, TenantName, UserName},
-    engine::{Config, Input},
+    engine::{Config, Input, Notice},
     http::{HttpFault, route::Access, routes::OPERATIONS},
+    metrics::ErrorType,
     model::{Scope, Scopes},
 };
 
@@ -75,6 +76,39 @@ fn every_path_of_the_table_wants_what_the_table_says() {
             let publisher = asked(&[], &bearer(&token_with("ada", "acme", &["ringway:publish"]))).status;
             assert_eq!(publisher, if scope == Scope::Admin { 403 } else { allowed.status }, "{path}");
         }
+    }
+}
+
+#[test]
+fn bad_keys_and_tokens_are_counted_and_said() {
+    let expired = token("ada", "acme", Some(0));
+    let rows = [
+        (bearer("rk_wrong"), "unknown_api_key"),
+        (bearer(&format!("{}x", key())), "unknown_api_key"),
+        (bearer(&expired), "expired"),
+        (bearer("e.e.e"), "malformed"),
+        (String::new(), "no_credentials"),
+        ("Authorization: Basic dTpw\r\n".to_owned(), "no_credentials"),
+    ];
+    for path in ["/api/v1/rooms", "/stats"] {
+        let mut node = Node::with(with_key(2, &Scope::ALL, &[]));
+        node.advance(120_000);
+        let id = node.accept(0);
+        for (count, (headers, reason)) in rows.iter().enumerate() {
+            assert_eq!(ask(&mut node, id, &request(path, headers)).status, 401, "{path} {reason}");
+            let counted = node.engines[0].metrics.errors.get(ErrorType::Unauthenticated);
+            assert_eq!(counted, count as u64 + 1, "{path} {reason}");
+            let said = node.notices.pop();
+            assert!(
+                matches!(&said, Some(Notice::AuthFailed { conn, reason: why, .. }) if *conn == id && why == reason),
+                "{path} {reason}: {said:?}"
+            );
+        }
+        let open = ask(&mut node, id, &request("/ready", &bearer("rk_wrong")));
+        assert_eq!(open.status, 200, "nobody has to be known here");
+        let good = ask(&mut node, id, &request("/api/v1/rooms?tenant=acme", &bearer(&key())));
+        assert_eq!(good.status, 200);
+        assert!(node.notices.is_empty(), "{:?}", node.notices);
     }
 }
 

@@ -1,19 +1,20 @@
 //! Limits of messages, seen by clients: what is refused, how, and what it costs who goes on.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, Heard, frame, text},
-    harness::{Node, Side, limited, token},
+    client::{Client, Heard, frame, text, upgrade_request},
+    harness::{Flow, Node, Side, limited, token},
 };
 use crate::{
     base::Rate,
     conn::MessageLimits,
     engine::{Input, Limits, Notice},
-    hub::PayerLimit,
-    metrics::{Disconnect, RateLimit},
+    http::route::Door,
+    hub::{AddressLimits, PayerLimit},
+    metrics::{Disconnect, Label, RateLimit},
     ws::Opcode,
 };
 
@@ -232,4 +233,103 @@ fn limits_change_while_it_runs() {
     }
     node.hang_up(client.id, true);
     node.assert_empty();
+}
+
+/// A limit, the limits of a node of one shard, and somebody who is over that one, once.
+type Row = (RateLimit, Limits, fn(&mut Node));
+
+fn come_twice(node: &mut Node) {
+    for _ in 0..2 {
+        let id = node.accept(0);
+        node.receive(id, &upgrade_request("/ws", ""));
+    }
+}
+
+fn ping_twice(node: &mut Node) {
+    let mut client = Client::connect(node, 0, "ada", "acme");
+    assert_eq!(pings(node, &mut client, 2).0, 1);
+}
+
+fn join_twice(node: &mut Node) {
+    let mut client = Client::connect(node, 0, "ada", "acme");
+    client.join(node, "a");
+    let heard = client.ask(node, r#"{"type":"room:join","id":1,"room":"b"}"#);
+    assert_eq!(heard[0]["success"], false, "{heard:?}");
+}
+
+#[test]
+fn every_limit_has_its_metric_and_its_line_in_the_log() {
+    let of_address = |open, opened| {
+        let address = AddressLimits { open, opened: Rate::new(opened) };
+        Limits { address, ..Limits::default() }
+    };
+    let bytes = MessageLimits { bytes: Rate::new(20), ..MessageLimits::default() };
+    let rows: [Row; 12] = [
+        (RateLimit::Connections, Limits { connections_max: 1, ..Limits::default() }, come_twice),
+        (RateLimit::Connections, Limits { connections_max: 1, ..Limits::default() }, |node| {
+            // So many that he is not even heard.
+            for _ in 0..17 {
+                node.accept(0);
+            }
+            let now = node.now;
+            assert!(!node.engines[0].welcomes(Door::Public, Ipv4Addr::LOCALHOST.into(), now));
+            node.settle();
+        }),
+        (
+            RateLimit::RoomsPerConnection,
+            Limits { rooms_per_connection_max: 1, ..Limits::default() },
+            join_twice,
+        ),
+        (RateLimit::RoomCreates, Limits { room_creates_per_ip_per_min: 1, ..Limits::default() }, join_twice),
+        (RateLimit::ConnectionsPerIp, of_address(1, 0), come_twice),
+        (RateLimit::ConnectsPerIp, of_address(0, 1), come_twice),
+        (RateLimit::Messages, of_messages(1), ping_twice),
+        (RateLimit::Bytes, Limits { messages: bytes, ..Limits::default() }, ping_twice),
+        (RateLimit::UserMessages, of_user(1, 1, 1), ping_twice),
+        (
+            RateLimit::TenantMessages,
+            Limits { tenant: PayerLimit::new(1, 1, 1), ..Limits::default() },
+            ping_twice,
+        ),
+        (RateLimit::MessageSize, Limits::default(), |node| {
+            let mut client = Client::connect(node, 0, "ada", "acme");
+            client.say(node, &"x".repeat(64 * 1024 + 1));
+            assert_eq!(client.close_code(node), Some(1009));
+        }),
+        (RateLimit::MessageSize, Limits::default(), |node| {
+            let mut echo = Client::upgrade(node, 0, "/echo", "");
+            node.receive(echo.id, &frame(Opcode::Binary, &vec![0; (1 << 20) + 1]));
+            assert_eq!(echo.close_code(node), Some(1009));
+        }),
+    ];
+    for label in RateLimit::ALL {
+        assert!(rows.iter().any(|(limit, ..)| limit == label), "{label:?} has no row");
+    }
+    for (limit, limits, go_over) in rows {
+        let mut node = Node::with(limited(1, limits));
+        go_over(&mut node);
+        for label in RateLimit::ALL {
+            assert_eq!(limited_total(&node, *label), u64::from(*label == limit), "{label:?} for {limit:?}");
+        }
+        let lines = node.notices.iter().filter_map(|notice| {
+            let Notice::RateLimited { peer, limit } = notice else { return None };
+            Some((*peer, *limit))
+        });
+        assert_eq!(lines.collect::<Vec<_>>(), [(Ipv4Addr::LOCALHOST.into(), limit)]);
+    }
+}
+
+/// The limit of what waits for a client has a metric and a line of its own.
+#[test]
+fn a_full_outbox_is_counted_and_said() {
+    let mut node = Node::with(limited(1, Limits::default()));
+    let mut clients = [(); 2].map(|()| Client::connect(&mut node, 0, "ada", "acme"));
+    clients.iter_mut().for_each(|client| client.join(&mut node, "lobby"));
+    let [talker, slow] = clients;
+    node.flow(slow.id, Flow::Blocked);
+    let send = format!(r#"{{"type":"room:send","room":"lobby","payload":"{}"}}"#, "x".repeat(50_000));
+    (0..6).for_each(|_| talker.say(&mut node, &send));
+    assert_eq!(node.engines[0].metrics.slow_consumers, 1);
+    let lines = node.notices.iter().filter(|notice| matches!(notice, Notice::SlowConsumer { .. }));
+    assert_eq!(lines.count(), 1);
 }

@@ -19,6 +19,15 @@ use crate::{
 const ROOMS: [&str; 3] = ["lobby", "a b", "räume"];
 const USERS: [&str; 2] = ["ada", "bob"];
 
+/// Only one person of a tenant is ever in it: which of several members is asked, chance decides.
+pub(super) const BOOTH: &str = "booth";
+
+/// In each tenant, two names whose rooms have one id.
+pub(super) const TWINS: [[&str; 2]; 2] = [
+    ["zpnxzlzlenxaffrjrkcdmlbuhjooqxdo", "zoroadcfhtfjqlwbdvzxzcvkfmmtfjnr"],
+    ["bzhaqwsyenrgvadsrkcdzutcoouecrkn", "rofrjzkukujzfaxghdlxhwpwyxkzjbjb"],
+];
+
 /// One that comes and goes.
 pub(super) struct Person {
     tenant: usize,
@@ -69,6 +78,19 @@ fn pick<'a, T: ?Sized>(from: &[&'a T], dice: &mut Prng) -> &'a T {
 impl Person {
     pub(super) fn new(tenant: usize, user: &'static str, relays: bool, shard: u16) -> Self {
         Self { tenant, user, relays, shard, client: None, log: Vec::new(), names: BTreeMap::new() }
+    }
+
+    /// Those that it goes into.
+    fn rooms(&self) -> Vec<&'static str> {
+        let mut rooms = ROOMS.to_vec();
+        if self.relays {
+            // Over relay it can be in one of them only.
+            rooms.extend(TWINS[self.tenant]);
+        }
+        if !self.relays && self.shard == 2 {
+            rooms.extend([BOOTH; 3]);
+        }
+        rooms
     }
 
     pub(super) fn come(&mut self, node: &mut Node) {
@@ -170,7 +192,7 @@ impl World {
         let who = tenant * 4 + dice.below(4) as usize;
         let (node, lore, person) = (&mut self.node, &self.lore[tenant], &mut self.people[who]);
         let Some(client) = &person.client else { return person.come(node) };
-        let (room, user, mark) = (pick(&ROOMS, dice), pick(&USERS, dice), mark(tenant));
+        let (room, user, mark) = (pick(&person.rooms(), dice), pick(&USERS, dice), mark(tenant));
         // One's own names, or somebody else's.
         let is_strange = dice.below(2) == 0;
         let name = |of: Of| if is_strange { &strange[of as usize] } else { &lore[of as usize] };
@@ -234,7 +256,8 @@ impl World {
             named => (format!("?tenant={named}"), format!(r#""tenant":"{named}","#)),
         };
         let (get, post) = ("GET", "POST");
-        let (method, path, body) = match dice.below(16) {
+        let mut is_admin = false;
+        let (method, path, body) = match dice.below(18) {
             0 => (get, format!("/api/v1/rooms{query}"), String::new()),
             1 => (get, format!("/api/v1/connections{query}"), String::new()),
             2 => (get, format!("/api/v1/rooms/{room}/presence{query}"), String::new()),
@@ -243,20 +266,20 @@ impl World {
                 let one = format!(
                     r#"{{{field}"room":"lobby","payload":"{mark}","persistent":true,"messageId":"m1"}}"#
                 );
-                (
-                    post,
-                    "/api/v1/publish".to_owned(),
-                    pick(&[&*one, &*format!("[{one},{one}]")], dice).to_owned(),
-                )
+                let bodies = [&*one, &*format!("[{one},{one}]"), &*format!("{one}\n{one}\n")];
+                (post, "/api/v1/publish".to_owned(), pick(&bodies, dice).to_owned())
             }
             8 | 9 => {
                 let body = format!(r#"{{{field}"join":["lobby","räume"],"leave":["a b"]}}"#);
                 (post, format!("/api/v1/users/{user}/rooms"), body)
             }
             10 | 11 => {
-                let to = [format!(r#"{{"user":"{user}"}}"#), format!(r#"{{"connection":"{connection}"}}"#)];
-                let to = &to[dice.below(2) as usize];
-                let body = format!(r#"{{{field}"to":{to},"method":"{mark}","payload":1,"timeoutMs":3000}}"#);
+                let (kind, name) =
+                    [("user", user), ("connection", connection), ("room", BOOTH)][dice.below(3) as usize];
+                let method = format!("{mark} to a {kind}");
+                let body = format!(
+                    r#"{{{field}"to":{{"{kind}":"{name}"}},"method":"{method}","payload":1,"timeoutMs":3000}}"#
+                );
                 (post, "/api/v1/request".to_owned(), body)
             }
             12 => {
@@ -272,14 +295,21 @@ impl World {
                 "/api/v1/disconnect".to_owned(),
                 format!(r#"{{{field}"jti":"t{}","revoke":{}}}"#, dice.below(3), dice.below(8) == 0),
             ),
-            _ => (
+            15 => (
                 post,
                 "/api/v1/disconnect".to_owned(),
                 format!(r#"{{"tenant":"{}"}}"#, TENANTS[dice.below(2) as usize]),
             ),
+            16 => {
+                // All tenants are an administrator's; who asks about one hears of no other.
+                is_admin = true;
+                (get, format!("/api/v1/connections/health?tenant={}", TENANTS[tenant]), String::new())
+            }
+            _ => (get, format!("/api/v1/connections/health{query}"), String::new()),
         };
-        let token = token_with("backend", TENANTS[tenant], &["ringway:publish"]);
-        let bearer = if dice.below(2) == 0 { token } else { api_key(tenant) };
+        let ability = if is_admin { "ringway:admin" } else { "ringway:publish" };
+        let token = token_with("backend", TENANTS[tenant], &[ability]);
+        let bearer = if is_admin || dice.below(2) == 0 { token } else { api_key(tenant) };
         self.send(tenant, &bearer, method, &path, &body);
     }
 
@@ -303,7 +333,8 @@ impl World {
         let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{}", bearer(token));
         let length =
             if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
-        self.node.receive(id, format!("{head}{length}\r\n{body}").as_bytes());
+        let kind = if body.contains('\n') { "Content-Type: application/x-ndjson\r\n" } else { "" };
+        self.node.receive(id, format!("{head}{length}{kind}\r\n{body}").as_bytes());
         self.waiting.push((tenant, id));
     }
 
@@ -368,7 +399,8 @@ fn relayed(bytes: &[u8]) -> String {
 fn without_order(text: &str) -> String {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return text.to_owned() };
     let Ok(mut page) = serde_json::from_str::<Value>(body) else { return text.to_owned() };
-    let Some(entries) = page["connections"].as_array_mut() else { return text.to_owned() };
+    let list = if page["clients"].is_array() { "clients" } else { "connections" };
+    let Some(entries) = page[list].as_array_mut() else { return text.to_owned() };
     for entry in entries.iter_mut() {
         if let Some(fields) = entry.as_object_mut() {
             fields.remove("connectionId");

@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::{
     client::{Client, Heard, frame},
     harness::{Node, admin_token, token},
+    isolation::TENANTS,
+    people::TWINS,
 };
 use crate::{
     base::{ConnId, prng::Prng},
@@ -46,6 +48,31 @@ fn relayed(node: &Node, room: u64, sender: ConnId, payload: &[u8]) -> Heard {
     let mut id = u128::from_str_radix(&public, 16).unwrap() & u128::from(u64::MAX);
     id ^= u128::from_str_radix(&public[..8], 16).unwrap();
     Heard::Binary([&[2], &room.to_le_bytes()[..], &(id as u64).to_be_bytes(), payload].concat())
+}
+
+/// A room's id is a hash, and two rooms of a tenant may have one: a relay connection, which names rooms by it, can be in
+/// one of them. Whoever names rooms in full can be in both, and gets from each what is sent there.
+#[test]
+fn of_two_rooms_with_one_id_a_relay_connection_is_in_one() {
+    for (tenant, twins) in TENANTS.into_iter().zip(TWINS) {
+        let mut node = Node::new(3);
+        let mut relays = twins.map(|_| relay(&mut node, 0, "ada", tenant));
+        let ids = [0, 1].map(|place| join(&mut relays[place], &mut node, twins[place]));
+        assert_eq!(ids[0], ids[1]);
+        let mut both = Client::connect(&mut node, 1, "bob", tenant);
+        twins.iter().for_each(|room| both.join(&mut node, room));
+        for place in [0, 1] {
+            let other = format!(r#"{{"type":"room:join","id":1,"room":"{}"}}"#, twins[1 - place]);
+            assert_eq!(relays[place].ask(&mut node, &other)[0]["error"]["code"], "conflict");
+            publish(&relays[place], &mut node, ids[0], b"x");
+            assert_eq!(both.json(&mut node)[0]["room"], twins[place]);
+        }
+        assert!(relays.iter_mut().all(|relay| relay.heard(&mut node).is_empty()), "nothing crosses");
+        // Out of the one, it may go into the other.
+        let leave = format!(r#"{{"type":"room:leave","room":"{}"}}"#, twins[0]);
+        assert_eq!(relays[0].ask(&mut node, &leave)[0]["type"], "room:left");
+        assert_eq!(join(&mut relays[0], &mut node, twins[1]), ids[1]);
+    }
 }
 
 #[test]

@@ -55,6 +55,11 @@ impl Acceptor {
         }
     }
 
+    /// Somebody may wait, and there is no other time for him: what made accepting rest may be over.
+    pub(super) fn try_now(&mut self) {
+        (self.ready, self.rests_until) = (true, None);
+    }
+
     pub(super) fn listener(&self) -> Option<&TcpListener> {
         self.listener.as_ref()
     }

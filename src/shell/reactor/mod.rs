@@ -322,7 +322,7 @@ impl Reactor {
             Backend::Epoll(epoll) => epoll.forget_listener(listener.as_fd())?,
         }
         if let Some(acceptor) = self.doors.at(door) {
-            acceptor.ready = true;
+            acceptor.try_now();
         }
         self.accept(door, WAITING_MAX, sink);
         if let Some(acceptor) = self.doors.at(door) {

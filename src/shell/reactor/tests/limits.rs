@@ -9,7 +9,8 @@ use super::*;
 on_both_drivers!(
     churn_leaks_no_descriptor,
     out_of_descriptors_clients_are_turned_away,
-    accepting_rests_if_need_be
+    accepting_rests_if_need_be,
+    a_door_that_rests_closes_behind_those_who_wait
 );
 
 /// In the parent, runs the test `name` of this module again in a child, and checks that it passed. True in the child.
@@ -136,6 +137,31 @@ fn accepting_rests_if_need_be(driver: Driver) {
             reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
             let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
         }
+    })
+    .unwrap();
+}
+
+fn a_door_that_rests_closes_behind_those_who_wait(driver: Driver) {
+    if !is_child(&format!("{driver}::a_door_that_rests_closes_behind_those_who_wait"), &[]) {
+        return;
+    }
+    let listener = listener::bind("127.0.0.1:0".parse().unwrap(), 1, 16).unwrap().remove(0);
+    let address = listener.local_addr().unwrap();
+    let waker = Waker::new().unwrap();
+    let config = ReactorConfig { shard: SHARD, ring: RingConfig::default() };
+    driver::with_runtime(driver, async {
+        let mut reactor = Reactor::new(driver, listener, &waker, &config).unwrap();
+        let mut echo = Echo::new(Script::default());
+        let _clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());
+        let former = set_descriptors_max(3);
+        while echo.tally.accept_failed.is_empty() {
+            reactor.wait(WaitFor::Anything, DEADLINE, || false).await.unwrap();
+            let _ = reactor.harvest(BUDGET, &mut echo).unwrap();
+        }
+        set_descriptors_max(former);
+        // Descriptors are there again, and the rest is not over.
+        reactor.close_door(Door::Public, &mut echo).unwrap();
+        assert_eq!((echo.tally.accepted, echo.tally.accept_failed.len()), (3, 1));
     })
     .unwrap();
 }
