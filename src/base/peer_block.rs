@@ -21,6 +21,8 @@ impl PeerBlock {
     /// The address, or the first of the /64.
     pub fn first_address(self) -> IpAddr {
         match u32::try_from(self.0) {
+            // Loopback's.
+            Ok(0) => Ipv6Addr::UNSPECIFIED.into(),
             Ok(bits) => Ipv4Addr::from_bits(bits).into(),
             Err(_) => Ipv6Addr::from_bits(u128::from(self.0) << 64).into(),
         }
@@ -63,6 +65,7 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("255.255.255.255", "255.255.255.255"),
             ("2001:db8:1:2:ffff::9", "2001:db8:1:2::"),
+            ("::1", "::"),
         ];
         for (address, first) in rows {
             let [address, first] = [address, first].map(|text| text.parse::<IpAddr>().unwrap());

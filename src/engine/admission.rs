@@ -151,6 +151,12 @@ impl Engine {
                 self.enter_address(id, peer);
             }
         }
+        // Only what comes through a proxy gets this far.
+        if self.admission.doors.is_unwelcome(peer, &self.config.policy.limits.address, now.mono_ms()) {
+            let address = self.conns.get(id.slot, id.generation).map(|conn| conn.peer);
+            address.into_iter().for_each(|it| self.turned_away(it, AddressLimit::Opened));
+            return Err(too_many(AddressLimit::Opened, Retry::Seconds5));
+        }
         if let Some(conn) = self.conns.get_mut(id.slot, id.generation)
             && let Stage::Http(http) = &mut conn.stage
         {

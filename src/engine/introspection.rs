@@ -18,7 +18,7 @@ use crate::{
     },
     base::{Breaker, ConnId, HashSeed, Map, NoPlace, Now, PeerBlock, Secret, TenantName, map_with_seed},
     conn::Stage,
-    metrics::{AuthCache, Disconnect, Table},
+    metrics::{AuthCache, Disconnect, RateLimit, Table},
     model::{CorrelationId, Fault, FaultCode, OutsideAnswer, OutsideError, OutsideRequest},
     ws::close,
 };
@@ -297,6 +297,7 @@ impl Engine {
             held.extend_from_slice(bytes);
             return;
         }
+        self.limit_met_by(conn, RateLimit::MessageSize);
         let text = "too much was sent before the token was looked up";
         self.fail(conn, close::MESSAGE_TOO_BIG, text, Disconnect::TooBig, now);
     }

@@ -225,7 +225,10 @@ impl Engine {
         let is_to_blame = excess.limit != MessageLimit::Tenant;
         let limits = self.config.policy.limits.messages;
         if is_to_blame && self.spending.allowance(id).refuse(&limits, now.mono_ms()) {
-            self.turned_out(peer, now);
+            // A user's limit may have been used up from elsewhere.
+            if matches!(excess.limit, MessageLimit::Messages | MessageLimit::Bytes) {
+                self.turned_out(peer, now);
+            }
             let why = "the rate limit was exceeded again and again";
             self.close(id, close::RATE_LIMITED, why, Disconnect::RateLimited, now);
             return false;

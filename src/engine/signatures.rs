@@ -22,7 +22,7 @@ pub(super) const PER_TURN: usize = 8;
 const LOOKS_PER_TURN: usize = 64;
 
 /// What a turn takes of what those had sent meanwhile, in bytes: no further one is looked at then.
-const BYTES_PER_TURN: usize = 256 * 1024;
+const BYTES_PER_TURN: usize = 128 * 1024;
 
 const _: () = assert!(PER_TURN <= LOOKS_PER_TURN, "each signature wants a look");
 

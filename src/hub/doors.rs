@@ -40,6 +40,12 @@ struct Visits {
     refused: u32,
 }
 
+impl Visits {
+    fn is_unwelcome(&self) -> bool {
+        self.refused >= REFUSALS_PER_MIN.per_window()
+    }
+}
+
 impl Doors {
     /// Nobody is known; allocates nothing.
     pub fn new(hash: HashSeed) -> Self {
@@ -61,15 +67,18 @@ impl Doors {
             return Err(AddressLimit::Open);
         }
         let visits = self.visits(peer, limits, now_ms);
-        let is_far = |level: u32, most: u32| most > 0 && level >= most;
-        if is_far(visits.refused, REFUSALS_PER_MIN.per_window()) {
-            return Err(AddressLimit::Opened);
-        }
-        if is_far(visits.opened, limits.opened.per_window().saturating_mul(FAR)) {
+        let opened_max = limits.opened.per_window().saturating_mul(FAR);
+        if visits.is_unwelcome() || (opened_max > 0 && visits.opened >= opened_max) {
             return Err(AddressLimit::Opened);
         }
         visits.opened += 1;
         Ok(())
+    }
+
+    /// Whether the address was refused or turned out too often: for clients of a proxy, whose connections are not theirs
+    /// to close.
+    pub fn is_unwelcome(&mut self, peer: PeerBlock, limits: &AddressLimits, now_ms: u64) -> bool {
+        self.visits(peer, limits, now_ms).is_unwelcome()
     }
 
     /// A connection of the address is open here.

@@ -291,7 +291,7 @@ labels!(
         UserMessages = "messages_per_user",
         /// Messages of one tenant's connections.
         TenantMessages = "messages_per_tenant",
-        /// The size of one message: its bytes, its fragments, or how much it inflates.
+        /// The size of one message: its bytes, its fragments, how much it inflates; or of what came before its token was known.
         MessageSize = "message_size",
     }
 );

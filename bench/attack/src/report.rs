@@ -202,9 +202,10 @@ impl Report {
     }
 
     fn verdict(&self) -> String {
-        let attacks = self.entries.iter().filter(|it| it.kind.is_some_and(|it| it != Kind::Decoy));
+        let attacks = self.entries.iter().filter(|it| it.kind.is_some());
         let fails = |it: &&Entry| {
-            self.ratio(it, None).is_none_or(|it| it > RATIO_MAX) || it.faults().any() || !it.errors.is_empty()
+            let is_moved = self.ratio(it, None).is_none_or(|it| it > RATIO_MAX);
+            (is_moved && it.kind != Some(Kind::Decoy)) || it.faults().any() || !it.errors.is_empty()
         };
         let failed: Vec<String> =
             attacks.filter(fails).map(|it| format!("{} {}", it.driver, it.case())).collect();
@@ -264,6 +265,11 @@ mod tests {
         failed.entries[1].add(Err("gone".to_owned()));
         assert!(failed.verdict().contains("epoll flood"));
         assert!(report(&[100.0], &[]).verdict().contains("epoll flood"));
+        let mut decoy = report(&[100.0], &[900.0]);
+        decoy.entries[1].kind = Some(Kind::Decoy);
+        assert!(decoy.verdict().starts_with("no attack moves"), "it is no attack on the gateway");
+        decoy.entries[1].rounds[0].faults.lost = 1;
+        assert!(decoy.verdict().contains("epoll decoy"));
     }
 
     #[test]

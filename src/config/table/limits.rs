@@ -122,7 +122,7 @@ pub(super) static ROWS: &[Setting] = &[
         "limits.refusals_per_min",
         &Number { unit: "", range: 0..=1_000_000, at: |s| &mut s.limits.refusals_per_min },
         "How many messages of one connection may be refused in a minute for its own limits, or its user's, before it is \
-         closed with 4429. 0 never closes. An address that has so many closed, sixteen in a minute on one shard, is not heard \
+         closed with 4429. 0 never closes. An address that has limits, and sixteen closed in a minute on one shard for their own limits, is not heard \
          for as long as it takes to forget them: four seconds each, three minutes at most.",
     )
     .live(),

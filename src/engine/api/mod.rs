@@ -27,7 +27,7 @@ use self::{
     publish::Batch,
     signed::Seal,
 };
-use super::{Engine, Output, commands::error_type, http::Answer, session::is_unavailable};
+use super::{Engine, Notice, Output, commands::error_type, http::Answer, session::is_unavailable};
 use crate::{
     auth::{ApiKeys, Backend},
     base::{ConnId, HashSeed, Map, Now, RoomName, map_with_seed},
@@ -219,7 +219,7 @@ impl Engine {
             Access::Scope(scope) => scope,
         };
         let Some(shown) = credentials::bearer(head)? else {
-            return Err(self.not_admitted(conn, NOBODY, "no_credentials"));
+            return Err(self.not_admitted(conn, head, NOBODY, "no_credentials"));
         };
         if access == Access::Metrics && self.config.policy.metrics.knows(shown) {
             return Ok(Admitted::Anyone);
@@ -227,7 +227,9 @@ impl Engine {
         let backend = if ApiKeys::is_key(shown) {
             match self.config.policy.api_keys.find(shown) {
                 Some(backend) => backend.clone(),
-                None => return Err(self.not_admitted(conn, HttpFault::UNAUTHENTICATED, "unknown_api_key")),
+                None => {
+                    return Err(self.not_admitted(conn, head, HttpFault::UNAUTHENTICATED, "unknown_api_key"));
+                }
             }
         } else {
             match self.bearer_of_request(conn, shown, now) {
@@ -235,7 +237,7 @@ impl Engine {
                 Some(Err(error)) => {
                     let fault =
                         if is_unavailable(&error) { HttpFault::UNJUDGED } else { HttpFault::UNAUTHENTICATED };
-                    return Err(self.not_admitted(conn, fault, error.reason()));
+                    return Err(self.not_admitted(conn, head, fault, error.reason()));
                 }
                 None => return Ok(Admitted::Later),
             }
@@ -244,14 +246,23 @@ impl Engine {
     }
 
     /// Nobody is known by what a request shows: counts it and lets the log know, so that guesses are seen.
-    fn not_admitted(&mut self, conn: ConnId, fault: HttpFault, reason: &'static str) -> HttpFault {
+    fn not_admitted(
+        &mut self,
+        conn: ConnId,
+        head: &Head<'_>,
+        fault: HttpFault,
+        reason: &'static str,
+    ) -> HttpFault {
         let is_unjudged = fault == HttpFault::UNJUDGED;
         self.metrics.errors.inc(if is_unjudged {
             ErrorType::Unavailable
         } else {
             ErrorType::Unauthenticated
         });
-        self.auth_failed(conn, reason);
+        if let Some(found) = self.conns.get(conn.slot, conn.generation) {
+            let peer = self.config.policy.proxies.client(found.peer, head);
+            self.outputs.push_back(Output::Notice(Notice::AuthFailed { conn, peer, reason }));
+        }
         fault
     }
 

@@ -11,7 +11,7 @@ use crate::{
     conn::MessageLimits,
     engine::Limits,
     http::route::Door,
-    hub::AddressLimits,
+    hub::{AddressLimits, PayerLimit},
     metrics::{RateLimit, Reject},
 };
 
@@ -207,7 +207,7 @@ fn an_address_whose_connections_are_closed_for_their_rate_is_closed_unheard() {
         MessageLimits { messages: Rate::new(1), refusals: Rate::new(1), ..MessageLimits::default() };
     let mut node = Node::with(limited(1, Limits { messages, ..of_address(50, 0) }));
     let flood = text(r#"{"type":"ping"}"#).repeat(3);
-    for _ in 0..20 {
+    for _ in 0..16 {
         let (id, status) = upgrade(&mut node, 0, peer(1));
         assert_eq!(status, 101);
         node.receive(id, &flood);
@@ -216,7 +216,52 @@ fn an_address_whose_connections_are_closed_for_their_rate_is_closed_unheard() {
     assert!(!node.engines[0].welcomes(Door::Public, peer(1), now));
     assert!(node.engines[0].welcomes(Door::Public, peer(2), now));
     // It is forgotten in time.
-    node.advance(5 * 3_750);
+    node.advance(3_750);
+    let now = node.now;
+    assert!(node.engines[0].welcomes(Door::Public, peer(1), now));
+}
+
+/// A proxy's connections are not closed for what its clients do.
+#[test]
+fn a_client_of_a_proxy_whose_connections_are_closed_for_their_rate_is_told_to_wait() {
+    let messages =
+        MessageLimits { messages: Rate::new(1), refusals: Rate::new(1), ..MessageLimits::default() };
+    let limits = Limits { messages, ..of_address(50, 0) };
+    let mut node = Node::with(config_with(1, |policy| {
+        policy.limits = limits;
+        policy.proxies.trusted = ["10.0.0.0/8".parse().unwrap()].into();
+    }));
+    let upgrade = |node: &mut Node, client: &str| {
+        let id = node.accept_from(0, Ipv4Addr::new(10, 0, 0, 1).into());
+        let headers = format!("X-Forwarded-For: {client}\r\n{}", authorization());
+        node.receive_only(id, &upgrade_request("/ws", &headers));
+        node.settle();
+        (id, answer(node, id))
+    };
+    let flood = text(r#"{"type":"ping"}"#).repeat(3);
+    for _ in 0..16 {
+        let (id, (status, _)) = upgrade(&mut node, "192.0.2.9");
+        assert_eq!(status, 101);
+        node.receive(id, &flood);
+    }
+    assert_eq!(upgrade(&mut node, "192.0.2.9").1, (429, Some("5".into())));
+    assert_eq!(upgrade(&mut node, "192.0.2.10").1.0, 101);
+    assert_eq!(total(&node, Reject::ConnectsPerIp), 1);
+}
+
+/// A user's limit is used up from everywhere: no address is to blame.
+#[test]
+fn an_address_is_not_shut_out_for_a_users_limit() {
+    let messages = MessageLimits { refusals: Rate::new(1), ..MessageLimits::default() };
+    let limits = Limits { messages, user: PayerLimit::new(1, 1, 1), ..of_address(50, 0) };
+    let mut node = Node::with(limited(1, limits));
+    let flood = text(r#"{"type":"ping"}"#).repeat(9);
+    for _ in 0..20 {
+        let (id, status) = upgrade(&mut node, 0, peer(1));
+        assert_eq!(status, 101);
+        node.receive(id, &flood);
+        assert!(node.take(id).windows(2).any(|code| code == 4429_u16.to_be_bytes()));
+    }
     let now = node.now;
     assert!(node.engines[0].welcomes(Door::Public, peer(1), now));
 }

@@ -261,7 +261,7 @@ fn a_turn_goes_on_with_so_much_of_what_waited() {
         let message = text(&authenticate(1, &signed(&format!("client-{number}"))));
         node.receive_only(*id, &[&message[..], &long].concat());
     }
-    for expected in [5, PER_TURN] {
+    for expected in [3, 6, PER_TURN] {
         node.begin_turns();
         node.turn(0);
         assert_eq!(answered(&node, &clients), expected);

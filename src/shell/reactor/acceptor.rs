@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::sys;
+use super::{refuse, sys};
 
 /// How long accepting rests after an error that trying again at once would only repeat.
 const REST: Duration = Duration::from_millis(100);
@@ -113,7 +113,7 @@ impl Acceptor {
             return Err(io::ErrorKind::Other.into());
         };
         drop(spare);
-        let outcome = listener.accept().map(drop);
+        let outcome = listener.accept().map(|(stream, _)| refuse(&stream));
         self.spare = sys::eventfd().ok();
         outcome
     }

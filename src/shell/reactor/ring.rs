@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Bytes of one receive buffer, and buffers at most, unless configured otherwise.
-const BUFFER_BYTES: u32 = 8 * 1024;
+pub(super) const BUFFER_BYTES: u32 = 8 * 1024;
 const BUFFERS_MAX: u16 = 512;
 
 /// The most bytes that the ring has received and not reported yet: those of all connections together.

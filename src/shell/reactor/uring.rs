@@ -19,7 +19,7 @@ use socket2::SockRef;
 use super::{
     Budget, Reading, Sink,
     doors::Doors,
-    ring::{Completion, Ring, RingConfig},
+    ring::{BUFFER_BYTES, Completion, Ring, RingConfig},
     slots::{Lookout, Slot, Slots},
     sys,
     token::{Kind, Token},
@@ -34,6 +34,7 @@ const DEMOTIONS_MAX: usize = 256;
 
 /// What is received at once from a connection that is polled. Who fills it sends in bulk.
 const POLLED_BYTES_MAX: usize = 8 * 1024;
+const _: () = assert!(BUFFER_BYTES as usize >= POLLED_BYTES_MAX, "who fills a buffer sends in bulk, too");
 
 /// Parts that a round of the hand is made in, if the shard has as many turns.
 const SWEEPS: u32 = 32;
